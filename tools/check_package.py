@@ -1,0 +1,59 @@
+"""Does the package stand without notebook tools?
+
+By default: sdist and wheel into dist/, the wheel into an empty environment with nothing but what it asks for
+(some 5 GB and two minutes), and a look at what works there. With --here: the wheel unpacked beside the present
+environment, whose notebook tools are made unimportable; seconds instead of minutes, so `make test` does that.
+"""
+import os, subprocess, sys, tempfile, venv, zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TOOLS = "nbdev", "execnb", "ghapi", "nbconvert", "jupyterlab", "notebook"
+PROBE = f"""
+import importlib, importlib.util, pkgutil, sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {TOOLS}: raise ModuleNotFoundError(f"arq_nb imported {{name}}, a notebook tool")
+if "--here" in sys.argv: sys.meta_path.insert(0, Absent())
+else: assert not [t for t in {TOOLS} if importlib.util.find_spec(t)], "a notebook tool came with the package"
+import arq_nb
+assert "arq_nb" in arq_nb.__file__ and {str(ROOT)!r} not in arq_nb.__file__, arq_nb.__file__
+modules = [m.name for m in pkgutil.iter_modules(arq_nb.__path__)]
+for name in modules: importlib.import_module(f"arq_nb.{{name}}")
+print("arq_nb", arq_nb.__version__, "imports", *modules)
+sys.argv = ["arq", "--help"]
+from arq_nb.cli import main
+try: main()
+except SystemExit as end: assert not end.code, end.code
+"""
+
+
+def run(*command, cwd=None, env=None):
+    done = subprocess.run([str(c) for c in command], cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode: sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}")
+    return done.stdout
+
+
+def probe(python, folder: Path, *args, env=None):
+    (folder / "probe.py").write_text(PROBE)
+    return run(python, folder / "probe.py", *args, cwd=folder, env=env)
+
+
+def here(folder: Path):
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT)
+    wheel = next(folder.glob("*.whl"))
+    with zipfile.ZipFile(wheel) as archive: archive.extractall(folder / "site")
+    return probe(sys.executable, folder, "--here", env={**os.environ, "PYTHONPATH": str(folder / "site")})
+
+
+def fresh(folder: Path):
+    run(sys.executable, "-m", "build", "--outdir", ROOT / "dist", ROOT)
+    wheel = max((ROOT / "dist").glob("*.whl"), key=lambda p: p.stat().st_mtime)
+    venv.create(folder / "env", with_pip=True)
+    python = folder / "env/bin/python"
+    run(python, "-m", "pip", "install", "--quiet", wheel)
+    return probe(python, folder) + run(folder / "env/bin/arq", "--help", cwd=folder)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder: print((here if "--here" in sys.argv else fresh)(Path(folder).resolve()))

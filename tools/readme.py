@@ -1,0 +1,60 @@
+"README.md from nbs/index.ipynb, as nbdev_readme would make it, without Quarto. Run in the repository."
+import re
+from pathlib import Path
+
+from nbconvert import MarkdownExporter
+from nbdev.config import get_config
+from nbdev.process import NBProcessor
+from nbdev.processors import clean_magics, filter_stream_, hide_, hide_line, rm_export, strip_ansi
+from nbformat import reads
+from execnb.nbio import nb2str
+
+IMAGES = "nbs/images"
+_OPTION = re.compile(r"^#\|\s*([\w-]+):\s*(.*?)\s*$", re.M)
+_LINK = re.compile(r'(\]\(|src="|href=")(?![a-z]+:|#|/)([^)"\s]+)')
+
+
+def apply_options(cells):
+    "What Quarto does with `#| echo: false` and its like: hide, and keep `fig-alt` in the metadata."
+    for cell in cells:
+        if cell.cell_type != "code": continue
+        options = dict(_OPTION.findall(cell.source))
+        cell.source = _OPTION.sub("", cell.source).strip("\n")
+        cell.metadata["alt"] = options.get("fig-alt", "").strip("\"'")
+        if "false" in (options.get("output"), options.get("include")): cell.outputs = []
+        if "false" in (options.get("echo"), options.get("include")): cell.source = ""
+    return [c for c in cells if c.source or c.get("outputs")]
+
+
+def from_root(text):
+    "Relative links of a notebook in nbs/, seen from the repository's root."
+    return _LINK.sub(lambda m: m[1] + (m[2][3:] if m[2].startswith("../") else f"nbs/{m[2]}"), text)
+
+
+def readme(notebook):
+    "(markdown, {path: picture})"
+    shown = NBProcessor(notebook, [strip_ansi, hide_line, filter_stream_, rm_export, clean_magics, hide_], process=True).nb
+    nb = reads(nb2str(shown), as_version=4)
+    nb.cells = apply_options(nb.cells)
+    for cell in nb.cells:
+        if cell.cell_type == "markdown": cell.source = from_root(cell.source)
+    exporter = MarkdownExporter()
+    text, resources = exporter.from_notebook_node(nb, {"unique_key": "readme", "output_files_dir": IMAGES})
+    for i, cell in enumerate(nb.cells):
+        if cell.metadata.get("alt"): text = re.sub(rf"!\[\w*\]\(({IMAGES}/readme_{i}_)", rf"![{cell.metadata['alt']}](\1", text)
+    text = re.sub(r"\n{3,}", "\n\n", text).strip()
+    return f"<!-- Made from {IMAGES.split('/')[0]}/index.ipynb by `make readme`: edit the notebook. -->\n\n{text}\n", resources.get("outputs", {})
+
+
+def main():
+    cfg = get_config()
+    text, pictures = readme(cfg.nbs_path / cfg.readme_nb)
+    for old in (cfg.config_path / IMAGES).glob("readme_*"): old.unlink()
+    for path, picture in pictures.items():
+        path = cfg.config_path / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture)
+    (cfg.config_path / "README.md").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__": main()
