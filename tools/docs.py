@@ -24,11 +24,11 @@ PAGE = """<!DOCTYPE html>
 <body><nav>{nav}</nav><main><h1>{title}</h1><p class="subtitle">{description}</p>{body}</main></body></html>
 """
 CSS = """
-:root { color-scheme: light dark; }
+
 body { display: flex; gap: 2rem; max-width: 72rem; margin: 0 auto; padding: 1rem; font: 16px/1.6 system-ui, sans-serif; }
 nav { flex: 0 0 13rem; font-size: .9rem; } nav ul { list-style: none; padding-left: .8rem; margin: .2rem 0 .8rem; } nav > ul { padding: 0; position: sticky; top: 1rem; }
 main { flex: 1; min-width: 0; } .subtitle { opacity: .75; font-size: 1.1rem; } a { color: #2a76dd; } a[aria-current] { font-weight: bold; }
-pre { overflow-x: auto; padding: .6rem .8rem; border-radius: 4px; font-size: .87rem; } .highlight { background: light-dark(#f5f6f8, #22252b); }
+pre { overflow-x: auto; padding: .6rem .8rem; border-radius: 4px; font-size: .87rem; }
 .jp-InputPrompt, .jp-OutputPrompt, .prompt, .anchor-link { display: none; }
 table { border-collapse: collapse; } th, td { border-bottom: 1px solid #8886; padding: .2rem .7rem; text-align: left; }
 blockquote { margin-left: 0; padding-left: 1rem; border-left: 3px solid #8886; }
@@ -48,6 +48,7 @@ def front_matter(nb):
 def site_links(html: str, pages: dict, site: str):
     "Links to notebooks and to the published site, as links within this one."
     html = html.replace(f'href="{site}/', 'href="')
+    html = re.sub(r'<h\d id="[^"]+"', lambda m: m[0].lower(), html)  # nbdev's links to names are in lower case
     html = re.sub(r'href="([\w./-]+\.ipynb)(#[^"]*)?"', lambda m: f'href="{pages.get(m[1], m[1])}{m[2] or ""}"', html)
     return re.sub(r'\{target="_blank"[^}]*\}|\{target=&quot;_blank&quot;[^}]*\}', "", html)  # Quarto's notation on links
 
@@ -73,7 +74,7 @@ def main():
     css = CSS + HtmlFormatter().get_style_defs(".highlight") + (cfg.nbs_path / "styles.css").read_text()
     exporter = HTMLExporter(template_name="basic")
     for name, nb in notebooks.items():
-        nb.cells = apply_options(nb.cells)
+        apply_options(nb.cells)
         up = "../" * name.count("/")
         body, _ = exporter.from_notebook_node(nb)
         page = PAGE.format(title=escape(titles[name]), description=escape(str(heads[name].get("description", ""))), css=css, body=body,

@@ -15,15 +15,14 @@ _LINK = re.compile(r'(\]\(|src="|href=")(?![a-z]+:|#|/)([^)"\s]+)')
 
 
 def apply_options(cells):
-    "What Quarto does with `#| echo: false` and its like: hide, and keep `fig-alt` in the metadata."
+    "What Quarto does with `#| echo: false` and its like: hide; `fig-alt` is kept in the metadata."
     for cell in cells:
         if cell.cell_type != "code": continue
         options = dict(_OPTION.findall(cell.source))
         cell.source = _OPTION.sub("", cell.source).strip("\n")
-        cell.metadata["alt"] = options.get("fig-alt", "").strip("\"'")
         if "false" in (options.get("output"), options.get("include")): cell.outputs = []
-        if "false" in (options.get("echo"), options.get("include")): cell.source = ""
-    return [c for c in cells if c.source or c.get("outputs")]
+        hidden = not cell.source or "false" in (options.get("echo"), options.get("include"))
+        cell.metadata = {"alt": options.get("fig-alt", "").strip("\"'"), "transient": {"remove_source": hidden}}
 
 
 def from_root(text):
@@ -35,7 +34,7 @@ def readme(notebook):
     "(markdown, {path: picture})"
     shown = NBProcessor(notebook, [strip_ansi, hide_line, filter_stream_, rm_export, clean_magics, hide_], process=True).nb
     nb = reads(nb2str(shown), as_version=4)
-    nb.cells = apply_options(nb.cells)
+    apply_options(nb.cells)
     for cell in nb.cells:
         if cell.cell_type == "markdown": cell.source = from_root(cell.source)
     exporter = MarkdownExporter()
