@@ -3,7 +3,7 @@
 The working tree is only read: checks and notebooks run in copies of it, in a temporary folder. The last line
 is `N passed, N failed`, over checks and notebooks; the exit status is 1 if any failed.
 """
-import argparse, json, os, shutil, subprocess, sys, tempfile, time, warnings
+import argparse, json, os, shutil, subprocess, sys, tempfile, time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from configparser import ConfigParser
 from pathlib import Path
@@ -111,14 +111,17 @@ def run_check(check):
 
 def test_one(path: Path, flags):
     "In a process of its own: nbdev's runner on one notebook; prints a line of JSON."
-    from nbdev.test import test_nb
-    skipped, show = [], warnings.showwarning
-    def collect(message, *args, **kwargs):
-        if str(message).startswith("SKIPPED"): skipped.append(str(message))
-        else: show(message, *args, **kwargs)
-    warnings.showwarning = collect
-    passed, seconds = test_nb(path, skip_flags=FLAGS, force_flags=flags)
-    print(json.dumps({"passed": passed, "seconds": seconds, "skipped": skipped}))
+    import nbdev.test
+    skipped = []
+    class Shell(nbdev.test.CaptureShell):
+        "Notes what the notebook says it skipped, printed or warned: nbdev's runner drops all output."
+        def run_all(self, nb, **kwargs):
+            for cell in nb.cells: cell.outputs = []
+            try: super().run_all(nb, **kwargs)
+            finally: skipped.extend(line[line.index("SKIPPED"):] for c in nb.cells for o in c.outputs for line in "".join(o.get("text", "")).splitlines() if "SKIPPED" in line)
+    nbdev.test.CaptureShell = Shell
+    passed, _ = nbdev.test.test_nb(path, skip_flags=FLAGS, force_flags=flags)
+    print(json.dumps({"passed": passed, "skipped": skipped}))
 
 
 def flagged(path: Path):
