@@ -34,6 +34,7 @@ def readme(notebook):
     "(markdown, {path: picture})"
     shown = NBProcessor(notebook, [strip_ansi, hide_line, filter_stream_, rm_export, clean_magics, hide_], process=True).nb
     nb = reads(nb2str(shown), as_version=4)
+    nb.metadata["language_info"] = {"name": "python"}
     apply_options(nb.cells)
     for cell in nb.cells:
         if cell.cell_type == "markdown": cell.source = from_root(cell.source)
@@ -41,7 +42,7 @@ def readme(notebook):
     text, resources = exporter.from_notebook_node(nb, {"unique_key": "readme", "output_files_dir": IMAGES})
     for i, cell in enumerate(nb.cells):
         if cell.metadata.get("alt"): text = re.sub(rf"!\[\w*\]\(({IMAGES}/readme_{i}_)", rf"![{cell.metadata['alt']}](\1", text)
-    text = re.sub(r"\n{3,}", "\n\n", text).strip()
+    text = re.sub(r"\n(\s*\n){2,}", "\n\n", text).strip()
     return f"<!-- Made from {IMAGES.split('/')[0]}/index.ipynb by `make readme`: edit the notebook. -->\n\n{text}\n", resources.get("outputs", {})
 
 

@@ -3,7 +3,7 @@
 The working tree is only read: checks and notebooks run in copies of it, in a temporary folder. The last line
 is `N passed, N failed`, over checks and notebooks; the exit status is 1 if any failed.
 """
-import argparse, json, os, shutil, subprocess, sys, tempfile, time
+import argparse, json, os, re, shutil, subprocess, sys, tempfile, time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from configparser import ConfigParser
 from pathlib import Path
@@ -118,7 +118,7 @@ def test_one(path: Path, flags):
         def run_all(self, nb, **kwargs):
             for cell in nb.cells: cell.outputs = []
             try: super().run_all(nb, **kwargs)
-            finally: skipped.extend(line[line.index("SKIPPED"):] for c in nb.cells for o in c.outputs for line in "".join(o.get("text", "")).splitlines() if "SKIPPED" in line)
+            finally: skipped.extend(re.findall(r"^(?:.*Warning: )?(SKIPPED.*)", "".join(t for c in nb.cells for o in c.outputs for t in o.get("text", "")), re.M))
     nbdev.test.CaptureShell = Shell
     passed, _ = nbdev.test.test_nb(path, skip_flags=FLAGS, force_flags=flags)
     print(json.dumps({"passed": passed, "skipped": skipped}))
