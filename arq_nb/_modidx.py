@@ -231,4 +231,12 @@ d = { 'settings': { 'branch': 'main',
                                   'arq_nb.smoothing.make_generator': ('smoothing.html#make_generator', 'arq_nb/smoothing.py'),
                                   'arq_nb.smoothing.predict': ('smoothing.html#predict', 'arq_nb/smoothing.py'),
                                   'arq_nb.smoothing.read_log': ('smoothing.html#read_log', 'arq_nb/smoothing.py'),
-                                  'arq_nb.smoothing.votes': ('smoothing.html#votes', 'arq_nb/smoothing.py')}}}
+                                  'arq_nb.smoothing.votes': ('smoothing.html#votes', 'arq_nb/smoothing.py')},
+            'arq_nb.training': { 'arq_nb.training._load_run': ('training.html#_load_run', 'arq_nb/training.py'),
+                                 'arq_nb.training._save_run': ('training.html#_save_run', 'arq_nb/training.py'),
+                                 'arq_nb.training._train_epoch': ('training.html#_train_epoch', 'arq_nb/training.py'),
+                                 'arq_nb.training.evaluate': ('training.html#evaluate', 'arq_nb/training.py'),
+                                 'arq_nb.training.fit': ('training.html#fit', 'arq_nb/training.py'),
+                                 'arq_nb.training.learning_rate': ('training.html#learning_rate', 'arq_nb/training.py'),
+                                 'arq_nb.training.make_optimiser': ('training.html#make_optimiser', 'arq_nb/training.py'),
+                                 'arq_nb.training.noisy_batches': ('training.html#noisy_batches', 'arq_nb/training.py')}}}
