@@ -6,7 +6,7 @@
 __all__ = ['KINDS', 'OBSERVATION', 'MODES', 'ENV_ID', 'action_to_bits', 'bits_to_action', 'scale_columns', 'layer_features',
            'BitWidthEnv', 'rollout', 'relative_error', 'proxy_reward', 'digits_problem', 'make_env']
 
-# %% ../nbs/07_environment.ipynb #519ca521
+# %% ../nbs/07_environment.ipynb #6e5ec8b1
 from collections.abc import Callable
 from math import isfinite
 
@@ -22,7 +22,7 @@ from .models import resnet8
 from .policies import FLOAT_BITS, Budget, LayerInfo, Policy, edge_layers, pin, quantizable_layers
 from .quantizers import UniformQuantizer
 
-# %% ../nbs/07_environment.ipynb #e04d0f1a
+# %% ../nbs/07_environment.ipynb #c50213a7
 def action_to_bits(
     action: float,  # in [0, 1]
     min_bits: int = 2,  # smallest bit-width
@@ -32,7 +32,7 @@ def action_to_bits(
     bits = round(min_bits - 0.5 + float(action) * (max_bits - min_bits + 1))
     return min(max(bits, min_bits), max_bits)
 
-# %% ../nbs/07_environment.ipynb #e295f33f
+# %% ../nbs/07_environment.ipynb #9d7cfe58
 def bits_to_action(
     bits: int,  # between `min_bits` and `max_bits`
     min_bits: int = 2,  # smallest bit-width
@@ -42,7 +42,7 @@ def bits_to_action(
     if not min_bits <= bits <= max_bits: raise ValueError(f"no action gives {bits} bits: allowed are {min_bits} to {max_bits}")
     return (bits - min_bits + 0.5) / (max_bits - min_bits + 1)
 
-# %% ../nbs/07_environment.ipynb #c5f30d90
+# %% ../nbs/07_environment.ipynb #f424d866
 def scale_columns(
     table: np.ndarray,  # (rows, columns)
 ) -> np.ndarray:  # float32, the same shape, in [0, 1]
@@ -50,7 +50,7 @@ def scale_columns(
     low, high = table.min(0), table.max(0)
     return ((table - low) / np.where(high > low, high - low, 1)).astype(np.float32)
 
-# %% ../nbs/07_environment.ipynb #84049e43
+# %% ../nbs/07_environment.ipynb #8b3f74e2
 KINDS = ("conv", "depthwise", "linear")
 OBSERVATION = ("layer index", "kind", "input channels", "output channels", "kernel", "stride", "weights", "input size",
                "weights (1) or activations (0)", "previous action")
@@ -62,7 +62,7 @@ def layer_features(
     rows = [(i, KINDS.index(l.kind), l.in_channels, l.out_channels, l.kernel, l.stride, l.weights, l.input_size) for i, l in enumerate(layers)]
     return scale_columns(np.array(rows, dtype=np.float64))
 
-# %% ../nbs/07_environment.ipynb #2ef3882f
+# %% ../nbs/07_environment.ipynb #0f7bff42
 MODES = {"separate": (("weight",), ("activation",)), "shared": (("weight", "activation"),)}
 
 def _check_settings(budget, evaluate, mode, min_bits, max_bits):
@@ -71,7 +71,7 @@ def _check_settings(budget, evaluate, mode, min_bits, max_bits):
     if not 2 <= min_bits <= max_bits <= 8: raise ValueError(f"min_bits={min_bits}, max_bits={max_bits}: need 2 <= min_bits <= max_bits <= 8")
     if len(budget.layers) < 3: raise ValueError(f"nothing to decide in {len(budget.layers)} layer(s): the first and the last are fixed, so a network needs at least 3")
 
-# %% ../nbs/07_environment.ipynb #a66a91da
+# %% ../nbs/07_environment.ipynb #414c3496
 class BitWidthEnv(gymnasium.Env):
     "Choose the bits of every inner layer, one decision at a time, within a budget (method of HAQ and ARQ)"
     metadata = {"render_modes": []}
@@ -96,7 +96,7 @@ class BitWidthEnv(gymnasium.Env):
         self.position, self.previous = None, 1.0
         self.fit(self.start(min_bits))
 
-# %% ../nbs/07_environment.ipynb #a7b8f7f1
+# %% ../nbs/07_environment.ipynb #08d4fa05
 @patch
 def start(
     self: BitWidthEnv,
@@ -113,7 +113,7 @@ def fit(
     "Pin the first and last layer and walk the others down until the budget allows it"
     return self.budget.fit(pin(policy, self.edges, self.edge_bits), min_bits=self.min_bits, fixed=self.edges)
 
-# %% ../nbs/07_environment.ipynb #61351ab4
+# %% ../nbs/07_environment.ipynb #212cf435
 @patch
 def observe(self: BitWidthEnv) -> np.ndarray:  # float32, (10,), in [0, 1]
     "What the player sees now; after the last step, that step once more with the last action filled in"
@@ -132,7 +132,7 @@ def reset(
     self.position, self.previous, self.policy = 0, 1.0, self.start(self.max_bits)
     return self.observe(), {}
 
-# %% ../nbs/07_environment.ipynb #21e12576
+# %% ../nbs/07_environment.ipynb #34a1ff96
 def _check_action(action) -> float:
     try: value = np.asarray(action, dtype=np.float32)
     except (TypeError, ValueError): raise ValueError(f"action {action!r} is not a number") from None
@@ -163,7 +163,7 @@ def _reward(self: BitWidthEnv) -> float:
     if not isfinite(reward): raise ValueError(f"evaluate returned {reward} for this policy, a reward must be finite:\n{self.policy}")
     return reward
 
-# %% ../nbs/07_environment.ipynb #f7327ce1
+# %% ../nbs/07_environment.ipynb #3da732d1
 def rollout(
     env: gymnasium.Env,  # a `BitWidthEnv`, also one in wrappers
     act: Callable[[np.ndarray], np.ndarray],  # from an observation to an action
@@ -179,7 +179,7 @@ def rollout(
         obs, done = next_obs, terminated or truncated
     return transitions, reward, info
 
-# %% ../nbs/07_environment.ipynb #d3020f25
+# %% ../nbs/07_environment.ipynb #44b11871
 @patch
 def actions_for(
     self: BitWidthEnv,
@@ -193,7 +193,7 @@ def actions_for(
         if len(bits) > 1: raise ValueError(f"shared mode gives weights and activations the same bits, but layer {name!r} has {policy.bits[name]}")
     return np.array([[bits_to_action(*bits, self.min_bits, self.max_bits)] for bits, _ in pairs], dtype=np.float32)
 
-# %% ../nbs/07_environment.ipynb #a9620a39
+# %% ../nbs/07_environment.ipynb #fe6ecf43
 def relative_error(
     x: torch.Tensor,  # values to round; the first dimension is the channel when `axis` is 0
     bits: int,  # 2 to 8, or 32 for no rounding
@@ -205,7 +205,7 @@ def relative_error(
     rounded = UniformQuantizer(bits, axis=axis, channels=channels, ndim=x.ndim).calibrate(x)(x)
     return float((rounded - x).square().sum() / x.square().sum())
 
-# %% ../nbs/07_environment.ipynb #dea14dc5
+# %% ../nbs/07_environment.ipynb #f652cdb1
 @torch.no_grad()
 def proxy_reward(
     model: nn.Module,  # network whose weights are measured
@@ -218,7 +218,7 @@ def proxy_reward(
     weight = {name: {b: relative_error(m.weight, b, axis=0) for b in widths} for name, m in quantizable_layers(model).items()}
     return lambda policy: -sum(weight[n][w] + activation[a] for n, (w, a) in policy.bits.items()) / (2 * len(policy.bits))
 
-# %% ../nbs/07_environment.ipynb #74a3167c
+# %% ../nbs/07_environment.ipynb #59ce4530
 def digits_problem(
     seed: int = 0,  # of the random weights
 ) -> tuple[Budget, Callable[[Policy], float]]:  # the first two arguments of `BitWidthEnv`
@@ -238,6 +238,6 @@ def make_env(
     if budget is None: budget, evaluate = digits_problem()
     return BitWidthEnv(budget, evaluate, **settings)
 
-# %% ../nbs/07_environment.ipynb #d8ffcf3a
+# %% ../nbs/07_environment.ipynb #e771f42f
 ENV_ID = "ArqBitWidth-v0"
 if ENV_ID not in gymnasium.registry: gymnasium.register(ENV_ID, entry_point="arq_nb.environment:make_env")
