@@ -6,7 +6,7 @@
 __all__ = ['DDPGConfig', 'mlp', 'Actor', 'Critic', 'bellman_target', 'critic_loss', 'polyak', 'truncated_normal', 'noise_at',
            'ReplayBuffer', 'DDPG']
 
-# %% ../nbs/08_agent.ipynb #2be17084
+# %% ../nbs/08_agent.ipynb #5544c0ee
 from copy import deepcopy
 from dataclasses import dataclass
 from math import isfinite, nan, sqrt
@@ -17,7 +17,7 @@ from fastcore.basics import patch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
-# %% ../nbs/08_agent.ipynb #e951a547
+# %% ../nbs/08_agent.ipynb #a62e79ab
 @dataclass(frozen=True)
 class DDPGConfig:
     "Every setting of the agent; a value out of range raises `ValueError`"
@@ -43,7 +43,7 @@ def _check(config, name, low, high=float("inf")):
     value = getattr(config, name)
     if not low <= value <= high: raise ValueError(f"{name}={value} is out of range: it must lie in [{low}, {high}]")
 
-# %% ../nbs/08_agent.ipynb #12a7171c
+# %% ../nbs/08_agent.ipynb #a90c012b
 def mlp(
     n_in: int,  # inputs
     n_out: int,  # outputs
@@ -60,7 +60,7 @@ def mlp(
         for p in layer.parameters(): nn.init.uniform_(p, -bound, bound, generator=generator)
     return net
 
-# %% ../nbs/08_agent.ipynb #4df1ba2b
+# %% ../nbs/08_agent.ipynb #31248918
 class Actor(nn.Module):
     "The policy: an observation in, an action in (0, 1) out"
     def __init__(
@@ -75,7 +75,7 @@ class Actor(nn.Module):
 
     def forward(self, obs: Tensor) -> Tensor: return self.net(obs).sigmoid()
 
-# %% ../nbs/08_agent.ipynb #813a5e32
+# %% ../nbs/08_agent.ipynb #7f3b47a1
 class Critic(nn.Module):
     "The value of taking an action: `(batch, obs_dim)` and `(batch, act_dim)` in, `(batch,)` out"
     def __init__(
@@ -90,7 +90,7 @@ class Critic(nn.Module):
 
     def forward(self, obs: Tensor, action: Tensor) -> Tensor: return self.net(torch.cat([obs, action], -1)).squeeze(-1)
 
-# %% ../nbs/08_agent.ipynb #1c057616
+# %% ../nbs/08_agent.ipynb #08fe42af
 def bellman_target(
     reward: Tensor,  # R of each transition's episode, (batch,)
     baseline: float,  # B, the moving average of the rewards
@@ -101,7 +101,7 @@ def bellman_target(
     "What the critic should have said: `reward - baseline + discount * (1 - done) * next_value` (HAQ)"
     return reward - baseline + discount * (1 - done) * next_value
 
-# %% ../nbs/08_agent.ipynb #97710ee4
+# %% ../nbs/08_agent.ipynb #3d03b0ca
 def critic_loss(
     critic: nn.Module,  # the network that is trained
     batch: dict[str, Tensor],  # a minibatch with the keys `obs` and `action`
@@ -110,7 +110,7 @@ def critic_loss(
     "Mean squared distance between the critic's values and their Bellman targets"
     return F.mse_loss(critic(batch["obs"], batch["action"]), target.detach())
 
-# %% ../nbs/08_agent.ipynb #1f199767
+# %% ../nbs/08_agent.ipynb #2eae813b
 @torch.no_grad()
 def polyak(
     target: nn.Module,  # the slow copy, changed in place
@@ -120,7 +120,7 @@ def polyak(
     "Move every parameter of `target` the share `tau` of the way to `source`"
     for t, s in zip(target.parameters(), source.parameters()): t.lerp_(s, tau)
 
-# %% ../nbs/08_agent.ipynb #7eba0cdd
+# %% ../nbs/08_agent.ipynb #2e8016b6
 def truncated_normal(
     mean: Tensor,  # centre of the bell before truncation, any shape, in [0, 1]
     sigma: float,  # its standard deviation before truncation; 0 returns the mean
@@ -133,7 +133,7 @@ def truncated_normal(
     u = torch.rand(mean.shape, generator=generator, dtype=torch.float64)
     return (mean + sigma * torch.special.ndtri(low + u * (high - low))).clamp(0, 1)
 
-# %% ../nbs/08_agent.ipynb #c2ef832c
+# %% ../nbs/08_agent.ipynb #5761c6a4
 def noise_at(
     episode: int,  # number of finished episodes
     config: DDPGConfig,  # gives the start, the decay and the length of the warmup
@@ -141,7 +141,7 @@ def noise_at(
     "Exploration noise of an episode; constant during the warmup, where actions are uniform anyway"
     return config.noise * config.noise_decay ** max(0, episode - config.warmup_episodes)
 
-# %% ../nbs/08_agent.ipynb #d50c667a
+# %% ../nbs/08_agent.ipynb #c1ee8a2a
 class ReplayBuffer:
     "A ring of transitions in preallocated float32 tensors"
     def __init__(
@@ -156,7 +156,7 @@ class ReplayBuffer:
 
     def __len__(self) -> int: return self.size
 
-# %% ../nbs/08_agent.ipynb #e236cf64
+# %% ../nbs/08_agent.ipynb #c7da2ffc
 @patch
 def add(
     self: ReplayBuffer,
@@ -172,7 +172,7 @@ def add(
     self.position = (self.position + 1) % self.capacity
     self.size = min(self.size + 1, self.capacity)
 
-# %% ../nbs/08_agent.ipynb #0649eb21
+# %% ../nbs/08_agent.ipynb #33f4dc66
 @patch
 def sample(
     self: ReplayBuffer,
@@ -184,7 +184,7 @@ def sample(
     index = torch.randint(self.size, (n,), generator=generator)
     return {name: column[index] for name, column in self.data.items()}
 
-# %% ../nbs/08_agent.ipynb #6c804f1c
+# %% ../nbs/08_agent.ipynb #ff415141
 @patch
 def state_dict(self: ReplayBuffer) -> dict[str, Tensor]:
     "A copy of everything, as tensors"
@@ -199,7 +199,7 @@ def load_state_dict(
     for name, column in self.data.items(): column.copy_(state[name])
     self.size, self.position = int(state["size"]), int(state["position"])
 
-# %% ../nbs/08_agent.ipynb #81296a20
+# %% ../nbs/08_agent.ipynb #143a4d5d
 class DDPG:
     "Deep deterministic policy gradient for episodes with one final reward and actions in [0, 1]"
     def __init__(
@@ -224,7 +224,7 @@ class DDPG:
         "Current exploration noise"
         return noise_at(self.episode, self.config)
 
-# %% ../nbs/08_agent.ipynb #3d03905c
+# %% ../nbs/08_agent.ipynb #7df1bdc3
 @patch
 @torch.no_grad()
 def act(
@@ -241,7 +241,7 @@ def act(
         if explore: action = truncated_normal(action, self.sigma, self.generator)
     return action.float().numpy()
 
-# %% ../nbs/08_agent.ipynb #1460dce0
+# %% ../nbs/08_agent.ipynb #995c6c45
 @patch
 def update(self: DDPG) -> tuple[float, float]:  # critic's loss, mean value of the actor's own actions
     "One minibatch: critic step, actor step, target networks follow"
@@ -262,7 +262,7 @@ def update(self: DDPG) -> tuple[float, float]:  # critic's loss, mean value of t
     polyak(self.actor_target, self.actor, c.tau)
     return loss.item(), value.item()
 
-# %% ../nbs/08_agent.ipynb #73668682
+# %% ../nbs/08_agent.ipynb #994a0b2b
 @patch
 def end_episode(
     self: DDPG,
@@ -281,7 +281,7 @@ def end_episode(
     loss, value = np.mean(losses, 0).tolist()
     return {"critic_loss": loss, "value": value, "baseline": self.baseline, "sigma": sigma}
 
-# %% ../nbs/08_agent.ipynb #9ca66594
+# %% ../nbs/08_agent.ipynb #3ff18a13
 _NETWORKS, _ADAMS = ("actor", "critic", "actor_target", "critic_target"), ("actor_adam", "critic_adam")
 
 @patch
@@ -295,7 +295,7 @@ def state_dict(self: DDPG) -> dict[str, Tensor]:
             state |= {f"{name}.{i}.{k}": v.clone() for k, v in moments.items()}
     return state
 
-# %% ../nbs/08_agent.ipynb #4c40bf0a
+# %% ../nbs/08_agent.ipynb #0ada79dc
 def _adam_state(state, name):
     nested = {}
     for key, value in state.items():
