@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['noisy_batches', 'learning_rate', 'make_optimiser', 'fit', 'evaluate']
 
-# %% ../nbs/06_training.ipynb #e6fa36d9
+# %% ../nbs/06_training.ipynb #582758c3
 import json
 import math
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from .data import ImageData, batches
 from .policies import write_atomically
 from .smoothing import make_generator
 
-# %% ../nbs/06_training.ipynb #5466e38f
+# %% ../nbs/06_training.ipynb #be15d2ff
 def noisy_batches(
     data: ImageData,                  # images
     sigma: float,                     # noise, in units of the input; 0 for none
@@ -37,7 +38,7 @@ def noisy_batches(
         noise = torch.empty_like(pixels).normal_(generator=generator)
         yield pixels.add_(noise, alpha=sigma).permute(0, 3, 1, 2), labels
 
-# %% ../nbs/06_training.ipynb #199f3f2a
+# %% ../nbs/06_training.ipynb #4a9df394
 def learning_rate(
     step: int,        # from 0
     steps: int,       # in the whole run
@@ -56,7 +57,7 @@ def make_optimiser(model: nn.Module, weight_decay: float) -> torch.optim.SGD:
     groups = [{"params": [p for n, p in named if decays(n, p) == d], "weight_decay": weight_decay * d} for d in (True, False)]
     return torch.optim.SGD(groups, lr=0.0, momentum=0.9, nesterov=True)
 
-# %% ../nbs/06_training.ipynb #94dc6536
+# %% ../nbs/06_training.ipynb #a2466df3
 def _save_run(path: Path, model: nn.Module, optimiser: torch.optim.SGD, settings: dict, history: list[dict]):
     tensors = {f"model.{n}": t for n, t in model.state_dict().items()}
     tensors |= {f"momentum.{n}": optimiser.state[p]["momentum_buffer"] for n, p in model.named_parameters() if "momentum_buffer" in optimiser.state[p]}
@@ -73,7 +74,7 @@ def _load_run(path: Path, model: nn.Module, optimiser: torch.optim.SGD, settings
         if f"momentum.{n}" in tensors: optimiser.state[p]["momentum_buffer"] = tensors[f"momentum.{n}"].to(p)
     return json.loads(metadata["history"])
 
-# %% ../nbs/06_training.ipynb #ea8086fd
+# %% ../nbs/06_training.ipynb #1515e0ff
 def _train_epoch(model: nn.Module, optimiser: torch.optim.SGD, noisy: Iterator, rates: Iterator[float]) -> tuple[float, float]:
     "One pass; mean loss and accuracy on the noisy images."
     loss_sum, right, seen = 0, 0, 0
@@ -88,7 +89,7 @@ def _train_epoch(model: nn.Module, optimiser: torch.optim.SGD, noisy: Iterator, 
     if not math.isfinite(mean := float(loss_sum) / seen): raise FloatingPointError(f"the training loss became {mean}: lower the learning rate")
     return mean, float(right) / seen
 
-# %% ../nbs/06_training.ipynb #0ee30cd8
+# %% ../nbs/06_training.ipynb #0312baf8
 def fit(
     model: nn.Module,                   # float or quantized network, trained in place
     data: ImageData,                    # training images, on the model's device
@@ -101,7 +102,7 @@ def fit(
     augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None,  # e.g. `augment`
     checkpoint: str | os.PathLike | None = None,  # state file, written after each epoch and continued from
     progress: bool = True,              # show a progress bar
-) -> list[dict]:  # for each epoch: epoch, loss, accuracy (on noisy training images)
+) -> list[dict]:  # for each epoch: epoch, loss, accuracy (on noisy training images), seconds
     "Noise-augmented training (Cohen et al. 2019); leaves `model` in eval mode."
     if not 0 <= sigma < math.inf or epochs < 1 or not 0 < lr: raise ValueError(f"sigma={sigma!r} must be >= 0, epochs={epochs!r} >= 1 and lr={lr!r} > 0")
     device = data.images.device
@@ -111,14 +112,15 @@ def fit(
     per_epoch = math.ceil(len(data) / batch_size)
     model.train()
     for epoch in tqdm(range(len(history), epochs), initial=len(history), total=epochs, desc="train", unit="epoch", disable=not progress):
+        begin = time.perf_counter()
         rates = (learning_rate(epoch * per_epoch + i, epochs * per_epoch, lr) for i in range(per_epoch))
         loss, accuracy = _train_epoch(model, optimiser, noisy_batches(data, sigma, batch_size, make_generator(seed, epoch, device=device), augmenter), rates)
-        history.append({"epoch": epoch + 1, "loss": loss, "accuracy": accuracy})
+        history.append({"epoch": epoch + 1, "loss": loss, "accuracy": accuracy, "seconds": round(time.perf_counter() - begin, 3)})
         if checkpoint: _save_run(Path(checkpoint), model, optimiser, settings, history)
     model.eval()
     return history
 
-# %% ../nbs/06_training.ipynb #99e82ec0
+# %% ../nbs/06_training.ipynb #e39c5ceb
 @torch.inference_mode()
 def evaluate(
     model: Callable[[Tensor], Tensor],  # classifier
