@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from scipy import stats
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .data import ImageData, to_float
 from .policies import write_atomically
