@@ -6,7 +6,7 @@
 __all__ = ['NETWORKS', 'Run', 'load_images', 'new_model', 'augmenter_for', 'train_run', 'load_float', 'search_run', 'policy_of',
            'certify_run', 'report_run', 'demo_run', 'add_options', 'make_parser', 'main']
 
-# %% ../nbs/12_cli.ipynb #58c6da5c
+# %% ../nbs/12_cli.ipynb #5208ba9d
 import argparse
 import inspect
 import json
@@ -29,7 +29,7 @@ from .search import SearchConfig, SearchResult, finish, read_history, search
 from .smoothing import CertificateLog, make_generator, read_log
 from .training import fit
 
-# %% ../nbs/12_cli.ipynb #4ed6805b
+# %% ../nbs/12_cli.ipynb #7d201a16
 @dataclass(frozen=True)
 class Run:
     "What a run folder is about."
@@ -39,6 +39,11 @@ class Run:
     sigma: float = 0.5                   # noise, in units of the input
     seed: int = 0                        # of everything random
     holdout: int = 100                   # training images set aside for the search
+    device: str = "cpu"                  # "cpu" or "cuda"
+
+    def __post_init__(self):
+        if self.device not in ("cpu", "cuda"): raise ValueError(f"device {self.device!r} is unknown: choose cpu or cuda")
+        if self.device == "cuda" and not torch.cuda.is_available(): raise ValueError("device cuda: PyTorch finds no GPU here, choose cpu")
 
     def save(self, out: Path):
         "Write `run.json`, or make sure that it says the same."
@@ -53,7 +58,7 @@ class Run:
         found = json.loads((out / "run.json").read_text())
         return cls(**{**found, "root": tuple(found["root"])})
 
-# %% ../nbs/12_cli.ipynb #0166ab6f
+# %% ../nbs/12_cli.ipynb #566eb520
 def _unpacked(root: str, out: Path) -> Path:
     path = Path(root)
     return unpack(path, out / "images" / path.name.split(".")[0]) if path.is_file() else path
@@ -69,19 +74,19 @@ def load_images(
     for root in roots[1:]: train = concat(train, load_dataset(run.data, root))
     train, holdout = train.split(run.holdout, make_generator(run.seed))
     if len(roots) > 1: train = without_twins(train, holdout)
-    return train, holdout, load_dataset(run.data, roots[-1], split="test")
+    return tuple(d.to(run.device) for d in (train, holdout, load_dataset(run.data, roots[-1], split="test")))
 
 def new_model(run: Run, classes: int) -> nn.Module:
     "The run's network with random weights, the same ones for the same seed."
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
-        return create_model(run.model, num_classes=classes)
+        return create_model(run.model, num_classes=classes).to(run.device)
 
 def augmenter_for(run: Run) -> Callable | None:
     "Random crops and mirror images, but not for digits, whose mirror images are no digits."
     return None if run.data == "digits" else augment
 
-# %% ../nbs/12_cli.ipynb #c3ba9f18
+# %% ../nbs/12_cli.ipynb #9c70af51
 def train_run(
     out: Path,                       # run folder
     run: Run = Run(),                # what it is about
@@ -107,7 +112,7 @@ def load_float(run: Run, out: Path, data: ImageData) -> nn.Module:
     if not (out / "float.safetensors").exists(): raise ValueError(f"{out} holds no trained network: start with `arq train --out {out}`")
     return load_weights(new_model(run, len(data.classes)), out / "float.safetensors").to(memory_format=torch.channels_last).eval()
 
-# %% ../nbs/12_cli.ipynb #b2ae2a4f
+# %% ../nbs/12_cli.ipynb #3031d1af
 def search_run(
     out: Path,                         # run folder
     episodes: int = 100,               # how many policies to try
@@ -134,7 +139,7 @@ def search_run(
     config = SearchConfig(mode=mode, epochs=epochs, lr=lr, n=n, n_p=n_p, agent=agent)
     return search(model, train, holdout, budget, run.sigma, episodes, out / "search", config, run.seed, augmenter_for(run))
 
-# %% ../nbs/12_cli.ipynb #b3b92126
+# %% ../nbs/12_cli.ipynb #3a3204da
 NETWORKS = ("float32", "uniform8", "uniform4", "uniform2", "arq")
 
 def policy_of(
@@ -169,7 +174,7 @@ def certify_run(
     if finetune_images is not None: _, train = train.split(finetune_images, make_generator(run.seed, 2))
     return finish(model, policy, train, test.every(skip, max), run.sigma, out / "networks" / Path(network).stem, epochs, lr, n0=n0, n=n, alpha=alpha, seed=run.seed, augmenter=augmenter_for(run))
 
-# %% ../nbs/12_cli.ipynb #62f88743
+# %% ../nbs/12_cli.ipynb #b298cecb
 def _row(folder: Path, search_seconds: float) -> dict:
     record = json.loads((folder / "record.json").read_text())
     seconds = record["train_seconds"] + record["certify_seconds"] + (search_seconds if folder.name == "arq" else 0)
@@ -202,21 +207,21 @@ def report_run(
     print(f"\n{table}\n\nfigures in {out / 'figures'}")
     return table
 
-# %% ../nbs/12_cli.ipynb #66278084
+# %% ../nbs/12_cli.ipynb #9a6e43b1
 def demo_run(
     out: Path,              # run folder
-    episodes: int = 40,     # policies to try
+    episodes: int = 60,     # policies to try
     epochs: int = 30,       # of training the float network
-    images: int = 180,      # test images to certify
+    images: int = 360,      # test images to certify
     seed: int = 0,          # of everything random
 ) -> str:  # the table
     "ARQ on scikit-learn's digits: train with noise, search at 4-bit-equivalent BitOPs, certify float32, uniform 4-bit and ARQ, report."
-    train_run(out, Run(seed=seed), epochs=epochs, lr=0.2)
-    search_run(out, episodes, warmup_episodes=12, noise_decay=0.95, updates_per_step=2)
-    for network in ("float32", "uniform4", "arq"): certify_run(out, network, epochs=5, skip=2, max=images)
+    train_run(out, Run(seed=seed, holdout=200), epochs=epochs, lr=0.2)
+    search_run(out, episodes, n_p=200, warmup_episodes=1, noise=0.15, noise_decay=0.98)
+    for network in ("float32", "uniform4", "arq"): certify_run(out, network, epochs=5, max=images)
     return report_run(out)
 
-# %% ../nbs/12_cli.ipynb #d7fa9d3d
+# %% ../nbs/12_cli.ipynb #7590f966
 def add_options(
     parser: argparse.ArgumentParser,
     function: Callable,           # its parameters become options
@@ -246,15 +251,16 @@ def make_parser() -> argparse.ArgumentParser:
         command.set_defaults(function=function)
     return parser
 
-# %% ../nbs/12_cli.ipynb #385b94dd
+# %% ../nbs/12_cli.ipynb #1f4374d6
 def main(argv: Sequence[str] | None = None) -> int:
     "The command `arq`: exit code 0, 2 with one line for bad arguments or input, 130 after Ctrl-C."
     options = vars(make_parser().parse_args(argv))
     function, command = options.pop("function"), options.pop("command")
     if command == "train":
         about = {f.name: options.pop(f.name) for f in fields(Run)}
-        options["run"] = Run(**{**about, "root": tuple(about["root"])})
-    try: function(**options)
+    try:
+        if command == "train": options["run"] = Run(**{**about, "root": tuple(about["root"])})
+        function(**options)
     except (ValueError, OSError, FloatingPointError) as e:
         print(f"arq {command}: error: {' '.join(str(e).split())}", file=sys.stderr)
         return 2

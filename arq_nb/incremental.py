@@ -72,7 +72,7 @@ def build_cache(
     hits = smoothed.votes(images, n, _streams(settings, len(data), ESTIMATION, smoothed.device)) == guess[:, None]
     p_lower = clopper_pearson_lower(hits.sum(1).cpu().numpy(), n, alpha)
     chosen = (selection == guess[:, None]).sum(1)
-    return CertificateCache(settings, data.labels.numpy(), guess.cpu().numpy(), chosen.cpu().numpy(), p_lower, np.packbits(hits.cpu().numpy(), axis=1))
+    return CertificateCache(settings, data.labels.cpu().numpy(), guess.cpu().numpy(), chosen.cpu().numpy(), p_lower, np.packbits(hits.cpu().numpy(), axis=1))
 
 # %% ../nbs/05_incremental.ipynb #f8446ff3
 def _log(label: np.ndarray, guess: np.ndarray, p_lower: np.ndarray, sigma: float) -> CertificateLog:

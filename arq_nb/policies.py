@@ -8,7 +8,7 @@ __all__ = ['FLOAT_BITS', 'quantizable_layers', 'Policy', 'write_atomically', 'sa
            'bitops', 'model_size', 'BudgetError', 'Budget', 'bitops_budget', 'size_budget', 'edge_layers', 'pin',
            'fit_to_budget']
 
-# %% ../nbs/03_policies.ipynb #8dbf26a9
+# %% ../nbs/03_policies.ipynb #ba2a52b5
 import copy
 import json
 import os
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from .quantizers import LSQ, UniformQuantizer
 
-# %% ../nbs/03_policies.ipynb #7999bf24
+# %% ../nbs/03_policies.ipynb #4b087aa1
 def quantizable_layers(
     model: nn.Module,  # any network
 ) -> dict[str, nn.Module]:  # layer name -> module, in the model's own order
@@ -30,7 +30,7 @@ def quantizable_layers(
     if not layers: raise ValueError(f"{type(model).__name__} has no nn.Conv2d or nn.Linear layer to quantize")
     return layers
 
-# %% ../nbs/03_policies.ipynb #945a50da
+# %% ../nbs/03_policies.ipynb #9f7a8689
 FLOAT_BITS = 32
 
 def _check_bits(name: str, bits) -> tuple[int, int]:
@@ -77,7 +77,7 @@ class Policy:
         rows = [f"{'layer':<{width}}  weights  activations", *(f"{n:<{width}}  {w:>7}  {a:>11}" for n, (w, a) in self.bits.items())]
         return "\n".join(rows)
 
-# %% ../nbs/03_policies.ipynb #3ba52b04
+# %% ../nbs/03_policies.ipynb #de72ddf9
 def write_atomically(
     path: str | os.PathLike,         # the file to (re)write
     write: Callable[[Path], object], # writes the content to the path that it is given
@@ -91,7 +91,7 @@ def write_atomically(
         os.replace(partial, path)
     finally: partial.unlink(missing_ok=True)
 
-# %% ../nbs/03_policies.ipynb #422a10aa
+# %% ../nbs/03_policies.ipynb #c3a565e1
 def save_policy(self: Policy, path: str | os.PathLike):
     "Write the policy as JSON, atomically."
     text = json.dumps({n: {"weight_bits": w, "activation_bits": a} for n, (w, a) in self.bits.items()}, indent=1)
@@ -106,7 +106,7 @@ def load_policy(path: str | os.PathLike) -> Policy:
 
 Policy.save, Policy.load = save_policy, staticmethod(load_policy)
 
-# %% ../nbs/03_policies.ipynb #291ed7c7
+# %% ../nbs/03_policies.ipynb #1370bbb9
 class QuantizedLayer:
     "What quantized layers share: `weight_quantizer` and `input_quantizer`."
 
@@ -127,7 +127,7 @@ class QuantizedLinear(QuantizedLayer, nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.linear(self.input_quantizer(x), self.weight_quantizer(self.weight), self.bias)
 
-# %% ../nbs/03_policies.ipynb #c6974e57
+# %% ../nbs/03_policies.ipynb #41972786
 def _quantize_layer(name: str, layer: nn.Module, bits: tuple[int, int], quantizer: type[UniformQuantizer]):
     for kind, b in zip(("weight", "activation"), bits):
         if b == 1: raise ValueError(f"layer {name!r} asks for 1 {kind} bit: quantizers start at 2 bits, 1 is only for counting")
@@ -154,7 +154,7 @@ def quantize(
     for name, layer in quantizable_layers(model).items(): _quantize_layer(name, layer, policy.bits[name], quantizer)
     return model
 
-# %% ../nbs/03_policies.ipynb #0f879bea
+# %% ../nbs/03_policies.ipynb #905616c8
 def calibrate(
     model: nn.Module,  # quantized network, changed in place
     images: Tensor,    # a typical batch, (batch, channels, height, width) in [0, 1]
@@ -166,7 +166,7 @@ def calibrate(
     with torch.no_grad(): model.eval()(images)
     return model.train(training)
 
-# %% ../nbs/03_policies.ipynb #b53db6b6
+# %% ../nbs/03_policies.ipynb #ded2e57d
 def freeze(
     model: nn.Module,  # quantized (or float) network
 ) -> nn.Module:  # a copy for inference, in eval mode, weights rounded for good
@@ -178,7 +178,7 @@ def freeze(
             m.weight_quantizer = nn.Identity()
     return model
 
-# %% ../nbs/03_policies.ipynb #bae6b2ad
+# %% ../nbs/03_policies.ipynb #66cd63f8
 @dataclass(frozen=True)
 class LayerInfo:
     "Shape and cost of one layer for one image."
@@ -199,7 +199,7 @@ def _layer_info(name: str, m: nn.Module, x: Tensor, y: Tensor) -> LayerInfo:
     kind = "depthwise" if m.groups == m.in_channels and m.groups > 1 else "conv"
     return LayerInfo(name, kind, m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0], weights, weights * positions, x.shape[2], x[0].numel())
 
-# %% ../nbs/03_policies.ipynb #24d6df4d
+# %% ../nbs/03_policies.ipynb #8bc65487
 @torch.no_grad()
 def layer_table(
     model: nn.Module,                    # any network of convolutions and linear layers
@@ -214,7 +214,7 @@ def layer_table(
     if unused or len(infos) != len({i.name for i in infos}): raise ValueError(f"every layer must run exactly once for an image; never called: {sorted(unused)}")
     return infos
 
-# %% ../nbs/03_policies.ipynb #d359ee32
+# %% ../nbs/03_policies.ipynb #5b4ec0e2
 def _cost(layers: list[LayerInfo], policy: Policy, layer_cost: Callable) -> float:
     "Sum of `layer_cost(layer, weight bits, activation bits)`, after a check that the policy names these layers."
     names = {l.name for l in layers}
@@ -233,7 +233,7 @@ def bitops(
     "Bit operations of `policy`; with 1 bit everywhere, the number of multiply-adds."
     return _cost(layer_table(model, input_shape), policy, _layer_bitops)
 
-# %% ../nbs/03_policies.ipynb #cc9de7cb
+# %% ../nbs/03_policies.ipynb #d7796166
 def _other_bytes(model: nn.Module) -> int:
     "Bytes of all floating-point state that is not the weight of a quantizable layer."
     layers = {f"{n}.weight".lstrip(".") for n in quantizable_layers(model)}
@@ -248,7 +248,7 @@ def model_size(
     if weights.keys() != policy.bits.keys(): raise ValueError(f"policy and model differ in layers {sorted(weights.keys() ^ policy.bits.keys())}")
     return sum(-(-count * policy.bits[n][0] // 8) for n, count in weights.items()) + _other_bytes(model)
 
-# %% ../nbs/03_policies.ipynb #6140d5a9
+# %% ../nbs/03_policies.ipynb #812f1435
 class BudgetError(ValueError):
     "No policy can meet the budget."
 
@@ -274,7 +274,7 @@ class Budget:
 
     def allows(self, policy: Policy) -> bool: return self.cost(policy) <= self.limit
 
-# %% ../nbs/03_policies.ipynb #bf879464
+# %% ../nbs/03_policies.ipynb #8c247817
 def _limited(budget: Callable[[float], Budget], limit: float | None, fraction: float | None) -> Budget:
     "The budget with its limit given as a number or as a share of the float cost, exactly one of them."
     if (limit is None) == (fraction is None): raise ValueError(f"give a limit or a fraction of the float cost, not both or neither (limit={limit!r}, fraction={fraction!r})")
@@ -304,7 +304,7 @@ def size_budget(
 
 Budget.bitops, Budget.size = staticmethod(bitops_budget), staticmethod(size_budget)
 
-# %% ../nbs/03_policies.ipynb #de10c5d4
+# %% ../nbs/03_policies.ipynb #b276a710
 def edge_layers(layers: list[LayerInfo]) -> tuple[str, str]:
     "Names of the first and the last layer in the order of execution."
     return layers[0].name, layers[-1].name
@@ -313,7 +313,7 @@ def pin(policy: Policy, names: Iterable[str], bits: int = 8) -> Policy:
     "`policy` with weights and activations of the layers `names` at `bits`."
     return Policy({**policy.bits, **{n: (bits, bits) for n in names}})
 
-# %% ../nbs/03_policies.ipynb #9ba84cfb
+# %% ../nbs/03_policies.ipynb #d5861d50
 def fit_to_budget(
     self: Budget,
     policy: Policy,               # where to start

@@ -8,7 +8,7 @@ __all__ = ['CHUNK', 'ABSTAIN', 'COLUMNS', 'certified_radius', 'clopper_pearson_l
            'CertificateLog', 'read_log', 'average_certified_radius', 'certified_accuracy', 'clean_accuracy',
            'abstention_rate', 'certify_dataset']
 
-# %% ../nbs/04_smoothing.ipynb #67e6f816
+# %% ../nbs/04_smoothing.ipynb #437c3763
 import csv
 import json
 import math
@@ -27,7 +27,7 @@ from tqdm import tqdm
 from .data import ImageData, to_float
 from .policies import write_atomically
 
-# %% ../nbs/04_smoothing.ipynb #6952ca47
+# %% ../nbs/04_smoothing.ipynb #4fa07e4a
 def certified_radius(
     p_lower: float | np.ndarray,  # lower bound on the probability of the top class
     sigma: float,                 # standard deviation of the noise, in units of the input
@@ -35,7 +35,7 @@ def certified_radius(
     "Radius `sigma * Phi^-1(p_lower)`, or 0 for `p_lower <= 1/2` (Cohen et al. 2019, theorem 1)."
     return np.maximum(sigma * stats.norm.ppf(p_lower), 0.0)
 
-# %% ../nbs/04_smoothing.ipynb #80b43919
+# %% ../nbs/04_smoothing.ipynb #f2305bfd
 def clopper_pearson_lower(
     k: int | np.ndarray,  # successes
     n: int,               # trials
@@ -53,7 +53,7 @@ def clopper_pearson_upper(
     "One-sided upper confidence bound for a binomial probability; it fails with probability at most `alpha`."
     return 1 - clopper_pearson_lower(n - np.asarray(k), n, alpha)
 
-# %% ../nbs/04_smoothing.ipynb #d201bd41
+# %% ../nbs/04_smoothing.ipynb #09ff4156
 CHUNK = 50  # noise samples drawn at a time; part of what defines a noise stream
 
 def make_generator(
@@ -64,7 +64,7 @@ def make_generator(
     seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
     return torch.Generator(device).manual_seed(seed & 0x7FFF_FFFF_FFFF_FFFF)
 
-# %% ../nbs/04_smoothing.ipynb #1355ea0e
+# %% ../nbs/04_smoothing.ipynb #b325fe52
 @dataclass(frozen=True)
 class SmoothedClassifier:
     "The smoothed version of the classifier `f` under Gaussian noise of standard deviation `sigma`."
@@ -77,7 +77,7 @@ class SmoothedClassifier:
         if not 0 < self.sigma < math.inf: raise ValueError(f"sigma={self.sigma!r} must be a positive number")
         if self.batch_size < 1: raise ValueError(f"batch_size={self.batch_size!r} must be at least 1")
 
-# %% ../nbs/04_smoothing.ipynb #fadde2c4
+# %% ../nbs/04_smoothing.ipynb #58a502c8
 def _check_images(images: Tensor):
     if images.ndim != 4 or not images.is_floating_point(): raise ValueError(f"images must be float (batch, channels, height, width), not {images.dtype} {tuple(images.shape)}")
     low, high = images.min().item(), images.max().item()
@@ -96,7 +96,7 @@ def _batches(images: Tensor, n: int, generators: Sequence[torch.Generator], sigm
             rows += size
         yield buffer[:rows].permute(0, 3, 1, 2)
 
-# %% ../nbs/04_smoothing.ipynb #ddce4633
+# %% ../nbs/04_smoothing.ipynb #456c9f1f
 @torch.inference_mode()
 def votes(
     self: SmoothedClassifier,
@@ -118,7 +118,7 @@ def votes(
 
 SmoothedClassifier.votes = votes
 
-# %% ../nbs/04_smoothing.ipynb #11b60808
+# %% ../nbs/04_smoothing.ipynb #6f83cf01
 ABSTAIN = -1
 
 def _check_alpha(alpha: float, name: str = "alpha"):
@@ -144,7 +144,7 @@ def _fresh_generator(device: str) -> torch.Generator:
 
 SmoothedClassifier.predict = predict
 
-# %% ../nbs/04_smoothing.ipynb #7871ceec
+# %% ../nbs/04_smoothing.ipynb #604c73df
 @dataclass(frozen=True)
 class Certificate:
     "What is proven about one image, with an error probability of `alpha`."
@@ -161,7 +161,7 @@ def _certificate(k: int, c: int, n: int, alpha: float, sigma: float) -> Certific
     radius = float(certified_radius(p, sigma))
     return Certificate(c if radius > 0 else ABSTAIN, radius, p, k, n, alpha, sigma)
 
-# %% ../nbs/04_smoothing.ipynb #231e0b9e
+# %% ../nbs/04_smoothing.ipynb #9dacfde7
 def certify_batch(
     self: SmoothedClassifier,
     images: Tensor,                          # (images, channels, height, width) in [0, 1]
@@ -189,7 +189,7 @@ def certify(
 
 SmoothedClassifier.certify_batch, SmoothedClassifier.certify = certify_batch, certify
 
-# %% ../nbs/04_smoothing.ipynb #5fe047ab
+# %% ../nbs/04_smoothing.ipynb #3dd8bad1
 def coverage_violated(
     failures: int,   # wrong certificates
     trials: int,     # certificates, independent of each other
@@ -199,7 +199,7 @@ def coverage_violated(
     "True if so many failures are impossible (binomial tail below `tail`) for an error probability of at most `alpha`."
     return bool(stats.binom.sf(failures - 1, trials, alpha) < tail)
 
-# %% ../nbs/04_smoothing.ipynb #26a8c44e
+# %% ../nbs/04_smoothing.ipynb #22c7bd6f
 COLUMNS = ("idx", "label", "predict", "radius", "correct", "time")
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ class CertificateLog:
 
     def __len__(self) -> int: return len(self.idx)
 
-# %% ../nbs/04_smoothing.ipynb #c1323c57
+# %% ../nbs/04_smoothing.ipynb #299e06b2
 def _seconds(text: str) -> float:
     "Seconds from '12.5' or 'h:mm:ss.ffffff'."
     return sum(float(part) * 60**power for power, part in enumerate(reversed(text.split(":"))))
@@ -237,7 +237,7 @@ def read_log(
     extra = {name: [row[name] for row, _ in lines] for name in reader.fieldnames if name not in COLUMNS}
     return CertificateLog(*arrays, extra)
 
-# %% ../nbs/04_smoothing.ipynb #5b074995
+# %% ../nbs/04_smoothing.ipynb #3b9c4d06
 def average_certified_radius(log: CertificateLog) -> float:
     "Mean radius, wrong answers and abstentions counting 0 (Zhai et al. 2020)."
     return float(np.mean(log.radius * log.correct))
@@ -257,7 +257,7 @@ def abstention_rate(log: CertificateLog) -> float:
     "Share of images without an answer."
     return float(np.mean(log.predict == ABSTAIN))
 
-# %% ../nbs/04_smoothing.ipynb #0463f841
+# %% ../nbs/04_smoothing.ipynb #b131e90f
 def _open_log(path: Path, settings: dict) -> set[int]:
     "Start a log or make ready to continue one; returns the indices it holds already."
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -277,7 +277,7 @@ def _rows(indices: list[int], labels: list[int], certificates: list[Certificate]
     rows = [(i, y, c.prediction, repr(c.radius), int(c.prediction == y), f"{seconds / len(indices):.4f}") for i, y, c in zip(indices, labels, certificates)]
     return "".join("\t".join(map(str, r)) + "\n" for r in rows)
 
-# %% ../nbs/04_smoothing.ipynb #20934cab
+# %% ../nbs/04_smoothing.ipynb #f8838c87
 def certify_dataset(
     smoothed: SmoothedClassifier,
     data: ImageData,             # images and labels
