@@ -6,7 +6,7 @@
 __all__ = ['SELECTION', 'ESTIMATION', 'ARRAYS', 'CacheSettings', 'fingerprint', 'CertificateCache', 'build_cache', 'cache_log',
            'certify_incremental', 'save_cache', 'load_cache']
 
-# %% ../nbs/05_incremental.ipynb #f62558a9
+# %% ../nbs/05_incremental.ipynb #84a82069
 import os
 from dataclasses import asdict, dataclass
 
@@ -15,13 +15,14 @@ import torch
 from safetensors.numpy import load_file, save_file
 from safetensors import safe_open
 from torch import Tensor
+from tqdm import tqdm
 
 from .data import ImageData, to_float
 from .policies import write_atomically
 from .smoothing import (ABSTAIN, CertificateLog, SmoothedClassifier, average_certified_radius, certified_radius,
                               clopper_pearson_lower, clopper_pearson_upper, coverage_violated, make_generator)
 
-# %% ../nbs/05_incremental.ipynb #813a1f07
+# %% ../nbs/05_incremental.ipynb #fa9a070c
 SELECTION, ESTIMATION = 0, 1  # which round of CERTIFY a noise stream serves
 
 @dataclass(frozen=True)
@@ -52,9 +53,14 @@ class CertificateCache:
 
     def __len__(self) -> int: return len(self.label)
 
-# %% ../nbs/05_incremental.ipynb #98e223c5
+# %% ../nbs/05_incremental.ipynb #d9222a1b
 def _streams(cache: CacheSettings, count: int, purpose: int, device: str) -> list[torch.Generator]:
     return [make_generator(cache.seed, i, purpose, device=device) for i in range(count)]
+
+def _all_votes(smoothed: SmoothedClassifier, images: Tensor, n: int, streams: list[torch.Generator], progress: bool, group: int = 10) -> Tensor:
+    "`smoothed.votes`, ten images at a time so that a progress bar can move."
+    starts = tqdm(range(0, len(images), group), desc="certify the original", disable=not progress)
+    return torch.cat([smoothed.votes(images[i : i + group], n, streams[i : i + group]) for i in starts])
 
 def build_cache(
     smoothed: SmoothedClassifier,  # the original network, smoothed
@@ -63,18 +69,19 @@ def build_cache(
     n: int = 1_000,                # samples that count its votes
     alpha: float = 0.001,          # error probability for each image
     seed: int = 0,                 # of the noise streams
+    progress: bool = False,        # show a progress bar
 ) -> CertificateCache:
     "Certify the original network and remember each vote."
     settings = CacheSettings(smoothed.sigma, n0, n, alpha, seed, str(smoothed.device), fingerprint(data.images))
     images = to_float(data.images)
     selection = smoothed.votes(images, n0, _streams(settings, len(data), SELECTION, smoothed.device))
     guess = selection.mode(1).values
-    hits = smoothed.votes(images, n, _streams(settings, len(data), ESTIMATION, smoothed.device)) == guess[:, None]
+    hits = _all_votes(smoothed, images, n, _streams(settings, len(data), ESTIMATION, smoothed.device), progress) == guess[:, None]
     p_lower = clopper_pearson_lower(hits.sum(1).cpu().numpy(), n, alpha)
     chosen = (selection == guess[:, None]).sum(1)
     return CertificateCache(settings, data.labels.cpu().numpy(), guess.cpu().numpy(), chosen.cpu().numpy(), p_lower, np.packbits(hits.cpu().numpy(), axis=1))
 
-# %% ../nbs/05_incremental.ipynb #f8446ff3
+# %% ../nbs/05_incremental.ipynb #2c4ffce6
 def _log(label: np.ndarray, guess: np.ndarray, p_lower: np.ndarray, sigma: float) -> CertificateLog:
     radius = certified_radius(p_lower, sigma)
     predict = np.where(radius > 0, guess, ABSTAIN)
@@ -86,7 +93,7 @@ def cache_log(self: CertificateCache) -> CertificateLog:
 
 CertificateCache.log = cache_log
 
-# %% ../nbs/05_incremental.ipynb #1f6c4ec9
+# %% ../nbs/05_incremental.ipynb #5360c596
 def _check_replay(cache: CertificateCache, smoothed: SmoothedClassifier, data: ImageData, n_p: int):
     now = {"sigma": smoothed.sigma, "device": str(smoothed.device), "images": fingerprint(data.images)}
     for name, value in now.items():
@@ -115,7 +122,7 @@ def certify_incremental(
     p_lower = np.where(cache.selection_votes >= gamma * s.n0, direct, through_zeta)
     return _log(cache.label, cache.guess, np.clip(p_lower, 0, 1), s.sigma)
 
-# %% ../nbs/05_incremental.ipynb #a65eeb6c
+# %% ../nbs/05_incremental.ipynb #ff1ab5a7
 ARRAYS = ("label", "guess", "selection_votes", "p_lower", "hits")
 
 def save_cache(self: CertificateCache, path: str | os.PathLike):

@@ -6,7 +6,7 @@
 __all__ = ['SearchConfig', 'finetuned', 'deployable', 'Evaluation', 'PolicyEvaluator', 'uniform_start', 'start_action', 'propose',
            'play_episode', 'read_history', 'SearchResult', 'search', 'finish']
 
-# %% ../nbs/09_search.ipynb #c1727748
+# %% ../nbs/09_search.ipynb #3992a1a4
 import csv
 import io
 import json
@@ -32,7 +32,7 @@ from .policies import Budget, Policy, calibrate, freeze, model_size, quantize, w
 from .smoothing import CertificateLog, SmoothedClassifier, average_certified_radius, certify_dataset, clean_accuracy, make_generator
 from .training import fit, noisy_batches
 
-# %% ../nbs/09_search.ipynb #309a7abc
+# %% ../nbs/09_search.ipynb #368a3937
 @dataclass(frozen=True)
 class SearchConfig:
     "Everything a search depends on besides the network, the data, sigma, the budget and the seed."
@@ -53,7 +53,7 @@ class SearchConfig:
     reward_scale: float = 0.1      # lambda
     agent: DDPGConfig = field(default_factory=DDPGConfig)
 
-# %% ../nbs/09_search.ipynb #793739ef
+# %% ../nbs/09_search.ipynb #f80e40ad
 def finetuned(
     model: nn.Module,          # float network, not changed
     policy: Policy,            # bits; 32 everywhere gives the float network the same training
@@ -81,7 +81,7 @@ def deployable(
     "The network that is certified: weights rounded for good, batch norm folded into the convolutions."
     return fold_batch_norm(freeze(model)).to(memory_format=torch.channels_last)
 
-# %% ../nbs/09_search.ipynb #bceda0da
+# %% ../nbs/09_search.ipynb #31e92f33
 @dataclass(frozen=True)
 class Evaluation:
     "What the judge found out about one policy."
@@ -101,11 +101,12 @@ class PolicyEvaluator:
         config: SearchConfig = SearchConfig(),
         seed: int = 0,
         augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+        progress: bool = False,  # show a progress bar while the original is certified
     ):
         self.model, self.train, self.holdout, self.sigma = model, train, holdout, sigma
         self.config, self.seed, self.augmenter, self.known = config, seed, augmenter, {}
         c, device = config, str(train.images.device)
-        self.cache = build_cache(SmoothedClassifier(deployable(model), sigma, device=device), holdout, c.n0, c.n, c.alpha, seed)
+        self.cache = build_cache(SmoothedClassifier(deployable(model), sigma, device=device), holdout, c.n0, c.n, c.alpha, seed, progress)
         self.original_acr = average_certified_radius(self.cache.log())
 
     def __call__(self, policy: Policy) -> float: return self.evaluate(policy).reward
@@ -123,7 +124,7 @@ class PolicyEvaluator:
         acr = average_certified_radius(log)
         return Evaluation(c.reward_scale * (acr - self.original_acr), acr, clean_accuracy(log))
 
-# %% ../nbs/09_search.ipynb #afa44133
+# %% ../nbs/09_search.ipynb #807cc881
 def uniform_start(env: BitWidthEnv) -> int:
     "The fewest bits that, given to every inner layer, use up the budget (or the most that are allowed)."
     bits = range(env.min_bits, env.max_bits)
@@ -151,7 +152,7 @@ def play_episode(env: BitWidthEnv, agent: DDPG) -> tuple[dict, str]:
     agent.end_episode(transitions, reward)
     return info, kind
 
-# %% ../nbs/09_search.ipynb #930c8689
+# %% ../nbs/09_search.ipynb #72690596
 def _identity(model: nn.Module, train: ImageData, holdout: ImageData, budget: Budget, sigma: float, config: SearchConfig, seed: int) -> dict:
     "All that decides the course of a search, as plain JSON."
     weights = sum(float(t.double().sum()) * (i + 1) for i, t in enumerate(model.state_dict().values()))
@@ -172,7 +173,7 @@ def _load_state(path: Path, identity: dict, agent: DDPG) -> list[dict]:
     agent.load_state_dict(state)
     return json.loads(metadata["history"])
 
-# %% ../nbs/09_search.ipynb #22e7c335
+# %% ../nbs/09_search.ipynb #bf59fe04
 def _best(history: list[dict]) -> dict: return max(history, key=lambda row: row["reward"])
 
 def _policy(row: dict) -> Policy: return Policy({n: tuple(b) for n, b in row["policy"].items()})
@@ -201,7 +202,7 @@ def _row(info: dict, kind: str, evaluation: Evaluation, history: list[dict], sec
     return {"episode": len(history), "kind": kind, **asdict(evaluation), "cost": info["cost"], "best": best,
             "seconds": round(seconds, 3), "policy": {n: list(b) for n, b in info["policy"].bits.items()}}
 
-# %% ../nbs/09_search.ipynb #596e93f9
+# %% ../nbs/09_search.ipynb #4978ffc5
 @dataclass(frozen=True)
 class SearchResult:
     "The outcome of a search."
@@ -228,7 +229,7 @@ def search(
     if episodes < 1: raise ValueError(f"episodes={episodes!r}: at least one is needed")
     if test is not None and out is None: raise ValueError("finishing on a test set needs a folder: give `out`")
     folder, agent = (Path(out) if out is not None else None), DDPG(10, 1, config.agent, seed)
-    judge = PolicyEvaluator(model, train, holdout, sigma, config, seed, augmenter)
+    judge = PolicyEvaluator(model, train, holdout, sigma, config, seed, augmenter, progress)
     env = BitWidthEnv(budget, judge, config.mode, config.min_bits, config.max_bits, config.edge_bits)
     propose(agent, start_action(env))
     identity = _identity(model, train, holdout, budget, sigma, config, seed)
@@ -247,7 +248,7 @@ def search(
     certificates = finish(model, policy, train, test, sigma, folder / "final", seed=seed, augmenter=augmenter, progress=progress) if test is not None else None
     return SearchResult(policy, history, judge.original_acr, certificates)
 
-# %% ../nbs/09_search.ipynb #579846be
+# %% ../nbs/09_search.ipynb #5962d83c
 def finish(
     model: nn.Module,         # float network, not changed
     policy: Policy,           # bits; 32 everywhere for the float baseline
