@@ -7,7 +7,7 @@ __all__ = ['DataError', 'to_float', 'ImageData', 'concat', 'load_digits_data', '
            'read_images', 'load_image_folder', 'unpack', 'data_root', 'find_data', 'load_cifar10', 'load_dataset',
            'augment', 'batches', 'without_twins']
 
-# %% ../nbs/00_data.ipynb #ff92e7e8
+# %% ../nbs/00_data.ipynb #0b08fbec
 import lzma, math, os, shutil, sys, tarfile, tempfile, warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +26,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
 from torchvision.transforms.functional import center_crop, resize
 from tqdm import tqdm
 
-# %% ../nbs/00_data.ipynb #9caa5791
+# %% ../nbs/00_data.ipynb #14ed92f1
 class DataError(ValueError):
     "Images or labels that cannot be used as they are; the message names the path or value and what is allowed."
 
@@ -37,7 +37,7 @@ def to_float(
     if images.dtype != torch.uint8: raise DataError(f"to_float takes uint8 bytes, got {images.dtype}")
     return images.to(torch.float32).div_(255)
 
-# %% ../nbs/00_data.ipynb #88ea4503
+# %% ../nbs/00_data.ipynb #5f9f8687
 @dataclass
 class ImageData:
     "A labelled set of images held in memory as bytes."
@@ -61,7 +61,7 @@ class ImageData:
     @property
     def shape(self): return tuple(self.images.shape[1:])
 
-# %% ../nbs/00_data.ipynb #9d04eba7
+# %% ../nbs/00_data.ipynb #ba743ce5
 @patch
 def subset(self: ImageData,
     indices: Tensor | Sequence[int] | slice,  # positions, a mask, or a slice
@@ -73,7 +73,7 @@ def subset(self: ImageData,
     labels = self.labels[indices]
     return ImageData(self.images[indices], labels, self.classes, f"{self.name or 'images'}, {len(labels)} of {len(self)}")
 
-# %% ../nbs/00_data.ipynb #1487ae9f
+# %% ../nbs/00_data.ipynb #922ce706
 @patch
 def every(self: ImageData,
     skip: int,  # keep image 0, skip, 2 * skip, ...
@@ -84,7 +84,7 @@ def every(self: ImageData,
     chosen = range(0, len(self), skip)[:max]
     return replace(self.subset(list(chosen)), name=f"{self.name or 'images'}, every {skip}" + (f", first {len(chosen)}" if max else ""))
 
-# %% ../nbs/00_data.ipynb #81036e05
+# %% ../nbs/00_data.ipynb #495fc349
 @patch
 def split(self: ImageData,
     n: int,  # how many images to hold out
@@ -102,7 +102,7 @@ def split(self: ImageData,
     return (replace(self.subset(rest), name=f"{self.name or 'images'}, all but {n} held out"),
             replace(self.subset(held), name=f"{self.name or 'images'}, {n} held out"))
 
-# %% ../nbs/00_data.ipynb #64fa9ba9
+# %% ../nbs/00_data.ipynb #40b53102
 @patch
 def to(self: ImageData,
     device: torch.device | str,  # where the tensors should live
@@ -119,7 +119,7 @@ def concat(
     if a.shape != b.shape: raise DataError(f"cannot join {a.name!r} and {b.name!r}: image shapes {a.shape} and {b.shape} differ")
     return ImageData(torch.cat([a.images, b.images]), torch.cat([a.labels, b.labels]), a.classes, f"{a.name} + {b.name}")
 
-# %% ../nbs/00_data.ipynb #75fcf2ba
+# %% ../nbs/00_data.ipynb #7d42f071
 def load_digits_data(
     split: str = "train",  # "train" (1437 images) or "test" (360)
 ) -> ImageData:  # images (N, 1, 8, 8)
@@ -132,7 +132,7 @@ def load_digits_data(
     train, test = full.split(360, torch.Generator().manual_seed(0))
     return replace(train if split == "train" else test, name=f"digits {split}")
 
-# %% ../nbs/00_data.ipynb #abce51cf
+# %% ../nbs/00_data.ipynb #d3f43acb
 def show_images(
     images: Tensor,  # (N, C, H, W), uint8 or float in [0, 1]
     titles: Sequence[str] | None = None,  # one for each image
@@ -149,7 +149,7 @@ def show_images(
         if titles: axis.set_title(titles[i], fontsize=8)
     return figure
 
-# %% ../nbs/00_data.ipynb #393daa85
+# %% ../nbs/00_data.ipynb #92bf82c1
 def image_files(
     root: str | Path,  # folder with one subfolder of images for each class
 ) -> tuple[list[tuple[str, int]], list[str]]:  # (path, label) pairs in a fixed order, class names
@@ -163,7 +163,7 @@ def image_files(
         raise DataError(f"{root / classes[empty]}: no images in this class folder; allowed are {', '.join(IMG_EXTENSIONS)}")
     return files, classes
 
-# %% ../nbs/00_data.ipynb #75e1a2f6
+# %% ../nbs/00_data.ipynb #eb860caf
 def read_image(
     path: str | Path,  # one image file
     size: int | None = None,  # side of the square to return; None keeps the image as it is
@@ -183,7 +183,7 @@ def read_image(
     pixels = torch.from_numpy(np.array(image))
     return pixels[None] if channels == 1 else pixels.permute(2, 0, 1)
 
-# %% ../nbs/00_data.ipynb #d4868934
+# %% ../nbs/00_data.ipynb #4aeaffc6
 def read_images(
     paths: Sequence[str],  # image files
     size: int | None = None,  # as in `read_image`; None needs images of equal size
@@ -221,7 +221,7 @@ def load_image_folder(
     count = f"{len(files)} of {found}" if len(files) < found else found
     return ImageData(read_images(paths, size, channels, convert), torch.tensor(labels), classes, f"{Path(root).name}: {count} images ({kinds})")
 
-# %% ../nbs/00_data.ipynb #c4a07791
+# %% ../nbs/00_data.ipynb #a0d81edd
 def _extract(archive: Path, dest: Path):
     "Unpack into a new folder beside `dest`, then rename: `dest` is complete or absent."
     dest.parent.mkdir(parents=True, exist_ok=True)
@@ -251,7 +251,7 @@ def unpack(
     if marker.read_text() != archive.name: raise DataError(f"{dest}: already holds {marker.read_text()}; give another folder to unpack {archive.name}")
     return dest
 
-# %% ../nbs/00_data.ipynb #ada56f6d
+# %% ../nbs/00_data.ipynb #36a6cbf2
 def data_root() -> Path:  # the folder that holds the archives
     "The shared data folder: $ARQ_DATA, or the nearest shared/data in or above the working directory."
     named = os.environ.get("ARQ_DATA")
@@ -274,7 +274,7 @@ def find_data(
     warnings.warn(message, stacklevel=2)
     if sys.stderr is not sys.__stderr__: print(message, file=sys.__stderr__, flush=True)
 
-# %% ../nbs/00_data.ipynb #c43179f6
+# %% ../nbs/00_data.ipynb #4dfff336
 def load_cifar10(
     root: str | Path,  # torchvision's root (holds cifar-10-batches-py), or a folder with train/<class>, test/<class>
     split: str = "train",  # "train" or "test"
@@ -291,7 +291,7 @@ def load_cifar10(
     if len(data.classes) != 10 or data.shape != (3, 32, 32): raise DataError(f"{root / split}: CIFAR-10 has 10 classes of 3x32x32 images, found {len(data.classes)} of {data.shape}")
     return replace(data, name=f"cifar10 {data.name}")
 
-# %% ../nbs/00_data.ipynb #25df6bfe
+# %% ../nbs/00_data.ipynb #72242aea
 def load_dataset(
     name: str,  # "digits", "cifar10", "imagenet" or "folder"
     root: str | Path | None = None,  # where the images are; digits need none
@@ -310,7 +310,7 @@ def load_dataset(
     if len(data.classes) != 1000: warnings.warn(f"{folder}: ImageNet has 1000 classes, found {len(data.classes)}; labels differ from those of a 1000-class network")
     return replace(data, name=f"imagenet {data.name}")
 
-# %% ../nbs/00_data.ipynb #c2524099
+# %% ../nbs/00_data.ipynb #5e1a9ff6
 def augment(
     images: Tensor,  # (N, C, H, W), uint8 or float, on any device
     generator: torch.Generator,  # source of the random shifts and flips
@@ -329,7 +329,7 @@ def augment(
     sample = torch.arange(n, device=images.device)[:, None, None]
     return pixels[sample, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
-# %% ../nbs/00_data.ipynb #17a574b9
+# %% ../nbs/00_data.ipynb #29187d2b
 def batches(
     data: ImageData,  # what to iterate over
     batch_size: int,  # images in a batch; the last one may be smaller
@@ -347,7 +347,7 @@ def batches(
         return to_float(images), data.labels[indices]
     return (batch(indices) for indices in order.to(device).split(batch_size))
 
-# %% ../nbs/00_data.ipynb #cda56fb6
+# %% ../nbs/00_data.ipynb #a8d5076b
 def without_twins(
     data: ImageData,  # images to keep or drop
     others: ImageData,  # images that must not be in `data`

@@ -7,7 +7,7 @@ __all__ = ['IMAGENET_MEAN', 'IMAGENET_STD', 'check_input', 'Normalize', 'shortcu
            'resnet8', 'resnet20', 'save_weights', 'check_weights', 'load_weights', 'NormalizedResNet',
            'NormalizedMobileNetV2', 'resnet50', 'mobilenet_v2', 'create_model', 'conv_bn_pairs', 'fold_batch_norm']
 
-# %% ../nbs/01_models.ipynb #d1ddb30d
+# %% ../nbs/01_models.ipynb #34661842
 import copy, os, tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import MobileNet_V2_Weights, MobileNetV2, ResNet, ResNet50_Weights
 from torchvision.models.resnet import Bottleneck
 
-# %% ../nbs/01_models.ipynb #ddf85bc3
+# %% ../nbs/01_models.ipynb #bea0e2fc
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def check_input(
@@ -33,7 +33,7 @@ def check_input(
         raise ValueError(f"this network takes a batch (N, {channels}, H, W), got shape {tuple(x.shape)}")
     if not x.is_floating_point(): raise ValueError(f"this network takes floats in [0, 1], got {x.dtype}; use arq_nb.data.to_float")
 
-# %% ../nbs/01_models.ipynb #2e102325
+# %% ../nbs/01_models.ipynb #4ba498f9
 class Normalize(nn.Module):
     "Subtract a mean and divide by a standard deviation, channel by channel."
     def __init__(self,
@@ -50,7 +50,7 @@ class Normalize(nn.Module):
         if isinstance(x, Tensor): check_input(x, len(self.mean))
         return (x - self.mean) / self.std
 
-# %% ../nbs/01_models.ipynb #276a4400
+# %% ../nbs/01_models.ipynb #cad2b998
 def shortcut(
     x: Tensor,  # (N, C, H, W)
     stride: int,  # keep every stride-th row and column
@@ -60,7 +60,7 @@ def shortcut(
     if stride == 1 and extra == 0: return x
     return F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, extra // 2, extra - extra // 2))
 
-# %% ../nbs/01_models.ipynb #13257720
+# %% ../nbs/01_models.ipynb #c6f46baf
 class BasicBlock(nn.Module):
     "Two 3x3 convolutions and a shortcut without parameters."
     def __init__(self,
@@ -79,7 +79,7 @@ class BasicBlock(nn.Module):
         out = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         return F.relu(out + shortcut(x, self.stride, self.extra))
 
-# %% ../nbs/01_models.ipynb #822f1335
+# %% ../nbs/01_models.ipynb #5a11966b
 def make_stage(
     in_channels: int,  # channels that come in
     channels: int,  # channels of every block
@@ -115,7 +115,7 @@ class CifarResNet(nn.Module):
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.linear(x.mean((2, 3)))
 
-# %% ../nbs/01_models.ipynb #3c6f0b03
+# %% ../nbs/01_models.ipynb #cef5cfb1
 def resnet8(
     num_classes: int = 10,  # length of the logits
     in_channels: int = 1,  # 1: made for 8x8 grey digits
@@ -133,7 +133,7 @@ def resnet20(
     "ResNet-20 for 3x32x32 images."
     return CifarResNet(20, num_classes, 3, mean, std)
 
-# %% ../nbs/01_models.ipynb #11eeeecc
+# %% ../nbs/01_models.ipynb #7d7e8c4f
 def save_weights(
     model: nn.Module,  # whose state dict to save
     path: str | Path,  # a .safetensors file, replaced in one step
@@ -146,7 +146,7 @@ def save_weights(
         save_file(tensors, Path(folder) / path.name)
         os.replace(Path(folder) / path.name, path)
 
-# %% ../nbs/01_models.ipynb #f82c23e0
+# %% ../nbs/01_models.ipynb #b79e1e76
 def check_weights(
     path: str | Path,  # named in the error
     expected: dict[str, Tensor],  # the model's state dict
@@ -171,7 +171,7 @@ def load_weights(
     model.load_state_dict(found, strict=False)
     return model
 
-# %% ../nbs/01_models.ipynb #ddf0d392
+# %% ../nbs/01_models.ipynb #18be6050
 class _Normalized:
     "Mixin: put `Normalize` in front of a torchvision network without renaming its weights."
     def forward(self, x: Tensor) -> Tensor: return super().forward(self.normalize(x))
@@ -182,7 +182,7 @@ class NormalizedResNet(_Normalized, ResNet):
 class NormalizedMobileNetV2(_Normalized, MobileNetV2):
     "torchvision's MobileNetV2 with its input normalisation inside."
 
-# %% ../nbs/01_models.ipynb #c4101f76
+# %% ../nbs/01_models.ipynb #f35f56d1
 def _pretrained(model, weights, known):
     "Add ImageNet normalisation, and weights from a .safetensors file or from torchvision."
     model.normalize = Normalize(IMAGENET_MEAN, IMAGENET_STD)
@@ -210,7 +210,7 @@ def mobilenet_v2(
     "MobileNetV2 for 3x224x224 images."
     return _pretrained(NormalizedMobileNetV2(num_classes=num_classes), weights, MobileNet_V2_Weights)
 
-# %% ../nbs/01_models.ipynb #df9ce607
+# %% ../nbs/01_models.ipynb #cd75416c
 def create_model(
     name: str,  # "resnet8", "resnet20", "resnet50" or "mobilenet_v2"
     **kwargs,  # passed on to that function
@@ -220,7 +220,7 @@ def create_model(
     if name not in makers: raise ValueError(f"unknown model {name!r}: allowed are {', '.join(makers)}")
     return makers[name](**kwargs)
 
-# %% ../nbs/01_models.ipynb #9af755f5
+# %% ../nbs/01_models.ipynb #31f8080e
 class _LayerTracer(fx.Tracer):
     "Looks into no layer, also not into a subclass such as the quantized layers of chapter 3."
     def is_leaf_module(self, m: nn.Module, name: str) -> bool:
@@ -237,7 +237,7 @@ def conv_bn_pairs(
     return [(node.args[0].target, node.target) for node in nodes
             if single(node, nn.BatchNorm2d) and single(node.args[0], nn.Conv2d) and len(node.args[0].users) == 1]
 
-# %% ../nbs/01_models.ipynb #3575d951
+# %% ../nbs/01_models.ipynb #fdec9c7e
 def fold_batch_norm(
     model: nn.Module,  # left alone
 ) -> nn.Module:  # a copy in eval mode: same layer names, each folded batch norm an Identity
