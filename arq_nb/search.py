@@ -6,7 +6,7 @@
 __all__ = ['SearchConfig', 'finetuned', 'deployable', 'Evaluation', 'PolicyEvaluator', 'uniform_start', 'start_action', 'propose',
            'play_episode', 'read_history', 'SearchResult', 'search', 'finish']
 
-# %% ../nbs/09_search.ipynb #3992a1a4
+# %% ../nbs/09_search.ipynb #a6fa5e9d
 import csv
 import io
 import json
@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .agent import DDPG, DDPGConfig
+from .agent import DDPG, DDPGConfig, truncated_normal
 from .data import ImageData
 from .environment import BitWidthEnv, bits_to_action, rollout
 from .incremental import build_cache, certify_incremental, fingerprint
@@ -32,7 +32,7 @@ from .policies import Budget, Policy, calibrate, freeze, model_size, quantize, w
 from .smoothing import CertificateLog, SmoothedClassifier, average_certified_radius, certify_dataset, clean_accuracy, make_generator
 from .training import fit, noisy_batches
 
-# %% ../nbs/09_search.ipynb #368a3937
+# %% ../nbs/09_search.ipynb #db9e2a86
 @dataclass(frozen=True)
 class SearchConfig:
     "Everything a search depends on besides the network, the data, sigma, the budget and the seed."
@@ -53,7 +53,7 @@ class SearchConfig:
     reward_scale: float = 0.1      # lambda
     agent: DDPGConfig = field(default_factory=DDPGConfig)
 
-# %% ../nbs/09_search.ipynb #f80e40ad
+# %% ../nbs/09_search.ipynb #22efbae9
 def finetuned(
     model: nn.Module,          # float network, not changed
     policy: Policy,            # bits; 32 everywhere gives the float network the same training
@@ -81,7 +81,7 @@ def deployable(
     "The network that is certified: weights rounded for good, batch norm folded into the convolutions."
     return fold_batch_norm(freeze(model)).to(memory_format=torch.channels_last)
 
-# %% ../nbs/09_search.ipynb #31e92f33
+# %% ../nbs/09_search.ipynb #4dc3d0af
 @dataclass(frozen=True)
 class Evaluation:
     "What the judge found out about one policy."
@@ -124,7 +124,7 @@ class PolicyEvaluator:
         acr = average_certified_radius(log)
         return Evaluation(c.reward_scale * (acr - self.original_acr), acr, clean_accuracy(log))
 
-# %% ../nbs/09_search.ipynb #807cc881
+# %% ../nbs/09_search.ipynb #b3b73838
 def uniform_start(env: BitWidthEnv) -> int:
     "The fewest bits that, given to every inner layer, use up the budget (or the most that are allowed)."
     bits = range(env.min_bits, env.max_bits)
@@ -144,15 +144,16 @@ def propose(
 
 def play_episode(env: BitWidthEnv, agent: DDPG) -> tuple[dict, str]:
     "One episode and the agent's lesson from it; the last `info`, and who chose: given, random or agent."
-    if agent.episode == 0:
-        kind, action = "given", start_action(env)
-        act = lambda observation: action
-    else: kind, act = ("random" if agent.episode < agent.config.warmup_episodes else "agent"), agent.act
+    start = start_action(env)
+    if agent.episode == 0: kind, act = "given", lambda observation: start
+    elif agent.episode < agent.config.warmup_episodes:
+        kind, act = "random", lambda observation: truncated_normal(torch.as_tensor(start), agent.sigma, agent.generator).float().numpy()
+    else: kind, act = "agent", agent.act
     transitions, reward, info = rollout(env, act)
     agent.end_episode(transitions, reward)
     return info, kind
 
-# %% ../nbs/09_search.ipynb #72690596
+# %% ../nbs/09_search.ipynb #85c48dc8
 def _identity(model: nn.Module, train: ImageData, holdout: ImageData, budget: Budget, sigma: float, config: SearchConfig, seed: int) -> dict:
     "All that decides the course of a search, as plain JSON."
     weights = sum(float(t.double().sum()) * (i + 1) for i, t in enumerate(model.state_dict().values()))
@@ -173,7 +174,7 @@ def _load_state(path: Path, identity: dict, agent: DDPG) -> list[dict]:
     agent.load_state_dict(state)
     return json.loads(metadata["history"])
 
-# %% ../nbs/09_search.ipynb #bf59fe04
+# %% ../nbs/09_search.ipynb #4ddd0389
 def _best(history: list[dict]) -> dict: return max(history, key=lambda row: row["reward"])
 
 def _policy(row: dict) -> Policy: return Policy({n: tuple(b) for n, b in row["policy"].items()})
@@ -202,7 +203,7 @@ def _row(info: dict, kind: str, evaluation: Evaluation, history: list[dict], sec
     return {"episode": len(history), "kind": kind, **asdict(evaluation), "cost": info["cost"], "best": best,
             "seconds": round(seconds, 3), "policy": {n: list(b) for n, b in info["policy"].bits.items()}}
 
-# %% ../nbs/09_search.ipynb #4978ffc5
+# %% ../nbs/09_search.ipynb #fc8909c9
 @dataclass(frozen=True)
 class SearchResult:
     "The outcome of a search."
@@ -248,7 +249,7 @@ def search(
     certificates = finish(model, policy, train, test, sigma, folder / "final", seed=seed, augmenter=augmenter, progress=progress) if test is not None else None
     return SearchResult(policy, history, judge.original_acr, certificates)
 
-# %% ../nbs/09_search.ipynb #5962d83c
+# %% ../nbs/09_search.ipynb #659235f1
 def finish(
     model: nn.Module,         # float network, not changed
     policy: Policy,           # bits; 32 everywhere for the float baseline
