@@ -6,7 +6,7 @@
 __all__ = ['SearchConfig', 'finetuned', 'deployable', 'Evaluation', 'PolicyEvaluator', 'uniform_start', 'start_action', 'propose',
            'play_episode', 'read_history', 'SearchResult', 'search', 'finish']
 
-# %% ../nbs/09_search.ipynb #a6fa5e9d
+# %% ../nbs/09_search.ipynb #ffd0f457
 import csv
 import io
 import json
@@ -32,7 +32,7 @@ from .policies import Budget, Policy, calibrate, freeze, model_size, quantize, w
 from .smoothing import CertificateLog, SmoothedClassifier, average_certified_radius, certify_dataset, clean_accuracy, make_generator
 from .training import fit, noisy_batches
 
-# %% ../nbs/09_search.ipynb #db9e2a86
+# %% ../nbs/09_search.ipynb #e7c774e3
 @dataclass(frozen=True)
 class SearchConfig:
     "Everything a search depends on besides the network, the data, sigma, the budget and the seed."
@@ -53,7 +53,7 @@ class SearchConfig:
     reward_scale: float = 0.1      # lambda
     agent: DDPGConfig = field(default_factory=DDPGConfig)
 
-# %% ../nbs/09_search.ipynb #22efbae9
+# %% ../nbs/09_search.ipynb #ed935ce5
 def finetuned(
     model: nn.Module,          # float network, not changed
     policy: Policy,            # bits; 32 everywhere gives the float network the same training
@@ -81,7 +81,7 @@ def deployable(
     "The network that is certified: weights rounded for good, batch norm folded into the convolutions."
     return fold_batch_norm(freeze(model)).to(memory_format=torch.channels_last)
 
-# %% ../nbs/09_search.ipynb #4dc3d0af
+# %% ../nbs/09_search.ipynb #53f86e37
 @dataclass(frozen=True)
 class Evaluation:
     "What the judge found out about one policy."
@@ -124,7 +124,7 @@ class PolicyEvaluator:
         acr = average_certified_radius(log)
         return Evaluation(c.reward_scale * (acr - self.original_acr), acr, clean_accuracy(log))
 
-# %% ../nbs/09_search.ipynb #b3b73838
+# %% ../nbs/09_search.ipynb #575be2dc
 def uniform_start(env: BitWidthEnv) -> int:
     "The fewest bits that, given to every inner layer, use up the budget (or the most that are allowed)."
     bits = range(env.min_bits, env.max_bits)
@@ -153,7 +153,7 @@ def play_episode(env: BitWidthEnv, agent: DDPG) -> tuple[dict, str]:
     agent.end_episode(transitions, reward)
     return info, kind
 
-# %% ../nbs/09_search.ipynb #85c48dc8
+# %% ../nbs/09_search.ipynb #19e512ee
 def _identity(model: nn.Module, train: ImageData, holdout: ImageData, budget: Budget, sigma: float, config: SearchConfig, seed: int) -> dict:
     "All that decides the course of a search, as plain JSON."
     weights = sum(float(t.double().sum()) * (i + 1) for i, t in enumerate(model.state_dict().values()))
@@ -174,7 +174,7 @@ def _load_state(path: Path, identity: dict, agent: DDPG) -> list[dict]:
     agent.load_state_dict(state)
     return json.loads(metadata["history"])
 
-# %% ../nbs/09_search.ipynb #4ddd0389
+# %% ../nbs/09_search.ipynb #cb61691c
 def _best(history: list[dict]) -> dict: return max(history, key=lambda row: row["reward"])
 
 def _policy(row: dict) -> Policy: return Policy({n: tuple(b) for n, b in row["policy"].items()})
@@ -203,7 +203,7 @@ def _row(info: dict, kind: str, evaluation: Evaluation, history: list[dict], sec
     return {"episode": len(history), "kind": kind, **asdict(evaluation), "cost": info["cost"], "best": best,
             "seconds": round(seconds, 3), "policy": {n: list(b) for n, b in info["policy"].bits.items()}}
 
-# %% ../nbs/09_search.ipynb #fc8909c9
+# %% ../nbs/09_search.ipynb #16449397
 @dataclass(frozen=True)
 class SearchResult:
     "The outcome of a search."
@@ -249,7 +249,7 @@ def search(
     certificates = finish(model, policy, train, test, sigma, folder / "final", seed=seed, augmenter=augmenter, progress=progress) if test is not None else None
     return SearchResult(policy, history, judge.original_acr, certificates)
 
-# %% ../nbs/09_search.ipynb #659235f1
+# %% ../nbs/09_search.ipynb #d8595581
 def finish(
     model: nn.Module,         # float network, not changed
     policy: Policy,           # bits; 32 everywhere for the float baseline
