@@ -6,7 +6,7 @@
 __all__ = ['ARRAYS', 'CacheSettings', 'fingerprint', 'CertificateCache', 'build_cache', 'cache_log', 'certify_incremental',
            'save_cache', 'load_cache']
 
-# %% ../nbs/05_incremental.ipynb #8945e758
+# %% ../nbs/05_incremental.ipynb #447cfc61
 import os
 from dataclasses import asdict, dataclass
 
@@ -19,14 +19,15 @@ from tqdm import tqdm
 
 from .data import ImageData, to_float
 from .policies import write_atomically
-from .smoothing import (ABSTAIN, ESTIMATION, SELECTION, CertificateLog, SmoothedClassifier, average_certified_radius, certified_radius,
-                              clopper_pearson_lower, clopper_pearson_upper, coverage_violated, make_generator)
+from .smoothing import (ABSTAIN, ESTIMATION, SELECTION, CertificateLog, SmoothedClassifier, clopper_pearson_lower,
+                              clopper_pearson_upper, make_generator)
 
-# %% ../nbs/05_incremental.ipynb #66ece7d2
+# %% ../nbs/05_incremental.ipynb #88822c4d
 @dataclass(frozen=True)
 class CacheSettings:
     "What the votes in a cache depend on; a replay under other settings is refused."
-    sigma: float   # noise
+    sigma: float   # standard deviation of the noise
+    noise: str     # its kind
     n0: int        # samples that guess the class
     n: int         # samples that count its votes
     alpha: float   # error probability of each bound
@@ -47,11 +48,12 @@ class CertificateCache:
     guess: np.ndarray            # (images,) class c that the selection round guessed
     selection_votes: np.ndarray  # (images,) votes of `n0` for c in the selection round
     p_lower: np.ndarray          # (images,) lower bound on P(f(x + e) = c)
+    radius: np.ndarray           # (images,) what it certifies, in units of the input
     hits: np.ndarray             # (images, ceil(n / 8)) one bit a sample: was it c?
 
     def __len__(self) -> int: return len(self.label)
 
-# %% ../nbs/05_incremental.ipynb #a99a7912
+# %% ../nbs/05_incremental.ipynb #23880f0c
 def _streams(cache: CacheSettings, count: int, purpose: int, device: str) -> list[torch.Generator]:
     return [make_generator(cache.seed, i, purpose, device=device) for i in range(count)]
 
@@ -70,30 +72,30 @@ def build_cache(
     progress: bool = False,        # show a progress bar
 ) -> CertificateCache:
     "Certify the original network and remember each vote."
-    settings = CacheSettings(smoothed.sigma, n0, n, alpha, seed, str(smoothed.device), fingerprint(data.images))
+    settings = CacheSettings(smoothed.sigma, smoothed.noise.name, n0, n, alpha, seed, str(smoothed.device), fingerprint(data.images))
     images = to_float(data.images)
     selection = smoothed.votes(images, n0, _streams(settings, len(data), SELECTION, smoothed.device))
     guess = selection.mode(1).values
     hits = _all_votes(smoothed, images, n, _streams(settings, len(data), ESTIMATION, smoothed.device), progress) == guess[:, None]
     p_lower = clopper_pearson_lower(hits.sum(1).cpu().numpy(), n, alpha)
     chosen = (selection == guess[:, None]).sum(1)
-    return CertificateCache(settings, data.labels.cpu().numpy(), guess.cpu().numpy(), chosen.cpu().numpy(), p_lower, np.packbits(hits.cpu().numpy(), axis=1))
+    radius = smoothed.noise.radius(p_lower, smoothed.sigma)
+    return CertificateCache(settings, data.labels.cpu().numpy(), guess.cpu().numpy(), chosen.cpu().numpy(), p_lower, radius, np.packbits(hits.cpu().numpy(), axis=1))
 
-# %% ../nbs/05_incremental.ipynb #039b2858
-def _log(label: np.ndarray, guess: np.ndarray, p_lower: np.ndarray, sigma: float) -> CertificateLog:
-    radius = certified_radius(p_lower, sigma)
+# %% ../nbs/05_incremental.ipynb #24f01fd1
+def _log(label: np.ndarray, guess: np.ndarray, radius: np.ndarray) -> CertificateLog:
     predict = np.where(radius > 0, guess, ABSTAIN)
     return CertificateLog(np.arange(len(label)), label, predict, radius, (predict == label).astype(int), np.full(len(label), np.nan))
 
 def cache_log(self: CertificateCache) -> CertificateLog:
     "The certificates of the original network."
-    return _log(self.label, self.guess, self.p_lower, self.settings.sigma)
+    return _log(self.label, self.guess, self.radius)
 
 CertificateCache.log = cache_log
 
-# %% ../nbs/05_incremental.ipynb #5bb2d28a
+# %% ../nbs/05_incremental.ipynb #b3effdd2
 def _check_replay(cache: CertificateCache, smoothed: SmoothedClassifier, data: ImageData, n_p: int):
-    now = {"sigma": smoothed.sigma, "device": str(smoothed.device), "images": fingerprint(data.images)}
+    now = {"sigma": smoothed.sigma, "noise": smoothed.noise.name, "device": str(smoothed.device), "images": fingerprint(data.images)}
     for name, value in now.items():
         if value != (stored := getattr(cache.settings, name)): raise ValueError(f"the cache was made with {name}={stored!r}, this replay has {value!r}: certify from scratch or build a new cache")
     if not 1 <= n_p <= cache.settings.n: raise ValueError(f"n_p={n_p!r} must be from 1 to the {cache.settings.n} samples in the cache")
@@ -118,10 +120,10 @@ def certify_incremental(
     through_zeta = cache.p_lower - clopper_pearson_upper((had & ~kept).sum(1), n_p, alpha_zeta)
     direct = clopper_pearson_lower(kept.sum(1), n_p, s.alpha + alpha_zeta)
     p_lower = np.where(cache.selection_votes >= gamma * s.n0, direct, through_zeta)
-    return _log(cache.label, cache.guess, np.clip(p_lower, 0, 1), s.sigma)
+    return _log(cache.label, cache.guess, smoothed.noise.radius(np.clip(p_lower, 0, 1), s.sigma))
 
-# %% ../nbs/05_incremental.ipynb #bebd8869
-ARRAYS = ("label", "guess", "selection_votes", "p_lower", "hits")
+# %% ../nbs/05_incremental.ipynb #9efa1438
+ARRAYS = ("label", "guess", "selection_votes", "p_lower", "radius", "hits")
 
 def save_cache(self: CertificateCache, path: str | os.PathLike):
     "Write the cache as safetensors, atomically."

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['CHUNK', 'SELECTION', 'ESTIMATION', 'CERTIFICATION', 'ABSTAIN', 'COLUMNS', 'certified_radius', 'clopper_pearson_lower',
-           'clopper_pearson_upper', 'make_generator', 'SmoothedClassifier', 'votes', 'predict', 'Certificate',
-           'certify_batch', 'certify', 'coverage_violated', 'CertificateLog', 'read_log', 'average_certified_radius',
-           'certified_accuracy', 'clean_accuracy', 'abstention_rate', 'certify_dataset']
+           'clopper_pearson_upper', 'make_generator', 'GaussianNoise', 'SmoothedClassifier', 'noisy_copies', 'votes',
+           'predict', 'Certificate', 'certificate', 'certify_batch', 'certify', 'coverage_violated', 'CertificateLog',
+           'read_log', 'average_certified_radius', 'certified_accuracy', 'clean_accuracy', 'abstention_rate',
+           'share_interval', 'mean_interval', 'summary', 'compare', 'certify_dataset']
 
-# %% ../nbs/04_smoothing.ipynb #f2f674a2
+# %% ../nbs/04_smoothing.ipynb #04ff8303
 import csv
 import json
 import math
@@ -27,7 +28,7 @@ from tqdm import tqdm
 from .data import ImageData, to_float
 from .policies import write_atomically
 
-# %% ../nbs/04_smoothing.ipynb #3ff49cac
+# %% ../nbs/04_smoothing.ipynb #25c1d502
 def certified_radius(
     p_lower: float | np.ndarray,  # lower bound on the probability of the top class
     sigma: float,                 # standard deviation of the noise, in units of the input
@@ -35,7 +36,7 @@ def certified_radius(
     "Radius `sigma * Phi^-1(p_lower)`, or 0 for `p_lower <= 1/2` (Cohen et al. 2019, theorem 1)."
     return np.maximum(sigma * stats.norm.ppf(p_lower), 0.0)
 
-# %% ../nbs/04_smoothing.ipynb #256942d1
+# %% ../nbs/04_smoothing.ipynb #8d4226ac
 def clopper_pearson_lower(
     k: int | np.ndarray,  # successes
     n: int,               # trials
@@ -53,7 +54,7 @@ def clopper_pearson_upper(
     "One-sided upper confidence bound for a binomial probability; it fails with probability at most `alpha`."
     return 1 - clopper_pearson_lower(n - np.asarray(k), n, alpha)
 
-# %% ../nbs/04_smoothing.ipynb #f5e85b85
+# %% ../nbs/04_smoothing.ipynb #da786fdc
 CHUNK = 50  # noise samples drawn at a time; part of what defines a noise stream
 SELECTION, ESTIMATION, CERTIFICATION = 2, 1, 3  # what a noise stream of an image is for; 0 is left to training
 
@@ -65,39 +66,72 @@ def make_generator(
     seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
     return torch.Generator(device).manual_seed(seed & 0x7FFF_FFFF_FFFF_FFFF)
 
-# %% ../nbs/04_smoothing.ipynb #c002e07c
+# %% ../nbs/04_smoothing.ipynb #2f00639f
+@dataclass(frozen=True)
+class GaussianNoise:
+    "Gaussian noise from the generator of torch, in the precision of the buffer; the theorem assumes real numbers (see `arq_nb.sound`)."
+    name = "gaussian"
+
+    def fill(
+        self,
+        buffer: Tensor,              # (copies, height, width, channels), overwritten
+        pixels: Tensor,              # (height, width, channels) in [0, 1]
+        sigma: float,                # standard deviation
+        generator: torch.Generator,  # on the buffer's device
+    ):
+        "Write noisy copies of an image."
+        buffer.normal_(generator=generator).mul_(sigma).add_(pixels)
+
+    def radius(self, p_lower: float | np.ndarray, sigma: float) -> float | np.ndarray:
+        "`certified_radius`, in units of the input."
+        return certified_radius(p_lower, sigma)
+
+# %% ../nbs/04_smoothing.ipynb #ee494cca
 @dataclass(frozen=True)
 class SmoothedClassifier:
-    "The smoothed version of the classifier `f` under Gaussian noise of standard deviation `sigma`."
+    "The smoothed version of the classifier `f` under noise of standard deviation `sigma`."
     f: Callable[[Tensor], Tensor]  # (batch, channels, height, width) in [0, 1] -> logits (batch, classes)
     sigma: float                   # in units of the input
     batch_size: int = 200          # noisy images in one call of `f`
     device: str = "cpu"            # where noise is made and `f` runs
+    noise: GaussianNoise = GaussianNoise()  # or another object with its two methods
 
     def __post_init__(self):
         if not 0 < self.sigma < math.inf: raise ValueError(f"sigma={self.sigma!r} must be a positive number")
         if self.batch_size < 1: raise ValueError(f"batch_size={self.batch_size!r} must be at least 1")
 
-# %% ../nbs/04_smoothing.ipynb #2db98ec3
+    @property
+    def precision(self) -> str:
+        "How `f` computes: 'float32' unless it says otherwise."
+        return getattr(self.f, "precision", "float32")
+
+# %% ../nbs/04_smoothing.ipynb #77a3357b
 def _check_images(images: Tensor):
     if images.ndim != 4 or not images.is_floating_point(): raise ValueError(f"images must be float (batch, channels, height, width), not {images.dtype} {tuple(images.shape)}")
     low, high = images.min().item(), images.max().item()
     if not (low >= 0 and high <= 1): raise ValueError(f"images must lie in [0, 1], these span [{low:g}, {high:g}]")
 
-def _batches(images: Tensor, n: int, generators: Sequence[torch.Generator], sigma: float, batch_size: int) -> Iterator[Tensor]:
-    "Noisy copies, image after image, `n` of each, in batches that share one buffer."
+def noisy_copies(
+    self: SmoothedClassifier,
+    images: Tensor,                         # (images, channels, height, width) in [0, 1]
+    n: int,                                 # noisy copies of each
+    generators: Sequence[torch.Generator],  # one for each image
+) -> Iterator[Tensor]:  # batches (up to batch_size, channels, height, width) that share one buffer
+    "Noisy copies, image after image."
     pieces = [(i, min(CHUNK, n - start)) for i in range(len(images)) for start in range(0, n, CHUNK)]
-    at_once = max(1, batch_size // CHUNK)
+    at_once = max(1, self.batch_size // CHUNK)
     pixels = images.permute(0, 2, 3, 1).contiguous()
     buffer = pixels.new_empty(at_once * CHUNK, *pixels.shape[1:])
     for first in range(0, len(pieces), at_once):
         rows = 0
         for i, size in pieces[first : first + at_once]:
-            buffer[rows : rows + CHUNK].normal_(generator=generators[i]).mul_(sigma).add_(pixels[i])
+            self.noise.fill(buffer[rows : rows + CHUNK], pixels[i], self.sigma, generators[i])
             rows += size
         yield buffer[:rows].permute(0, 3, 1, 2)
 
-# %% ../nbs/04_smoothing.ipynb #ff8f0481
+SmoothedClassifier.noisy_copies = noisy_copies
+
+# %% ../nbs/04_smoothing.ipynb #f3658d3b
 @torch.inference_mode()
 def votes(
     self: SmoothedClassifier,
@@ -108,10 +142,11 @@ def votes(
     "Ask `f` about `n` noisy copies of each image; `ValueError` for NaN or infinite logits, n < 1, or pixels outside [0, 1]."
     if n < 1: raise ValueError(f"n={n!r}: at least one sample is needed")
     _check_images(images)
-    classes, finite = [], torch.ones((), dtype=torch.bool, device=self.device)
-    for batch in _batches(images.to(self.device), n, generators, self.sigma, self.batch_size):
+    classes, classes_now, finite = [], None, torch.ones((), dtype=torch.bool, device=self.device)
+    for batch in self.noisy_copies(images.to(self.device), n, generators):
         logits = self.f(batch)
-        if logits.ndim != 2 or len(logits) != len(batch): raise ValueError(f"the classifier gave {tuple(logits.shape)} for {len(batch)} images: logits (batch, classes) are needed")
+        classes_now = classes_now or logits.shape[-1]
+        if logits.shape != (len(batch), classes_now): raise ValueError(f"the classifier gave {tuple(logits.shape)} for {len(batch)} images: logits (batch, classes) are needed, always of as many classes")
         finite &= torch.isfinite(logits).all()
         classes.append(logits.argmax(1))
     if not finite: raise ValueError("the classifier gave NaN or infinite logits: nothing is certified")
@@ -119,7 +154,7 @@ def votes(
 
 SmoothedClassifier.votes = votes
 
-# %% ../nbs/04_smoothing.ipynb #54e063f1
+# %% ../nbs/04_smoothing.ipynb #ba00f157
 ABSTAIN = -1
 
 def _check_alpha(alpha: float, name: str = "alpha"):
@@ -145,7 +180,7 @@ def _fresh_generator(device: str) -> torch.Generator:
 
 SmoothedClassifier.predict = predict
 
-# %% ../nbs/04_smoothing.ipynb #fe239f50
+# %% ../nbs/04_smoothing.ipynb #4a020b13
 @dataclass(frozen=True)
 class Certificate:
     "What is proven about one image, with an error probability of `alpha`."
@@ -155,14 +190,25 @@ class Certificate:
     votes: int        # samples for the class guessed, of `n`
     n: int            # samples
     alpha: float      # error probability
-    sigma: float      # noise
+    sigma: float      # standard deviation of the noise
+    noise: str        # its kind
+    precision: str    # how the classifier computed
 
-def _certificate(k: int, c: int, n: int, alpha: float, sigma: float) -> Certificate:
-    p = float(clopper_pearson_lower(k, n, alpha))
-    radius = float(certified_radius(p, sigma))
-    return Certificate(c if radius > 0 else ABSTAIN, radius, p, k, n, alpha, sigma)
+def certificate(
+    self: SmoothedClassifier,
+    guess: int,      # class whose votes were counted
+    p_lower: float,  # lower bound on its probability
+    votes: int,      # its votes
+    n: int,          # samples
+    alpha: float,    # error probability of the bound
+) -> Certificate:
+    "What a bound on the probability of a class proves."
+    radius = float(self.noise.radius(p_lower, self.sigma))
+    return Certificate(guess if radius > 0 else ABSTAIN, radius, float(p_lower), votes, n, alpha, self.sigma, self.noise.name, self.precision)
 
-# %% ../nbs/04_smoothing.ipynb #654c29a0
+SmoothedClassifier.certificate = certificate
+
+# %% ../nbs/04_smoothing.ipynb #fbd24d84
 def certify_batch(
     self: SmoothedClassifier,
     images: Tensor,                          # (images, channels, height, width) in [0, 1]
@@ -175,7 +221,8 @@ def certify_batch(
     _check_alpha(alpha)
     guess = self.votes(images, n0, generators).mode(1).values
     hits = (self.votes(images, n, generators) == guess[:, None]).sum(1)
-    return [_certificate(k, c, n, alpha, self.sigma) for k, c in zip(hits.tolist(), guess.tolist())]
+    bounds = clopper_pearson_lower(hits.cpu().numpy(), n, alpha)
+    return [self.certificate(c, p, k, n, alpha) for c, p, k in zip(guess.tolist(), bounds.tolist(), hits.tolist())]
 
 def certify(
     self: SmoothedClassifier,
@@ -190,7 +237,7 @@ def certify(
 
 SmoothedClassifier.certify_batch, SmoothedClassifier.certify = certify_batch, certify
 
-# %% ../nbs/04_smoothing.ipynb #5d2af8a9
+# %% ../nbs/04_smoothing.ipynb #a6964fc6
 def coverage_violated(
     failures: int,   # wrong certificates
     trials: int,     # certificates, independent of each other
@@ -200,7 +247,7 @@ def coverage_violated(
     "True if so many failures are impossible (binomial tail below `tail`) for an error probability of at most `alpha`."
     return bool(stats.binom.sf(failures - 1, trials, alpha) < tail)
 
-# %% ../nbs/04_smoothing.ipynb #ab744f0d
+# %% ../nbs/04_smoothing.ipynb #4e28b14e
 COLUMNS = ("idx", "label", "predict", "radius", "correct", "time")
 
 @dataclass(frozen=True)
@@ -216,7 +263,7 @@ class CertificateLog:
 
     def __len__(self) -> int: return len(self.idx)
 
-# %% ../nbs/04_smoothing.ipynb #8ac5278e
+# %% ../nbs/04_smoothing.ipynb #0f50d921
 def _seconds(text: str) -> float:
     "Seconds from '12.5' or 'h:mm:ss.ffffff'."
     return sum(float(part) * 60**power for power, part in enumerate(reversed(text.split(":"))))
@@ -238,7 +285,7 @@ def read_log(
     extra = {name: [row[name] for row, _ in lines] for name in reader.fieldnames if name not in COLUMNS}
     return CertificateLog(*arrays, extra)
 
-# %% ../nbs/04_smoothing.ipynb #e617522a
+# %% ../nbs/04_smoothing.ipynb #9af06c0d
 def average_certified_radius(log: CertificateLog) -> float:
     "Mean radius, wrong answers and abstentions counting 0 (Zhai et al. 2020)."
     return float(np.mean(log.radius * log.correct))
@@ -258,7 +305,55 @@ def abstention_rate(log: CertificateLog) -> float:
     "Share of images without an answer."
     return float(np.mean(log.predict == ABSTAIN))
 
-# %% ../nbs/04_smoothing.ipynb #45a190ad
+# %% ../nbs/04_smoothing.ipynb #a97af7c2
+def share_interval(
+    successes: np.ndarray,     # (images,) true where it happened
+    confidence: float = 0.95,  # of the interval, in (0, 1)
+) -> tuple[float, float, float]:  # share, low, high
+    "A share of images with its exact two-sided interval (Clopper and Pearson 1934)."
+    interval = stats.binomtest(int(np.sum(successes)), len(successes)).proportion_ci(confidence, method="exact")
+    return float(np.mean(successes)), float(interval.low), float(interval.high)
+
+def mean_interval(
+    values: np.ndarray,        # (images,) one number an image
+    confidence: float = 0.95,  # of the interval, in (0, 1)
+    seed: int = 0,             # of the bootstrap
+    resamples: int = 4_000,    # bootstrap samples
+) -> tuple[float, float, float]:  # mean, low, high
+    "A mean over images with its BCa bootstrap interval (Efron 1987); equal values give an interval of no width."
+    values = np.asarray(values, dtype=np.float64)
+    if len(values) < 2: raise ValueError(f"an interval needs at least 2 images, the log holds {len(values)}")
+    mean = float(values.mean())
+    if np.ptp(values) == 0: return mean, mean, mean
+    interval = stats.bootstrap((values,), np.mean, n_resamples=resamples, batch=500, confidence_level=confidence, rng=np.random.default_rng(seed)).confidence_interval
+    return mean, float(interval.low), float(interval.high)
+
+# %% ../nbs/04_smoothing.ipynb #3c805c9b
+def summary(
+    log: CertificateLog,
+    radii: Sequence[float] = (),  # for certified accuracy, in units of the input
+    confidence: float = 0.95,     # of the intervals
+) -> dict[str, tuple[float, float, float]]:  # name -> (value, low, high)
+    "Clean accuracy, ACR, abstention rate and certified accuracy at `radii`, each with its interval."
+    right = log.correct > 0
+    return {"clean accuracy": share_interval(right, confidence), "ACR": mean_interval(log.radius * log.correct, confidence),
+            "abstention rate": share_interval(log.predict == ABSTAIN, confidence),
+            **{f"certified accuracy at {r:g}": share_interval(right & (log.radius >= r), confidence) for r in radii}}
+
+# %% ../nbs/04_smoothing.ipynb #1bb10402
+def compare(
+    log_a: CertificateLog,
+    log_b: CertificateLog,     # of the same images
+    confidence: float = 0.95,  # of the interval
+    seed: int = 0,             # of the bootstrap
+) -> tuple[float, float, float]:  # ACR of a minus ACR of b, low, high
+    "Paired difference in ACR with its bootstrap interval; `ValueError` if the logs hold other images."
+    a, b = np.argsort(log_a.idx), np.argsort(log_b.idx)
+    if not (np.array_equal(log_a.idx[a], log_b.idx[b]) and np.array_equal(log_a.label[a], log_b.label[b])):
+        raise ValueError(f"the logs hold different images ({len(log_a)} and {len(log_b)}, {len(np.intersect1d(log_a.idx, log_b.idx))} indices in common): only logs of the same images can be compared in pairs")
+    return mean_interval((log_a.radius * log_a.correct)[a] - (log_b.radius * log_b.correct)[b], confidence, seed)
+
+# %% ../nbs/04_smoothing.ipynb #ad085026
 def _open_log(path: Path, settings: dict) -> set[int]:
     "Start a log or make ready to continue one; returns the indices it holds already."
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -278,7 +373,7 @@ def _rows(indices: list[int], labels: list[int], certificates: list[Certificate]
     rows = [(i, y, c.prediction, repr(c.radius), int(c.prediction == y), f"{seconds / len(indices):.4f}") for i, y, c in zip(indices, labels, certificates)]
     return "".join("\t".join(map(str, r)) + "\n" for r in rows)
 
-# %% ../nbs/04_smoothing.ipynb #06fb06ae
+# %% ../nbs/04_smoothing.ipynb #953101bc
 def certify_dataset(
     smoothed: SmoothedClassifier,
     data: ImageData,             # images and labels
@@ -294,7 +389,7 @@ def certify_dataset(
     "Certify images of a data set, appending to a log that can be stopped and continued at any time."
     path = Path(path)
     indices = list(range(0, len(data), skip))[:max]
-    settings = dict(sigma=smoothed.sigma, n0=n0, n=n, alpha=alpha, seed=seed, device=str(smoothed.device), images=data.name)
+    settings = dict(sigma=smoothed.sigma, noise=smoothed.noise.name, precision=smoothed.precision, n0=n0, n=n, alpha=alpha, seed=seed, device=str(smoothed.device), images=data.name)
     done = _open_log(path, settings)
     todo = [i for i in indices if i not in done]
     group = min(64, -(-smoothed.batch_size // n))
