@@ -6,7 +6,7 @@
 __all__ = ['deployed', 'disagreement', 'BFloat16', 'weight_codes', 'largest_input', 'may_saturate', 'halves', 'kernels_saturate',
            'export_int8', 'Int8', 'kernels', 'save_program', 'samples_per_second', 'matmul_peak']
 
-# %% ../nbs/03a_backends.ipynb #7b932de3
+# %% ../nbs/03a_backends.ipynb #58c4c135
 import functools
 import operator
 import os
@@ -25,7 +25,7 @@ from .models import _LayerTracer, fold_batch_norm
 from .policies import QuantizedLayer, freeze
 from .quantizers import UniformQuantizer, integer_range
 
-# %% ../nbs/03a_backends.ipynb #20a87042
+# %% ../nbs/03a_backends.ipynb #c67f2e5f
 def _check_compiler():
     "Raise a RuntimeError unless a C++ compiler can be found."
     names = [os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl"]
@@ -42,7 +42,7 @@ def deployed(
     if next(fast.parameters()).device.type == "cpu": _check_compiler()
     return torch.compile(fast)
 
-# %% ../nbs/03a_backends.ipynb #b7368a80
+# %% ../nbs/03a_backends.ipynb #876d4444
 @torch.inference_mode()
 def disagreement(
     f: Callable[[Tensor], Tensor],  # a classifier
@@ -53,7 +53,7 @@ def disagreement(
     "How often `f` and `g` choose different classes."
     return sum((f(x).argmax(1) != g(x).argmax(1)).sum().item() for x in images.split(batch_size)) / len(images)
 
-# %% ../nbs/03a_backends.ipynb #58b87184
+# %% ../nbs/03a_backends.ipynb #7be0574c
 class BFloat16(nn.Module):
     "`model` with weights and activations in bfloat16; float images in, float32 logits out."
     precision = "bfloat16"
@@ -70,7 +70,7 @@ class BFloat16(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor: return self.model(images.to(torch.bfloat16)).float()
 
-# %% ../nbs/03a_backends.ipynb #c7edaa0a
+# %% ../nbs/03a_backends.ipynb #c509d073
 def _step(quantizer: UniformQuantizer) -> Tensor:
     return quantizer.scale.detach().float().abs().clamp_min(torch.finfo(torch.float32).tiny)
 
@@ -84,7 +84,7 @@ def weight_codes(
     codes = (layer.weight.detach().float() * step.reciprocal()).round().clamp(*integer_range(quantizer.bits))
     return codes.to(torch.int8), step
 
-# %% ../nbs/03a_backends.ipynb #7354635b
+# %% ../nbs/03a_backends.ipynb #697342be
 def largest_input(
     quantizer: UniformQuantizer,  # of a layer's input, calibrated
 ) -> int:  # at most 255
@@ -100,14 +100,14 @@ def may_saturate(
     low, high = ordered[:, :2].clamp_max(0).sum(1).min().item(), ordered[:, -2:].clamp_min(0).sum(1).max().item()
     return largest * high > 2**15 - 1 or largest * low < -(2**15)
 
-# %% ../nbs/03a_backends.ipynb #f9d73cc6
+# %% ../nbs/03a_backends.ipynb #8b783a13
 def halves(
     codes: Tensor,  # int8
 ) -> tuple[Tensor, Tensor]:  # two tensors, int8, in [-64, 64], whose sum is `codes`
     "Split weight codes so that no pair of products leaves 16 bits."
     return codes >> 1, codes - (codes >> 1)
 
-# %% ../nbs/03a_backends.ipynb #aecc3174
+# %% ../nbs/03a_backends.ipynb #9588f1f9
 def _openvino():
     "The optional package, or an ImportError that names the extra."
     try: import openvino
@@ -124,7 +124,6 @@ def _constant(value, dtype=None):
     if isinstance(value, Tensor): value = value.detach().cpu().numpy()
     return _operations().constant(np.array(value, dtype=dtype, order="C"))
 
-# %% ../nbs/03a_backends.ipynb #725240b7
 def _quantized_input(x, quantizer: nn.Module, layer: str):
     "`x` on the grid of `quantizer`, in a form that the runtime stores as bytes."
     if not isinstance(quantizer, UniformQuantizer): return x
@@ -139,7 +138,7 @@ def _quantized_input(x, quantizer: nn.Module, layer: str):
 def _integer_weight(codes: Tensor, step: Tensor):
     return _operations().multiply(_operations().convert(_constant(codes), np.float32), _constant(step))
 
-# %% ../nbs/03a_backends.ipynb #2093c856
+# %% ../nbs/03a_backends.ipynb #2ac2c6d9
 def _product(layer: nn.Module, x, weight):
     "The convolution or matrix product of a layer, without its bias."
     op = _operations()
@@ -154,7 +153,7 @@ def _channels(values: Tensor, layer: nn.Module):
     "One value an output channel, shaped to broadcast against the layer's output."
     return _constant(values.detach().reshape(1, -1) if isinstance(layer, nn.Linear) else values.detach().reshape(1, -1, 1, 1))
 
-# %% ../nbs/03a_backends.ipynb #67b442bb
+# %% ../nbs/03a_backends.ipynb #425c4517
 def _batch_norm(m, x):
     factor = m.weight / (m.running_var + m.eps).sqrt()
     return _operations().add(_operations().multiply(x, _channels(factor, m)), _channels(m.bias - m.running_mean * factor, m))
@@ -170,7 +169,6 @@ def _average_pool(x, size):
     if size not in (1, (1, 1)): raise ValueError(f"only global average pooling can be exported, not output size {size}")
     return _mean(x, (2, 3), True)
 
-# %% ../nbs/03a_backends.ipynb #fe878c94
 def _every_nth(x, index):
     if not all(isinstance(i, slice) and i.start is None and i.stop is None for i in index): raise ValueError(f"only slices [::step] can be exported, not {index}")
     steps = [i.step or 1 for i in index]
@@ -187,7 +185,6 @@ def _flatten(x, start_dim=0):
 
 def _named(name: str) -> Callable: return lambda *args: getattr(_operations(), name)(*args)
 
-# %% ../nbs/03a_backends.ipynb #2bd48c05
 _MODULES = {
     nn.BatchNorm2d: _batch_norm, nn.MaxPool2d: _max_pool,
     nn.AdaptiveAvgPool2d: lambda m, x: _average_pool(x, m.output_size),
@@ -202,7 +199,7 @@ _FUNCTIONS = {
 }
 _METHODS = {"mean": _mean, "flatten": _flatten, "relu": _named("relu")}
 
-# %% ../nbs/03a_backends.ipynb #416d05fa
+# %% ../nbs/03a_backends.ipynb #2d12ad2c
 class _Exporter(fx.Interpreter):
     "Rebuilds a network as an OpenVINO graph; counts the layers that run in integers and those that may saturate."
 
@@ -228,7 +225,6 @@ class _Exporter(fx.Interpreter):
         if type(module) not in _MODULES: raise ValueError(f"layer {target!r} of type {type(module).__name__} cannot be exported")
         return _MODULES[type(module)](module, *args)
 
-# %% ../nbs/03a_backends.ipynb #2dfc9902
 def _layer(self: _Exporter, name: str, layer: nn.Module, x):
     "A convolution or linear layer: in integers if it has codes for both input and weight, else in float32."
     weights = [_constant(layer.weight)]
@@ -250,7 +246,7 @@ def _integer_weights(self: _Exporter, layer: QuantizedLayer) -> list:
 
 _Exporter.layer, _Exporter.integer_weights = _layer, _integer_weights
 
-# %% ../nbs/03a_backends.ipynb #e1a5e8ec
+# %% ../nbs/03a_backends.ipynb #d1abdcb7
 _SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1}
 
 @functools.cache
@@ -263,7 +259,7 @@ def kernels_saturate() -> bool:
     compiled = ov.Core().compile_model(ov.Model([y], [image]), "CPU", _SETTINGS)
     return bool((compiled([np.full((1, 32, 8, 8), 255, np.float32)])[0] != 32 * 9 * 255 * 127).any())
 
-# %% ../nbs/03a_backends.ipynb #85d4708b
+# %% ../nbs/03a_backends.ipynb #7311ced5
 _MARK = ["arq_nb", "unsafe_layers"]
 
 def export_int8(
@@ -284,7 +280,7 @@ def export_int8(
     program.set_rt_info(exporter.unsafe, _MARK)
     return program
 
-# %% ../nbs/03a_backends.ipynb #7936314f
+# %% ../nbs/03a_backends.ipynb #7d43b598
 class Int8:
     "A classifier that runs an integer program on the CPU."
     precision = "int8"
@@ -310,7 +306,7 @@ class Int8:
         pixels = images.detach().permute(0, 2, 3, 1).float().contiguous().cpu().numpy()
         return torch.from_numpy(self.compiled([pixels], share_inputs=True)[0]).to(images.device)
 
-# %% ../nbs/03a_backends.ipynb #62c9673c
+# %% ../nbs/03a_backends.ipynb #608629a5
 def kernels(
     classifier: Int8,  # an integer program
 ) -> Counter:  # (kind of node, kernel) -> how many
@@ -319,7 +315,7 @@ def kernels(
     found = Counter((info["layerType"].astype(str), info["primitiveType"].astype(str)) for info in nodes)
     return Counter({key: count for key, count in found.items() if key[0] not in ("Const", "Input", "Output")})
 
-# %% ../nbs/03a_backends.ipynb #93201a78
+# %% ../nbs/03a_backends.ipynb #7b9cc21d
 def save_program(
     program,                   # from `export_int8`
     path: str | os.PathLike,   # ends in .xml; a .bin is written beside it
@@ -328,7 +324,7 @@ def save_program(
     if not os.fspath(path).endswith(".xml"): raise ValueError(f"the path of a program must end in .xml, not {os.fspath(path)!r}")
     _openvino().save_model(program, os.fspath(path), compress_to_fp16=False)
 
-# %% ../nbs/03a_backends.ipynb #11bc537d
+# %% ../nbs/03a_backends.ipynb #7675b2bd
 @torch.inference_mode()
 def samples_per_second(
     classifiers: dict[str, Callable[[Tensor], Tensor]],  # name -> classifier

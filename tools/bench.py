@@ -1,17 +1,23 @@
-"""Samples a second of randomized smoothing: `SmoothedClassifier` beside the field's sampling loop, in one run.
+"""Samples a second of randomized smoothing: this library beside the field's sampling loop, in one run.
 
 The field's loop is that of Cohen et al. (2019) as most code still has it: copies of one image, fresh noise, argmax,
-and a Python count on the host after each batch, in batches of 1000 and of 100 (on a CPU, 1000 is the slower). The
-variants take turns, so that a slow moment of the machine hits all of them; only ratios of medians mean anything.
+and a Python count on the host after each batch, in batches of 1000 (as published; slow on a CPU) and of other sizes.
+The variants take turns, so that a slow moment of the machine hits all of them; only ratios of medians mean anything.
+The peak is a large float32 matrix product on the same threads, at two operations for each multiply-add.
 """
-import argparse, platform, time
+import argparse, importlib.util, platform, time
 from statistics import median
 
 import numpy as np
 import torch
 
+from arq_nb.backends import BFloat16, Int8, deployed, disagreement, export_int8
 from arq_nb.models import resnet20
-from arq_nb.smoothing import SmoothedClassifier
+from arq_nb.policies import Policy, bitops, calibrate, edge_layers, layer_table, pin, quantize
+from arq_nb.smoothing import SmoothedClassifier, make_generator
+from arq_nb.sound import SoundGaussianNoise
+
+FIELD_BATCHES = 1000, 400, 200, 100, 50
 
 
 def count(predictions, classes):
@@ -30,12 +36,25 @@ def field_loop(model, x, n, sigma, batch_size, classes=10):
     return counts
 
 
-def variants(model, x, n, sigma):
+def classifiers(model, x, compiled, device):
+    "name -> classifier, the plain network's first."
+    noisy = (x + 0.25 * torch.randn(200, *x.shape, generator=torch.Generator(device).manual_seed(1), device=device)).contiguous(memory_format=torch.channels_last)
+    found = {"plain": model, "deployed": deployed(model), "bfloat16": BFloat16(model)}
+    if compiled: found |= {"deployed, compiled": deployed(model, compiled=True), "bfloat16, compiled": BFloat16(model, compiled=True)}
+    if device == "cpu" and importlib.util.find_spec("openvino"):
+        four = calibrate(quantize(model, pin(Policy.uniform(model, 4, 4), edge_layers(layer_table(model, tuple(x.shape))))), noisy).eval()
+        found |= {"4-bit, simulated": deployed(four), "4-bit, int8": Int8(export_int8(four, tuple(x.shape)))}
+    else: print("without the int8 backend (it needs a CPU and openvino: pip install 'arq_nb[int8]')\n")
+    return found
+
+
+def variants(model, x, n, sigma, batch_size, compiled, device):
     "name -> a call that draws n samples; CERTIFY's own statistics are part of ours."
-    smoothed = SmoothedClassifier(model, sigma=sigma)
-    return {"field's loop, batch 1000": lambda: field_loop(model, x, n, sigma, 1000),
-            "field's loop, batch 100": lambda: field_loop(model, x, n, sigma, 100),
-            "SmoothedClassifier.certify": lambda: smoothed.certify(x, n0=100, n=n - 100)}
+    calls = {f"field's loop, batch {b}": lambda b=b: field_loop(model, x, n, sigma, b) for b in FIELD_BATCHES if b <= n}
+    def certify(f, **more): return lambda: SmoothedClassifier(f, sigma, batch_size, device, **more).certify(x, n0=100, n=n - 100)
+    found = classifiers(model, x, compiled, device)
+    calls |= {f"certify, {name}": certify(f) for name, f in found.items()}
+    return calls | {"certify, deployed, sound noise": certify(found["deployed"], noise=SoundGaussianNoise())}
 
 
 def measure(calls, n, rounds, synchronize):
@@ -50,23 +69,42 @@ def measure(calls, n, rounds, synchronize):
     return {name: r[1:] for name, r in rates.items()}
 
 
+def peak(device, synchronize, size=2048, rounds=5):
+    "Operations a second of a float32 matrix product, the best of some rounds."
+    a, best = torch.rand(size, size, device=device), 0.0
+    for _ in range(rounds + 1):
+        synchronize()
+        start = time.perf_counter()
+        a @ a
+        synchronize()
+        best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    return best
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=2000, help="noisy copies in each measurement (default 2000)")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each variant (default 5)")
     parser.add_argument("--sigma", type=float, default=0.25)
+    parser.add_argument("--batch-size", type=int, default=200, help="of our variants (default 200)")
+    parser.add_argument("--compiled", action="store_true", help="torch.compile too (needs a C++ compiler)")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
-    model = resnet20().to(args.device).eval()
+    with torch.random.fork_rng(): torch.manual_seed(0); model = resnet20().to(args.device).eval()
     x = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0)).to(args.device)
     synchronize = torch.cuda.synchronize if args.device.startswith("cuda") else lambda: None
-    rates = measure(variants(model, x, args.samples, args.sigma), args.samples, args.rounds, synchronize)
+    rates = measure(variants(model, x, args.samples, args.sigma, args.batch_size, args.compiled, args.device), args.samples, args.rounds, synchronize)
     where = torch.cuda.get_device_name() if args.device.startswith("cuda") else f"{platform.machine()}, {torch.get_num_threads()} threads"
-    print(f"ResNet-20, 3x32x32, float32, {args.samples} samples, {args.rounds} rounds; torch {torch.__version__}, {where}\n")
-    speeds = [median(r) for r in rates.values()]
-    print(f"{'':28}{'samples/s':>10}{'lowest':>9}{'highest':>9}{'x batch 1000':>14}{'x batch 100':>13}")
-    for (name, r), speed in zip(rates.items(), speeds):
-        print(f"{name:28}{speed:10.0f}{min(r):9.0f}{max(r):9.0f}{speed / speeds[0]:14.2f}{speed / speeds[1]:13.2f}")
+    top, work = peak(args.device, synchronize), 2 * bitops(model, Policy.uniform(model, 1, 1), tuple(x.shape))
+    print(f"ResNet-20, 3x32x32, {args.samples} samples, {args.rounds} rounds; torch {torch.__version__}, {where}; float32 peak {top / 1e9:.0f} GFLOP/s, {work / 1e6:.0f} MFLOP a sample\n")
+    speeds = {name: median(r) for name, r in rates.items()}
+    published, best = speeds[f"field's loop, batch {FIELD_BATCHES[0]}"], max(s for n, s in speeds.items() if n.startswith("field"))
+    print(f"{'':34}{'samples/s':>10}{'lowest':>9}{'highest':>9}{'x published':>13}{'x its best':>12}{'x deployed':>12}{'% of peak':>11}")
+    for name, speed in speeds.items():
+        share = f"{100 * speed * work / top:.0f}" if "int8" not in name and "bfloat16" not in name else ""
+        print(f"{name:34}{speed:10.0f}{min(rates[name]):9.0f}{max(rates[name]):9.0f}{speed / published:13.2f}{speed / best:12.2f}{speed / speeds['certify, deployed']:12.2f}{share:>11}")
+    noisy = next(SmoothedClassifier(model, args.sigma, 2000, args.device).noisy_copies(x[None], 2000, [make_generator(0, device=args.device)]))
+    print(f"\nimages of 2000 that 'deployed' puts into another class than the plain network: {round(2000 * disagreement(deployed(model), model, noisy))}")
 
 
 if __name__ == "__main__": main()
