@@ -7,7 +7,7 @@ __all__ = ['LEVELS', 'DIGITS', 'ROOT_TWO_PI', 'TOTAL', 'SLACK', 'SMOOTHING_STEPS
            'discrete_normal', 'integer_weights', 'alias_columns', 'NoiseTable', 'noise_table', 'less_slack',
            'fill_from_table', 'SoundGaussianNoise', 'renyi_radius', 'lattice_radius', 'DiscreteGaussianNoise']
 
-# %% ../nbs/04b_sound.ipynb #8e0b9160
+# %% ../nbs/04b_sound.ipynb #98ffd5b4
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from .smoothing import certified_radius
 
-# %% ../nbs/04b_sound.ipynb #309506c9
+# %% ../nbs/04b_sound.ipynb #fee110e1
 LEVELS = 255  # steps of the 8-bit grid in [0, 1]
 DIGITS = Context(prec=50)  # significant digits of the probabilities
 ROOT_TWO_PI = Decimal("2.50662827463100050241576528481104525300698674060994")
@@ -36,7 +36,7 @@ def normal_cdf(t: Decimal) -> Decimal:
         total += term
     return Decimal("0.5") + total * (-t * t / 2).exp() / ROOT_TWO_PI
 
-# %% ../nbs/04b_sound.ipynb #0e990afe
+# %% ../nbs/04b_sound.ipynb #298a7cdf
 def rounded_normal(
     sigma: float,  # standard deviation of the real noise, in units of the input
 ) -> Iterator[Decimal]:  # P(0), P(1), ... without end; P(-j) = P(j)
@@ -58,7 +58,7 @@ def discrete_normal(
     total = 2 * sum(terms) - 1
     yield from (t / total for t in terms)
 
-# %% ../nbs/04b_sound.ipynb #d06cd2e7
+# %% ../nbs/04b_sound.ipynb #bccc0d87
 TOTAL = 1 << 63  # what the weights of a table add up to
 
 def integer_weights(
@@ -76,7 +76,7 @@ def integer_weights(
         error = sum(off) - off[0] / 2 + outside / 2
     return half[:0:-1] + half, math.nextafter(float(error), 1)
 
-# %% ../nbs/04b_sound.ipynb #97ef7f16
+# %% ../nbs/04b_sound.ipynb #3c97c77c
 def alias_columns(
     weights: list[int],  # add up to a power of two
 ) -> tuple[list[int], list[int]]:  # for each column: last number that stays, and whose share lies above it
@@ -92,7 +92,7 @@ def alias_columns(
         if left[j] < room: small.append(large.pop())
     return last, alias
 
-# %% ../nbs/04b_sound.ipynb #6feab615
+# %% ../nbs/04b_sound.ipynb #2e913283
 @dataclass(frozen=True)
 class NoiseTable:
     "An alias table on a device."
@@ -112,7 +112,7 @@ class NoiseTable:
         above = bits > self.last.index_select(0, column)
         torch.index_select(self.values, 0, column.add_(above, alpha=len(self.last)), out=out)
 
-# %% ../nbs/04b_sound.ipynb #bb8f07f5
+# %% ../nbs/04b_sound.ipynb #dbbbc69e
 @lru_cache(maxsize=32)
 def noise_table(
     law: Callable[[float], Iterator[Decimal]],  # `rounded_normal` or `discrete_normal`
@@ -127,7 +127,7 @@ def noise_table(
         values = torch.cat([values, values[torch.tensor(alias)]])
         return NoiseTable(torch.tensor(last).to(device), values.to(device), 63 - (len(last) - 1).bit_length(), error)
 
-# %% ../nbs/04b_sound.ipynb #9a998410
+# %% ../nbs/04b_sound.ipynb #76547924
 SLACK = 1e-9  # taken off every probability: pays for tables that are not quite the law
 
 def less_slack(p_lower: float | np.ndarray) -> np.ndarray:
@@ -153,7 +153,7 @@ def fill_from_table(
     table.draw(buffer.view(-1), generator)
     buffer.add_(centre).div_(LEVELS)
 
-# %% ../nbs/04b_sound.ipynb #bb84df30
+# %% ../nbs/04b_sound.ipynb #2b6c9f51
 @dataclass(frozen=True)
 class SoundGaussianNoise:
     """Gaussian noise for 8-bit images, rounded to their grid: a certificate that holds in floating point.
@@ -178,7 +178,7 @@ class SoundGaussianNoise:
         "Radius of theorem 1 of Cohen et al. (2019) for `p_lower - SLACK`, in units of the input."
         return certified_radius(less_slack(p_lower), sigma)
 
-# %% ../nbs/04b_sound.ipynb #53c7cb6b
+# %% ../nbs/04b_sound.ipynb #cdecc5fe
 def renyi_radius(
     p_lower: float | np.ndarray,  # lower bound on the probability of the top class
     sigma: float,                 # parameter of the discrete Gaussian, in units of the input
@@ -192,7 +192,7 @@ def renyi_radius(
     divergence = np.maximum(to_p, from_p) / (order - 1) - 1e-12
     return sigma * np.sqrt(np.maximum(2 / order * divergence, 0).max(-1)) * (p[..., 0] > 0.5)
 
-# %% ../nbs/04b_sound.ipynb #c604b5de
+# %% ../nbs/04b_sound.ipynb #f5f46de8
 SMOOTHING_STEPS = 2  # grid steps of the part of the noise that is given up
 
 def lattice_radius(
@@ -203,7 +203,7 @@ def lattice_radius(
     variance = sigma**2 - (SMOOTHING_STEPS / LEVELS) ** 2
     return certified_radius(less_slack(p_lower), math.sqrt(variance)) if variance > 0 else 0.0 * less_slack(p_lower)
 
-# %% ../nbs/04b_sound.ipynb #9eb61527
+# %% ../nbs/04b_sound.ipynb #17cf2960
 @dataclass(frozen=True)
 class DiscreteGaussianNoise:
     """Discrete Gaussian noise on the grid of an 8-bit image: integers from end to end.
