@@ -6,7 +6,7 @@
 __all__ = ['Question', 'log_wealth', 'anytime_lower', 'anytime_upper', 'certify_until', 'at_least', 'to_within',
            'expected_radius', 'samples_for', 'certify_like']
 
-# %% ../nbs/04a_anytime.ipynb #d93612ba
+# %% ../nbs/04a_anytime.ipynb #a0d6d64d
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from .smoothing import CHUNK, Certificate, SmoothedClassifier, clopper_pearson_lower
 
-# %% ../nbs/04a_anytime.ipynb #07346986
+# %% ../nbs/04a_anytime.ipynb #3be1cf03
 def log_wealth(
     k: np.ndarray,    # votes for the class
     n: np.ndarray,    # samples
@@ -28,7 +28,7 @@ def log_wealth(
     with np.errstate(divide="ignore"): tail = np.log(special.betaincc(k + 1, n - k + 1, p0))
     return special.betaln(k + 1, n - k + 1) + tail - special.xlogy(k, p0) - (n - k + 1) * np.log1p(-p0)
 
-# %% ../nbs/04a_anytime.ipynb #c85fed15
+# %% ../nbs/04a_anytime.ipynb #73cb5b88
 def _check_alpha(alpha: float):
     if not 0 < alpha <= 0.3: raise ValueError(f"alpha={alpha!r} must be in (0, 0.3]: it is an error probability")
 
@@ -55,7 +55,7 @@ def anytime_upper(
     "Upper confidence sequence for a probability, the mirror image of `anytime_lower`."
     return 1 - anytime_lower(np.asarray(n) - k, n, alpha)
 
-# %% ../nbs/04a_anytime.ipynb #10a5daee
+# %% ../nbs/04a_anytime.ipynb #7ad97e91
 Question = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (votes, samples) -> True where the answer is known
 
 def certify_until(
@@ -90,7 +90,7 @@ def _step(n: int, n_max: int) -> int:
 
 SmoothedClassifier.certify_until = certify_until
 
-# %% ../nbs/04a_anytime.ipynb #fdce9472
+# %% ../nbs/04a_anytime.ipynb #3be66e64
 def _probability_for(noise, radius: float, sigma: float) -> float:
     "The smallest probability for which `noise` certifies `radius`, by bisection."
     low, high = 0.5, 1.0
@@ -111,7 +111,7 @@ def at_least(
         return (log_wealth(k, n, p0) >= rich) | (log_wealth(n - k, n, 1 - p0) >= rich)
     return answered
 
-# %% ../nbs/04a_anytime.ipynb #dbc87006
+# %% ../nbs/04a_anytime.ipynb #48b1aba0
 def to_within(
     smoothed: SmoothedClassifier,
     width: float = 0.1,    # relative width of the interval of radii, in (0, 1)
@@ -124,7 +124,7 @@ def to_within(
         return (high <= 0) | (low >= (1 - width) * high)
     return answered
 
-# %% ../nbs/04a_anytime.ipynb #b6f302bf
+# %% ../nbs/04a_anytime.ipynb #b97a110c
 def expected_radius(
     smoothed: SmoothedClassifier,
     share: np.ndarray,     # expected share of votes for the class
@@ -134,7 +134,7 @@ def expected_radius(
     "The radius that `n` samples would certify if the class got its expected share of them."
     return smoothed.noise.radius(clopper_pearson_lower(np.asarray(share) * n, n, alpha), smoothed.sigma)
 
-# %% ../nbs/04a_anytime.ipynb #1a85f066
+# %% ../nbs/04a_anytime.ipynb #05efe9e2
 def samples_for(
     smoothed: SmoothedClassifier,
     share: np.ndarray,         # (images,) share of votes for the class in the guessing round
@@ -150,7 +150,7 @@ def samples_for(
     enough[-1] = True
     return np.minimum(sizes[enough.argmax(0), 0], n_max).astype(int)
 
-# %% ../nbs/04a_anytime.ipynb #6fc90b87
+# %% ../nbs/04a_anytime.ipynb #1b1b2967
 def certify_like(
     self: SmoothedClassifier,
     images: Tensor,                          # (images, channels, height, width) in [0, 1]

@@ -7,7 +7,7 @@ __all__ = ['uniform', 'Trace', 'agent_search', 'AccuracyEvaluator', 'haq', 'spen
            'crossover', 'mutate', 'evolutionary_search', 'best_so_far', 'evaluations_to_reach', 'plot_searches',
            'yardstick', 'over_seeds', 'paired_differences', 'plot_yardstick']
 
-# %% ../nbs/10_baselines.ipynb #281a5704
+# %% ../nbs/10_baselines.ipynb #14778473
 import json
 import os
 import time
@@ -36,7 +36,7 @@ from .training import evaluate
 
 if TYPE_CHECKING: import pandas as pd
 
-# %% ../nbs/10_baselines.ipynb #03c1ed55
+# %% ../nbs/10_baselines.ipynb #22425a60
 def uniform(
     budget: Budget,       # what the policy may cost
     cut: bool = False,    # begin one bit too high and walk down until it fits, instead of staying uniform
@@ -53,7 +53,7 @@ def uniform(
     if over and (cut or len(over) == len(steps)): return budget.fit(over[-1], min_bits, edges)
     return steps[len(over)]
 
-# %% ../nbs/10_baselines.ipynb #1b8a475b
+# %% ../nbs/10_baselines.ipynb #a78b4039
 class Trace:
     "Judges policies for one search, up to a number of different ones, and keeps its history."
 
@@ -89,7 +89,7 @@ class Trace:
         best = max(self.seen, key=lambda policy: self.seen[policy].reward)
         return SearchResult(best, self.history, getattr(self.judge, "original_acr", float("nan")))
 
-# %% ../nbs/10_baselines.ipynb #b11a8458
+# %% ../nbs/10_baselines.ipynb #719128a7
 def _environment(budget: Budget, evaluate: Callable[[Policy], float], config: SearchConfig) -> BitWidthEnv:
     return BitWidthEnv(budget, evaluate, config.mode, config.min_bits, config.max_bits, config.edge_bits)
 
@@ -110,7 +110,7 @@ def agent_search(
         trace.history[-1]["kind"] = kind
     return trace.result()
 
-# %% ../nbs/10_baselines.ipynb #25d6e9c7
+# %% ../nbs/10_baselines.ipynb #38ebde6c
 class AccuracyEvaluator(PolicyEvaluator):
     "Fine-tunes as `PolicyEvaluator` does and rewards accuracy on clean held-out images (HAQ, Wang et al. 2019)."
 
@@ -149,7 +149,7 @@ def haq(
     "HAQ: ARQ's agent, environment and budget with clean accuracy as the reward."
     return agent_search(AccuracyEvaluator(model, train, holdout, sigma, config, seed, augmenter), budget, evaluations, seed, config)
 
-# %% ../nbs/10_baselines.ipynb #dc95f562
+# %% ../nbs/10_baselines.ipynb #156197a2
 def _raised(policy: Policy, name: str, kinds: Sequence[str], max_bits: int) -> Policy:
     "One more bit for these `kinds` of a layer, up to `max_bits`."
     w, a = policy.bits[name]
@@ -178,7 +178,7 @@ def random_policy(
     for name, kinds in env.steps: policy = policy.replace(name, **dict.fromkeys(kinds, int(rng.integers(env.min_bits, env.max_bits + 1))))
     return spend(env, env.fit(policy), rng)
 
-# %% ../nbs/10_baselines.ipynb #3b463bce
+# %% ../nbs/10_baselines.ipynb #a55c08aa
 def fresh(
     trace: Trace,                  # knows what was judged already
     make: Callable[[], Policy],    # proposes a policy
@@ -201,7 +201,7 @@ def random_search(
     while not trace.full and (policy := fresh(trace, lambda: random_policy(env, rng))): trace(policy, "random")
     return trace.result()
 
-# %% ../nbs/10_baselines.ipynb #a10c9d7a
+# %% ../nbs/10_baselines.ipynb #bea18982
 def _decide(env: BitWidthEnv, policy: Policy, choose: Callable[[str, Sequence[str]], Mapping[str, int]], rng: np.random.Generator) -> Policy:
     "`policy` with the bits that `choose` gives for each decision, cut to the budget and the rest spent."
     for name, kinds in env.steps: policy = policy.replace(name, **choose(name, kinds))
@@ -231,7 +231,7 @@ def mutate(
         return dict.fromkeys(kinds, int(rng.integers(env.min_bits, env.max_bits + 1)))
     return _decide(env, parent, choose, rng)
 
-# %% ../nbs/10_baselines.ipynb #78c81943
+# %% ../nbs/10_baselines.ipynb #080a874e
 def evolutionary_search(
     judge: PolicyEvaluator,       # the judge that ARQ has
     budget: Budget,               # what a policy may cost
@@ -257,7 +257,7 @@ def evolutionary_search(
         trace(policy, kind)
     return trace.result()
 
-# %% ../nbs/10_baselines.ipynb #11a42312
+# %% ../nbs/10_baselines.ipynb #a0f541fe
 def best_so_far(
     history: Sequence[Mapping],  # of a search, as in `SearchResult.history`
 ) -> np.ndarray:  # (evaluations,) entry k: best ACR among the first k + 1 different policies
@@ -290,7 +290,7 @@ def plot_searches(
     ax.legend(fontsize=8)
     return ax
 
-# %% ../nbs/10_baselines.ipynb #6810d037
+# %% ../nbs/10_baselines.ipynb #0486d7b1
 def _check_methods(policies: Mapping, seeds: Sequence[int], quantizers: Mapping) -> dict[str, list[Policy]]:
     "Each method's policy for each seed."
     if bad := [name for name in policies if not name or "/" in name or name.startswith(".")]: raise ValueError(f"method names become folders: {bad} cannot")
@@ -308,7 +308,7 @@ def _measured(method: str, seed: int, log: CertificateLog, folder: Path, radii: 
             **{f"certified_{r:g}": float(c) for r, c in zip(radii, certified_accuracy(log, radii))},
             "bitops_fraction": record["bitops_fraction"], "size_bytes": record["size_bytes"], "seconds": record["train_seconds"] + record["certify_seconds"]}
 
-# %% ../nbs/10_baselines.ipynb #1e7d18eb
+# %% ../nbs/10_baselines.ipynb #e7e9a814
 def yardstick(
     model: nn.Module,          # float network, trained with noise; not changed
     policies: Mapping[str, Policy | Sequence[Policy]],  # method -> its policy, or one a seed
@@ -335,7 +335,7 @@ def yardstick(
             rows.append(_measured(name, seed, log, out, radii))
     return pd.DataFrame(rows)
 
-# %% ../nbs/10_baselines.ipynb #e4ed71ff
+# %% ../nbs/10_baselines.ipynb #72e4a0b8
 def over_seeds(
     logs: Sequence[CertificateLog],  # of the same images
 ) -> CertificateLog:
@@ -360,7 +360,7 @@ def paired_differences(
     rows = [(m, *compare(logs[reference], logs[m], confidence)) for m in methods if m != reference]
     return pd.DataFrame(rows, columns=["method", "difference", "low", "high"])
 
-# %% ../nbs/10_baselines.ipynb #4e1da63b
+# %% ../nbs/10_baselines.ipynb #80cdaef8
 def plot_yardstick(
     table: "pd.DataFrame",  # from `yardstick`
 ) -> Figure:

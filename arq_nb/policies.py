@@ -10,7 +10,7 @@ __all__ = ['FLOAT_BITS', 'fit_to_budget', 'LATENCY_COLUMNS', 'quantizable_layers
            'Budget', 'bitops_budget', 'size_budget', 'memory_budget', 'edge_layers', 'pin', 'read_latency_table',
            'latency_budget']
 
-# %% ../nbs/03_policies.ipynb #3f6508e2
+# %% ../nbs/03_policies.ipynb #bf9723f6
 import copy
 import csv
 import json
@@ -30,7 +30,7 @@ from torch.utils._pytree import tree_leaves
 
 from .quantizers import LSQ, PACT, UniformQuantizer
 
-# %% ../nbs/03_policies.ipynb #032ec9f0
+# %% ../nbs/03_policies.ipynb #2de3b4b3
 def _in_projection(attention: nn.MultiheadAttention, name: str) -> nn.Linear:
     "The joint projection of `attention` as a linear layer that shares its parameters."
     plain = attention._qkv_same_embed_dim and attention.bias_k is None and not attention.add_zero_attn
@@ -43,7 +43,7 @@ def _in_projection(attention: nn.MultiheadAttention, name: str) -> nn.Linear:
 def _closed_attention(model: nn.Module) -> dict[str, nn.MultiheadAttention]:
     return {n: m for n, m in model.named_modules() if isinstance(m, nn.MultiheadAttention) and "in_proj" not in m._modules}
 
-# %% ../nbs/03_policies.ipynb #045838e8
+# %% ../nbs/03_policies.ipynb #20d31e97
 def quantizable_layers(
     model: nn.Module,  # any network
 ) -> dict[str, nn.Module]:  # layer name -> module, in the model's own order
@@ -55,7 +55,7 @@ def quantizable_layers(
     if not layers: raise ValueError(f"{type(model).__name__} has no nn.Conv2d or nn.Linear layer to quantize")
     return layers
 
-# %% ../nbs/03_policies.ipynb #1bc5d70c
+# %% ../nbs/03_policies.ipynb #1df481f5
 FLOAT_BITS = 32
 
 def _check_bits(name: str, bits) -> tuple[int, int]:
@@ -76,7 +76,7 @@ class Policy:
     @property
     def layers(self) -> list[str]: return list(self.bits)
 
-# %% ../nbs/03_policies.ipynb #7fe4743e
+# %% ../nbs/03_policies.ipynb #88d974c1
 @patch(cls_method=True)
 def uniform(
     cls: Policy,
@@ -99,14 +99,14 @@ def replace(
     w, a = self.bits[name]
     return Policy({**self.bits, name: (w if weight is None else weight, a if activation is None else activation)})
 
-# %% ../nbs/03_policies.ipynb #3300c222
+# %% ../nbs/03_policies.ipynb #6f4f3fa0
 @patch
 def __str__(self: Policy) -> str:
     width = max([5, *map(len, self.bits)])
     rows = [f"{'layer':<{width}}  weights  activations", *(f"{n:<{width}}  {w:>7}  {a:>11}" for n, (w, a) in self.bits.items())]
     return "\n".join(rows)
 
-# %% ../nbs/03_policies.ipynb #87a507cc
+# %% ../nbs/03_policies.ipynb #2e8f46a0
 def write_atomically(
     path: str | os.PathLike,         # the file to (re)write
     write: Callable[[Path], object], # writes the content to the path that it is given
@@ -120,7 +120,7 @@ def write_atomically(
         os.replace(partial, path)
     finally: partial.unlink(missing_ok=True)
 
-# %% ../nbs/03_policies.ipynb #982a96da
+# %% ../nbs/03_policies.ipynb #431014ee
 def save_policy(self: Policy, path: str | os.PathLike):
     "Write the policy as JSON, atomically."
     text = json.dumps({n: {"weight_bits": w, "activation_bits": a} for n, (w, a) in self.bits.items()}, indent=1)
@@ -135,7 +135,7 @@ def load_policy(path: str | os.PathLike) -> Policy:
 
 Policy.save, Policy.load = save_policy, staticmethod(load_policy)
 
-# %% ../nbs/03_policies.ipynb #ed2ac2ec
+# %% ../nbs/03_policies.ipynb #983e355c
 class QuantizedLayer:
     "What quantized layers share: `weight_quantizer` and `input_quantizer`."
 
@@ -152,7 +152,7 @@ class QuantizedLayer:
         del self.weight_quantizer, self.input_quantizer, self.float_class
         return self
 
-# %% ../nbs/03_policies.ipynb #34e42426
+# %% ../nbs/03_policies.ipynb #38cf59ba
 class QuantizedConv2d(QuantizedLayer, nn.Conv2d):
     "`nn.Conv2d` on quantized input and weight."
     def forward(self, x: Tensor) -> Tensor:
@@ -163,7 +163,7 @@ class QuantizedLinear(QuantizedLayer, nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(self.input_quantizer(x), self.weight_quantizer(self.weight), self.bias)
 
-# %% ../nbs/03_policies.ipynb #261e29a9
+# %% ../nbs/03_policies.ipynb #fc4727cc
 class OpenAttention(nn.MultiheadAttention):
     "Self-attention whose two projections are layers: `in_proj` (queries, keys and values at once) and `out_proj`."
     in_proj_weight = in_proj_bias = None   # what PyTorch's fused encoder looks for: without them it calls the layers
@@ -184,7 +184,7 @@ class OpenAttention(nn.MultiheadAttention):
         self.register_parameter("in_proj_bias", layer.bias)
         return self
 
-# %% ../nbs/03_policies.ipynb #19e99c41
+# %% ../nbs/03_policies.ipynb #9a43ebf6
 @patch
 def forward(self: OpenAttention, query: Tensor, key: Tensor, value: Tensor, key_padding_mask=None, need_weights: bool = True,
             attn_mask=None, average_attn_weights: bool = True, is_causal: bool = False) -> tuple[Tensor, None]:
@@ -203,7 +203,7 @@ def _open_copy(model: nn.Module) -> nn.Module:
     for name, attention in _closed_attention(model).items(): OpenAttention.open(attention, name)
     return model
 
-# %% ../nbs/03_policies.ipynb #ee65f7f2
+# %% ../nbs/03_policies.ipynb #8b38ae61
 def _quantize_layer(name: str, layer: nn.Module, bits: tuple[int, int], quantizer: type, weight_quantizer: type, per_channel: bool):
     weight, (w, a) = layer.weight, bits
     for t in (weight, layer.bias):
@@ -218,7 +218,7 @@ def _check_fit(layers: dict[str, nn.Module], policy: Policy):
     missing, unknown = layers.keys() - policy.bits.keys(), policy.bits.keys() - layers.keys()
     if missing or unknown: raise ValueError(f"the policy does not fit the model: no bits for {sorted(missing)}, no layer called {sorted(unknown)}")
 
-# %% ../nbs/03_policies.ipynb #2edea17c
+# %% ../nbs/03_policies.ipynb #7c361387
 def quantize(
     model: nn.Module,                          # float network; it is not changed
     policy: Policy,                            # bits for each of its layers
@@ -236,7 +236,7 @@ def quantize(
     for name, layer in quantizable_layers(model).items(): _quantize_layer(name, layer, policy.bits[name], quantizer, weight_quantizer, per_channel)
     return model
 
-# %% ../nbs/03_policies.ipynb #6086a828
+# %% ../nbs/03_policies.ipynb #22555d0c
 def calibrate(
     model: nn.Module,  # quantized network, changed in place
     images: Tensor,    # a typical batch, (batch, channels, height, width) in [0, 1]
@@ -248,7 +248,7 @@ def calibrate(
     with torch.no_grad(): model.eval()(images)
     return model.train(training)
 
-# %% ../nbs/03_policies.ipynb #986b00bc
+# %% ../nbs/03_policies.ipynb #bb8df986
 def dequantize(
     model: nn.Module,  # quantized network; it is not changed
 ) -> nn.Module:  # a float copy
@@ -260,7 +260,7 @@ def dequantize(
         if isinstance(m, OpenAttention): m.close()
     return model
 
-# %% ../nbs/03_policies.ipynb #948e3901
+# %% ../nbs/03_policies.ipynb #b3810376
 def freeze(
     model: nn.Module,  # quantized (or float) network
 ) -> nn.Module:  # a copy for inference, in eval mode, weights rounded for good
@@ -272,7 +272,7 @@ def freeze(
             m.weight_quantizer = nn.Identity()
     return model
 
-# %% ../nbs/03_policies.ipynb #ba97b752
+# %% ../nbs/03_policies.ipynb #83660507
 @dataclass(frozen=True)
 class LayerInfo:
     "Shape and cost of one layer for one image."
@@ -293,7 +293,7 @@ def _layer_info(name: str, m: nn.Module, x: Tensor, y: Tensor) -> LayerInfo:
     kind = "depthwise" if m.groups == m.in_channels and m.groups > 1 else "conv"
     return LayerInfo(name, kind, m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0], weights, weights * positions, x.shape[2], x[0].numel())
 
-# %% ../nbs/03_policies.ipynb #f14a0ca2
+# %% ../nbs/03_policies.ipynb #8eb0b3dc
 @torch.no_grad()
 def layer_table(
     model: nn.Module,                    # any network of convolutions and linear layers
@@ -308,7 +308,7 @@ def layer_table(
     if unused or len(infos) != len({i.name for i in infos}): raise ValueError(f"every layer must run exactly once for an image; never called: {sorted(unused)}")
     return infos
 
-# %% ../nbs/03_policies.ipynb #14d557d0
+# %% ../nbs/03_policies.ipynb #9af2ac77
 def _cost(layers: list[LayerInfo], policy: Policy, layer_cost: Callable) -> float:
     "Sum of `layer_cost(layer, weight bits, activation bits)`, after a check that the policy names these layers."
     names = {l.name for l in layers}
@@ -327,7 +327,7 @@ def bitops(
     "Bit operations of `policy`; with 1 bit everywhere, the number of multiply-adds."
     return _cost(layer_table(model, input_shape), policy, _layer_bitops)
 
-# %% ../nbs/03_policies.ipynb #22198093
+# %% ../nbs/03_policies.ipynb #2f6dbca8
 def _other_bytes(model: nn.Module) -> int:
     "Bytes of all floating-point state that is not the weight of a quantizable layer."
     weights = {id(m.weight) for m in quantizable_layers(model).values()}
@@ -343,7 +343,7 @@ def model_size(
     if weights.keys() != policy.bits.keys(): raise ValueError(f"policy and model differ in layers {sorted(weights.keys() ^ policy.bits.keys())}")
     return sum(-(-count * policy.bits[n][0] // 8) for n, count in weights.items()) + _other_bytes(model)
 
-# %% ../nbs/03_policies.ipynb #a77746b2
+# %% ../nbs/03_policies.ipynb #2a7ac23b
 def _address(t: Tensor) -> int: return t.untyped_storage().data_ptr()
 
 def _tensors(tree) -> list[Tensor]:
@@ -367,7 +367,7 @@ class _Recorder(TorchDispatchMode):
         if reads: self.steps.append((self.layer, func.overloadpacket.__name__, reads, set(made)))
         return out
 
-# %% ../nbs/03_policies.ipynb #a884d4cb
+# %% ../nbs/03_policies.ipynb #f2d4c82f
 @torch.no_grad()
 def _record(
     model: nn.Module, input_shape: tuple[int, int, int],
@@ -382,7 +382,7 @@ def _record(
     with recorder: result = model(recorder.kept[0])
     return recorder, {_address(t) for t in _tensors(result)}
 
-# %% ../nbs/03_policies.ipynb #fb6be58d
+# %% ../nbs/03_policies.ipynb #a94b65fb
 @dataclass(frozen=True)
 class MemoryStep:
     "What is alive while one operation runs."
@@ -406,7 +406,7 @@ def _readers(recorder: _Recorder) -> dict[int, frozenset[str]]:
         found[a] = frozenset(direct.get(a) or set().union(*(found.get(b, ()) for b in derived.get(a, ()) if b != a)))
     return found
 
-# %% ../nbs/03_policies.ipynb #def90a67
+# %% ../nbs/03_policies.ipynb #c7f4e6a9
 def memory_plan(
     model: nn.Module,                   # any network
     input_shape: tuple[int, int, int],  # (channels, height, width) of one image
@@ -422,7 +422,7 @@ def memory_plan(
         plan.append(MemoryStep(layer, operation, tuple((recorder.values[a], readers[a]) for a in alive)))
     return plan
 
-# %% ../nbs/03_policies.ipynb #08267f9e
+# %% ../nbs/03_policies.ipynb #bc0ff121
 def _step_bytes(step: MemoryStep, policy: Policy) -> int:
     return sum(-(-values * max((policy.bits[n][1] for n in readers), default=FLOAT_BITS) // 8) for values, readers in step.tensors)
 
@@ -440,7 +440,7 @@ def peak_activation_bytes(
     "The most activation bytes alive at one moment while one image passes, in the order in which `model` really executes."
     return max(_plan_bytes(memory_plan(model, input_shape), policy))
 
-# %% ../nbs/03_policies.ipynb #0416e92b
+# %% ../nbs/03_policies.ipynb #03eb6f76
 @dataclass(frozen=True)
 class LayerCost:
     "The costs of one layer for one image."
@@ -466,7 +466,7 @@ class CostTable:
     @property
     def weight_bytes(self) -> int: return sum(r.weight_bytes for r in self.rows)
 
-# %% ../nbs/03_policies.ipynb #22f2ab8c
+# %% ../nbs/03_policies.ipynb #e9534d8a
 def cost_table(
     model: nn.Module,                   # any network
     policy: Policy,                     # its bits
@@ -488,7 +488,7 @@ def __str__(self: CostTable) -> str:
     total = line("total", "", "", self.macs, self.bitops, self.weight_bytes + self.other_bytes, self.peak)
     return "\n".join([head, *(line(r.layer.name, *r.bits, r.layer.macs, r.bitops, r.weight_bytes, r.activation_bytes) for r in self.rows), total + " (with biases and batch norm; peak)"])
 
-# %% ../nbs/03_policies.ipynb #2a8dcd3b
+# %% ../nbs/03_policies.ipynb #fa8ef9ef
 def plot_costs(
     costs: CostTable,  # from `cost_table`
     title: str = "",   # over the picture
@@ -505,7 +505,7 @@ def plot_costs(
     if title: figure.suptitle(title, fontsize=10)
     return figure
 
-# %% ../nbs/03_policies.ipynb #2aab6a4f
+# %% ../nbs/03_policies.ipynb #682ecef0
 class BudgetError(ValueError):
     "No policy can meet the budget."
 
@@ -523,7 +523,7 @@ class Budget:
     @property
     def float_cost(self) -> float: return self.cost(Policy({l.name: self._most_bits(l.name) for l in self.layers}))
 
-# %% ../nbs/03_policies.ipynb #2ff51e4d
+# %% ../nbs/03_policies.ipynb #6a805625
 @patch
 def cost(self: Budget, policy: Policy) -> float:
     "Cost of `policy`, in the budget's unit."
@@ -547,7 +547,7 @@ def _most_bits(self: Budget, name: str) -> tuple[int, int]:
     if self.choices is None or float_bits in self.choices[name]: return float_bits
     return max(self.choices[name], key=self.choices[name].get)
 
-# %% ../nbs/03_policies.ipynb #331357cb
+# %% ../nbs/03_policies.ipynb #9be6d7cf
 def _limited(budget: Callable[[float], Budget], limit: float | None, fraction: float | None) -> Budget:
     "The budget with its limit given as a number or as a share of the float cost, exactly one of them."
     if (limit is None) == (fraction is None): raise ValueError(f"give a limit or a fraction of the float cost, not both or neither (limit={limit!r}, fraction={fraction!r})")
@@ -565,7 +565,7 @@ def bitops_budget(
     layers = layer_table(model, input_shape)
     return _limited(lambda limit: Budget("BitOPs", limit, layers, _layer_bitops), limit, fraction)
 
-# %% ../nbs/03_policies.ipynb #90ce467a
+# %% ../nbs/03_policies.ipynb #d1db4c3b
 def size_budget(
     model: nn.Module,                   # float network
     input_shape: tuple[int, int, int],  # (channels, height, width) of one image
@@ -590,7 +590,7 @@ def memory_budget(
 
 Budget.bitops, Budget.size, Budget.memory = staticmethod(bitops_budget), staticmethod(size_budget), staticmethod(memory_budget)
 
-# %% ../nbs/03_policies.ipynb #d574a111
+# %% ../nbs/03_policies.ipynb #c6de6235
 def edge_layers(layers: list[LayerInfo]) -> tuple[str, str]:
     "Names of the first and the last layer in the order of execution."
     return layers[0].name, layers[-1].name
@@ -599,7 +599,7 @@ def pin(policy: Policy, names: Iterable[str], bits: int = 8) -> Policy:
     "`policy` with weights and activations of the layers `names` at `bits`."
     return Policy({**policy.bits, **{n: (bits, bits) for n in names}})
 
-# %% ../nbs/03_policies.ipynb #6010ea7c
+# %% ../nbs/03_policies.ipynb #0276485c
 @patch
 def _pressure(self: Budget, policy: Policy) -> tuple[float, int]:
     "Cost, and how many moments share the peak: what a step of the walk has to lower."
@@ -618,7 +618,7 @@ def _lowered(self: Budget, policy: Policy, name: str, kind: str, min_bits: int) 
     faster = [b for b, cost in table.items() if min_bits <= min(b) and b[0] <= w and b[1] <= a and order(b)[0] < bits and cost < table[w, a]]
     return policy.replace(name, *max(faster, key=order)) if faster else policy
 
-# %% ../nbs/03_policies.ipynb #cc4c27c2
+# %% ../nbs/03_policies.ipynb #ccc0c283
 @patch
 def _one_round(self: Budget, policy: Policy, free: list[str], min_bits: int) -> Policy:
     "Take a bit from each free layer in turn, weights before activations, until the policy fits."
@@ -639,7 +639,7 @@ def _cheapest(self: Budget, policy: Policy, free: list[str], min_bits: int) -> P
         return min(possible, key=lambda b: (possible[b], b), default=(w, a))
     return Policy({n: bits(n, *pair) for n, pair in policy.bits.items()})
 
-# %% ../nbs/03_policies.ipynb #167345d7
+# %% ../nbs/03_policies.ipynb #e58d225f
 @patch
 def fit(
     self: Budget,
@@ -662,7 +662,7 @@ def _number(x: float) -> str: return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.4g
 
 fit_to_budget = Budget.fit
 
-# %% ../nbs/03_policies.ipynb #44210b13
+# %% ../nbs/03_policies.ipynb #aeec9534
 LATENCY_COLUMNS = ["layer", "weight bits", "activation bits", "milliseconds"]
 
 def _latency_row(row: list[str]) -> tuple[str, tuple[int, int], float]:
@@ -682,7 +682,7 @@ def _csv_lines(path: str | os.PathLike) -> list[tuple[int, list[str]]]:
             return [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as e: raise ValueError(f"cannot read a latency table from {path}: {e}") from e
 
-# %% ../nbs/03_policies.ipynb #b48c79e5
+# %% ../nbs/03_policies.ipynb #2b2a4db0
 def read_latency_table(
     path: str | os.PathLike,  # CSV with the columns layer, weight bits, activation bits, milliseconds
 ) -> dict[str, dict[tuple[int, int], float]]:  # layer -> (weight bits, activation bits) -> milliseconds
@@ -698,7 +698,7 @@ def read_latency_table(
         table[name][bits] = milliseconds
     return table
 
-# %% ../nbs/03_policies.ipynb #4a768e9f
+# %% ../nbs/03_policies.ipynb #2eb79f45
 def latency_budget(
     model: nn.Module,                   # float network
     input_shape: tuple[int, int, int],  # (channels, height, width) of one image

@@ -6,14 +6,14 @@
 __all__ = ['CLIPPING', 'integer_range', 'largest_code', 'FakeQuantize', 'Binarize', 'binarize', 'fake_quantize',
            'calibrated_scale', 'UniformQuantizer', 'LSQ', 'StraightThrough', 'PACT', 'clip_penalty']
 
-# %% ../nbs/02_quantizers.ipynb #1cbdfb18
+# %% ../nbs/02_quantizers.ipynb #cb58992c
 import math
 
 import torch
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-# %% ../nbs/02_quantizers.ipynb #c9ca5b5c
+# %% ../nbs/02_quantizers.ipynb #3b50e481
 def _check_bits(bits: int) -> int:
     "The bit-width as an int; `ValueError` outside 1 to 8."
     if isinstance(bits, bool) or bits not in range(1, 9): raise ValueError(f"bit-width {bits!r} is not supported: choose an integer from 1 to 8")
@@ -35,7 +35,7 @@ def largest_code(
     "The largest integer of the grid: 1 for one bit, signed or not."
     return 1 if bits == 1 else integer_range(bits, signed)[1]
 
-# %% ../nbs/02_quantizers.ipynb #970e21b0
+# %% ../nbs/02_quantizers.ipynb #ddcf61e3
 class FakeQuantize(torch.autograd.Function):
     "Round `x` to `scale` times an integer in `[qmin, qmax]`; straight-through gradient, LSQ gradient for `scale`."
 
@@ -59,7 +59,7 @@ class FakeQuantize(torch.autograd.Function):
         grad_scale = (grad * slope).sum_to_size(scale.shape) * ctx.step_gradient
         return grad_x, grad_scale, None, None, None
 
-# %% ../nbs/02_quantizers.ipynb #ec4b82d3
+# %% ../nbs/02_quantizers.ipynb #c6b37965
 class Binarize(torch.autograd.Function):
     "`scale` times the sign of `x` (+1 for zero); the gradient passes straight through (Zhou et al. 2016)."
 
@@ -76,7 +76,7 @@ class Binarize(torch.autograd.Function):
         grad_scale = torch.where(positive, grad, -grad).sum_to_size(scale.shape) * ctx.step_gradient if ctx.needs_input_grad[1] else None
         return grad, grad_scale, None
 
-# %% ../nbs/02_quantizers.ipynb #828a0172
+# %% ../nbs/02_quantizers.ipynb #c6f6288a
 def binarize(
     x: Tensor,                   # any shape
     scale: Tensor,               # magnitude, broadcastable to `x`, positive
@@ -96,7 +96,7 @@ def fake_quantize(
     if bits == 1 and signed: return binarize(x, scale, step_gradient)
     return FakeQuantize.apply(x, scale, *integer_range(bits, signed), step_gradient)
 
-# %% ../nbs/02_quantizers.ipynb #4dc7f6bb
+# %% ../nbs/02_quantizers.ipynb #df803a4d
 def _rows(x: Tensor, axis: int | None, max_values: int = 65_536) -> Tensor:
     "`x` as (channels, values), one row if `axis` is None, thinned by a stride to at most `max_values` a row."
     rows = x.detach().float()
@@ -107,7 +107,7 @@ def _check_finite(x: Tensor):
     if x.numel() == 0: raise ValueError("cannot calibrate a quantizer on an empty tensor")
     if not torch.isfinite(x).all(): raise ValueError("cannot calibrate a quantizer on NaN or infinite values")
 
-# %% ../nbs/02_quantizers.ipynb #a466b2f0
+# %% ../nbs/02_quantizers.ipynb #53cd4aa9
 def _clip_minmax(rows: Tensor, bits: int, signed: bool) -> Tensor:
     return rows.abs().amax(1)
 
@@ -125,7 +125,7 @@ def _clip_mse(rows: Tensor, bits: int, signed: bool, candidates: int = 60) -> Te
 
 CLIPPING = {"minmax": _clip_minmax, "percentile": _clip_percentile, "mse": _clip_mse}
 
-# %% ../nbs/02_quantizers.ipynb #5197a51b
+# %% ../nbs/02_quantizers.ipynb #2dd1265b
 @torch.no_grad()
 def calibrated_scale(
     x: Tensor,                 # the values to represent
@@ -145,7 +145,7 @@ def calibrated_scale(
     scale = torch.where(scale > 0, scale, peak)
     return scale.reshape(()) if axis is None else scale.reshape([-1 if d == axis % x.ndim else 1 for d in range(x.ndim)])
 
-# %% ../nbs/02_quantizers.ipynb #368af892
+# %% ../nbs/02_quantizers.ipynb #87274823
 class UniformQuantizer(nn.Module):
     "Fake quantization with a calibrated, fixed step."
 
@@ -167,7 +167,7 @@ class UniformQuantizer(nn.Module):
         self.signed, self.calibrated = bool(self.sign), False
         self.register_load_state_dict_post_hook(lambda module, _: module._loaded())
 
-# %% ../nbs/02_quantizers.ipynb #96e68c5b
+# %% ../nbs/02_quantizers.ipynb #04c157c6
 @patch
 def _make_scale(self: UniformQuantizer, scale: Tensor): self.register_buffer("scale", scale)
 
@@ -191,7 +191,7 @@ def adopt(
     self.calibrated = True
     return self
 
-# %% ../nbs/02_quantizers.ipynb #ce1905ae
+# %% ../nbs/02_quantizers.ipynb #aac6808e
 @patch
 def calibrate(
     self: UniformQuantizer,
@@ -210,7 +210,7 @@ def forward(self: UniformQuantizer, x: Tensor) -> Tensor:
 @patch
 def extra_repr(self: UniformQuantizer) -> str: return f"bits={self.bits}, signed={self.signed if self.calibrated else self.known_sign}, axis={self.axis}"
 
-# %% ../nbs/02_quantizers.ipynb #d446eb6e
+# %% ../nbs/02_quantizers.ipynb #09b591d8
 class LSQ(UniformQuantizer):
     "Fake quantization with a learned step (Esser et al. 2020), started from calibration."
 
@@ -223,7 +223,7 @@ class LSQ(UniformQuantizer):
         tiny = torch.finfo(self.scale.dtype).tiny
         return fake_quantize(x, self.scale.abs().clamp_min(tiny), self.bits, self.signed, factor)
 
-# %% ../nbs/02_quantizers.ipynb #1b7edd0b
+# %% ../nbs/02_quantizers.ipynb #f698bf0f
 class StraightThrough(torch.autograd.Function):
     "The value of `hard` with the gradient of `soft`."
 
@@ -233,7 +233,7 @@ class StraightThrough(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad): return grad, None
 
-# %% ../nbs/02_quantizers.ipynb #b126ff23
+# %% ../nbs/02_quantizers.ipynb #1c059997
 class PACT(UniformQuantizer):
     "Fake quantization with a learned clip `alpha` (Choi et al. 2018), started from calibration; meant for activations."
 
@@ -254,7 +254,7 @@ class PACT(UniformQuantizer):
         low = high * (lowest * self.signed / largest_code(self.bits, self.signed))
         return StraightThrough.apply(torch.clamp(x, low, high), hard)
 
-# %% ../nbs/02_quantizers.ipynb #64af5a98
+# %% ../nbs/02_quantizers.ipynb #30c2e3c8
 def clip_penalty(
     model: nn.Module,  # with `PACT` quantizers
 ) -> Tensor:  # scalar: the sum of their squared clips
