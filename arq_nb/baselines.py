@@ -7,7 +7,7 @@ __all__ = ['uniform', 'Trace', 'agent_search', 'AccuracyEvaluator', 'haq', 'spen
            'crossover', 'mutate', 'evolutionary_search', 'best_so_far', 'evaluations_to_reach', 'plot_searches',
            'yardstick', 'over_seeds', 'paired_differences', 'plot_yardstick']
 
-# %% ../nbs/10_baselines.ipynb #14778473
+# %% ../nbs/10_baselines.ipynb #65bbd784
 import json
 import os
 import time
@@ -36,7 +36,7 @@ from .training import evaluate
 
 if TYPE_CHECKING: import pandas as pd
 
-# %% ../nbs/10_baselines.ipynb #22425a60
+# %% ../nbs/10_baselines.ipynb #41a2f12f
 def uniform(
     budget: Budget,       # what the policy may cost
     cut: bool = False,    # begin one bit too high and walk down until it fits, instead of staying uniform
@@ -53,7 +53,7 @@ def uniform(
     if over and (cut or len(over) == len(steps)): return budget.fit(over[-1], min_bits, edges)
     return steps[len(over)]
 
-# %% ../nbs/10_baselines.ipynb #a78b4039
+# %% ../nbs/10_baselines.ipynb #0b7092a5
 class Trace:
     "Judges policies for one search, up to a number of different ones, and keeps its history."
 
@@ -89,7 +89,7 @@ class Trace:
         best = max(self.seen, key=lambda policy: self.seen[policy].reward)
         return SearchResult(best, self.history, getattr(self.judge, "original_acr", float("nan")))
 
-# %% ../nbs/10_baselines.ipynb #719128a7
+# %% ../nbs/10_baselines.ipynb #e6803c45
 def _environment(budget: Budget, evaluate: Callable[[Policy], float], config: SearchConfig) -> BitWidthEnv:
     return BitWidthEnv(budget, evaluate, config.mode, config.min_bits, config.max_bits, config.edge_bits)
 
@@ -110,7 +110,7 @@ def agent_search(
         trace.history[-1]["kind"] = kind
     return trace.result()
 
-# %% ../nbs/10_baselines.ipynb #38ebde6c
+# %% ../nbs/10_baselines.ipynb #15e39f49
 class AccuracyEvaluator(PolicyEvaluator):
     "Fine-tunes as `PolicyEvaluator` does and rewards accuracy on clean held-out images (HAQ, Wang et al. 2019)."
 
@@ -149,7 +149,7 @@ def haq(
     "HAQ: ARQ's agent, environment and budget with clean accuracy as the reward."
     return agent_search(AccuracyEvaluator(model, train, holdout, sigma, config, seed, augmenter), budget, evaluations, seed, config)
 
-# %% ../nbs/10_baselines.ipynb #156197a2
+# %% ../nbs/10_baselines.ipynb #341bbf83
 def _raised(policy: Policy, name: str, kinds: Sequence[str], max_bits: int) -> Policy:
     "One more bit for these `kinds` of a layer, up to `max_bits`."
     w, a = policy.bits[name]
@@ -178,7 +178,7 @@ def random_policy(
     for name, kinds in env.steps: policy = policy.replace(name, **dict.fromkeys(kinds, int(rng.integers(env.min_bits, env.max_bits + 1))))
     return spend(env, env.fit(policy), rng)
 
-# %% ../nbs/10_baselines.ipynb #a55c08aa
+# %% ../nbs/10_baselines.ipynb #d7e5e22b
 def fresh(
     trace: Trace,                  # knows what was judged already
     make: Callable[[], Policy],    # proposes a policy
@@ -201,7 +201,7 @@ def random_search(
     while not trace.full and (policy := fresh(trace, lambda: random_policy(env, rng))): trace(policy, "random")
     return trace.result()
 
-# %% ../nbs/10_baselines.ipynb #bea18982
+# %% ../nbs/10_baselines.ipynb #45612424
 def _decide(env: BitWidthEnv, policy: Policy, choose: Callable[[str, Sequence[str]], Mapping[str, int]], rng: np.random.Generator) -> Policy:
     "`policy` with the bits that `choose` gives for each decision, cut to the budget and the rest spent."
     for name, kinds in env.steps: policy = policy.replace(name, **choose(name, kinds))
@@ -231,15 +231,15 @@ def mutate(
         return dict.fromkeys(kinds, int(rng.integers(env.min_bits, env.max_bits + 1)))
     return _decide(env, parent, choose, rng)
 
-# %% ../nbs/10_baselines.ipynb #080a874e
+# %% ../nbs/10_baselines.ipynb #e5548614
 def evolutionary_search(
     judge: PolicyEvaluator,       # the judge that ARQ has
     budget: Budget,               # what a policy may cost
     evaluations: int,             # different policies to judge, as many as ARQ judged
     rng: np.random.Generator,     # source of the randomness
     config: SearchConfig = SearchConfig(),  # mode and bits
-    population: int = 10,         # random policies to begin with, at most a third of all
-    parents: int = 5,             # the best so far that may have children
+    population: int = 5,          # policies to begin with, at most a third of all
+    parents: int = 2,             # the best so far that may have children
     probability: float = 0.1,     # of a redrawn decision in a mutation
 ) -> SearchResult:
     "A random population, then crossover and mutation of the best policies so far (after Guo et al. 2020)."
@@ -257,14 +257,18 @@ def evolutionary_search(
         trace(policy, kind)
     return trace.result()
 
-# %% ../nbs/10_baselines.ipynb #a0f541fe
+# %% ../nbs/10_baselines.ipynb #e3ca0541
+def _judged(history: Sequence[Mapping]) -> np.ndarray:
+    "ACR of each different policy, in the order of their first appearance."
+    first = {}
+    for row in history: first.setdefault(str(row["policy"]), row["acr"])
+    return np.array(list(first.values()))
+
 def best_so_far(
     history: Sequence[Mapping],  # of a search, as in `SearchResult.history`
 ) -> np.ndarray:  # (evaluations,) entry k: best ACR among the first k + 1 different policies
     "Best ACR against the number of policies judged; a repeated policy does not count."
-    first = {str(row["policy"]): row["acr"] for row in reversed(history)}
-    order = dict.fromkeys(str(row["policy"]) for row in history)
-    return np.maximum.accumulate([first[policy] for policy in order])
+    return np.maximum.accumulate(_judged(history))
 
 def evaluations_to_reach(
     history: Sequence[Mapping],  # of a search
@@ -278,7 +282,7 @@ def plot_searches(
     searches: Mapping[str, Sequence[SearchResult]],  # method -> its runs, one a seed
     ax: Axes | None = None,                          # where to draw; None makes a new figure
 ) -> Axes:
-    "Best ACR so far against policies judged: the mean over the seeds, and a band from the worst to the best seed."
+    "Best ACR so far against policies judged: the mean over the seeds, a band from the worst to the best seed, and each policy's own ACR as a small mark."
     ax = plt.subplots(figsize=(5.5, 3))[1] if ax is None else ax
     for (name, runs), line, marker in zip(searches.items(), ("-", "--", "-.", ":"), "osD^"):
         curves = [best_so_far(run.history) for run in runs]
@@ -286,11 +290,12 @@ def plot_searches(
         x = np.arange(1, rows.shape[1] + 1)
         colour = ax.plot(x, rows.mean(0), linestyle=line, marker=marker, ms=3, label=name)[0].get_color()
         if len(rows) > 1: ax.fill_between(x, rows.min(0), rows.max(0), color=colour, alpha=0.15)
+        for run in runs: ax.plot(x, _judged(run.history)[: len(x)], linestyle="", marker=marker, ms=2.5, color=colour, alpha=0.4)
     ax.set(xlabel="policies judged", ylabel="best ACR so far, held-out images")
     ax.legend(fontsize=8)
     return ax
 
-# %% ../nbs/10_baselines.ipynb #0486d7b1
+# %% ../nbs/10_baselines.ipynb #0920e1be
 def _check_methods(policies: Mapping, seeds: Sequence[int], quantizers: Mapping) -> dict[str, list[Policy]]:
     "Each method's policy for each seed."
     if bad := [name for name in policies if not name or "/" in name or name.startswith(".")]: raise ValueError(f"method names become folders: {bad} cannot")
@@ -308,7 +313,7 @@ def _measured(method: str, seed: int, log: CertificateLog, folder: Path, radii: 
             **{f"certified_{r:g}": float(c) for r, c in zip(radii, certified_accuracy(log, radii))},
             "bitops_fraction": record["bitops_fraction"], "size_bytes": record["size_bytes"], "seconds": record["train_seconds"] + record["certify_seconds"]}
 
-# %% ../nbs/10_baselines.ipynb #e7e9a814
+# %% ../nbs/10_baselines.ipynb #4a1a2f87
 def yardstick(
     model: nn.Module,          # float network, trained with noise; not changed
     policies: Mapping[str, Policy | Sequence[Policy]],  # method -> its policy, or one a seed
@@ -335,7 +340,7 @@ def yardstick(
             rows.append(_measured(name, seed, log, out, radii))
     return pd.DataFrame(rows)
 
-# %% ../nbs/10_baselines.ipynb #72e4a0b8
+# %% ../nbs/10_baselines.ipynb #2f2391d6
 def over_seeds(
     logs: Sequence[CertificateLog],  # of the same images
 ) -> CertificateLog:
@@ -360,7 +365,7 @@ def paired_differences(
     rows = [(m, *compare(logs[reference], logs[m], confidence)) for m in methods if m != reference]
     return pd.DataFrame(rows, columns=["method", "difference", "low", "high"])
 
-# %% ../nbs/10_baselines.ipynb #80cdaef8
+# %% ../nbs/10_baselines.ipynb #c5e331c7
 def plot_yardstick(
     table: "pd.DataFrame",  # from `yardstick`
 ) -> Figure:

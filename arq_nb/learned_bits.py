@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['top_code', 'noisy', 'PseudoNoise', 'learned_bitops', 'bitops_penalty', 'learned_bits', 'harden']
 
-# %% ../nbs/02a_learned_bits.ipynb #ec284804
+# %% ../nbs/02a_learned_bits.ipynb #9c8afdd8
 import copy
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .quantizers import LSQ, UniformQuantizer, calibrated_scale, fake_quantize
 
-# %% ../nbs/02a_learned_bits.ipynb #74689905
+# %% ../nbs/02a_learned_bits.ipynb #2eaa0d05
 def top_code(
     bits: Tensor | float,  # bit-width, any real number from 2
     signed: bool,          # signed or unsigned grid
@@ -24,7 +24,7 @@ def top_code(
     "The largest code of a grid, as a smooth function of the bit-width: 2**(bits - 1) - 1 or 2**bits - 1."
     return 2 ** (bits - int(signed)) - 1
 
-# %% ../nbs/02a_learned_bits.ipynb #fcae8b82
+# %% ../nbs/02a_learned_bits.ipynb #3a66ea84
 def noisy(
     x: Tensor,      # any shape
     step: Tensor,   # broadcastable to `x`, positive
@@ -36,7 +36,7 @@ def noisy(
     noise = torch.rand(x.shape, dtype=x.dtype, device=x.device, generator=generator) - 0.5
     return torch.where((x > low) & (x < high), x + noise * step, torch.clamp(x, low, high))
 
-# %% ../nbs/02a_learned_bits.ipynb #199c3064
+# %% ../nbs/02a_learned_bits.ipynb #b5988e25
 class PseudoNoise(nn.Module):
     "Fake quantization with a learned bit-width: noise in training, rounding in evaluation (NIPQ, Shin et al. 2023)."
 
@@ -62,7 +62,7 @@ class PseudoNoise(nn.Module):
 
     def _loaded(self): self.signed, self.calibrated = bool(self.sign), True
 
-# %% ../nbs/02a_learned_bits.ipynb #9a979958
+# %% ../nbs/02a_learned_bits.ipynb #7d1ff392
 @patch(as_prop=True)
 def integer_bits(self: PseudoNoise) -> int:
     "The whole number of bits that evaluation uses."
@@ -89,7 +89,7 @@ def calibrate(self: PseudoNoise, x: Tensor) -> PseudoNoise:
     self.calibrated = True
     return self
 
-# %% ../nbs/02a_learned_bits.ipynb #bbcdcc38
+# %% ../nbs/02a_learned_bits.ipynb #91043128
 @patch
 def drawn_bits(self: PseudoNoise) -> Tensor:
     "`bits` rounded up or down at random, so that its mean is `bits`; the gradient is that of the identity."
@@ -110,7 +110,7 @@ def forward(self: PseudoNoise, x: Tensor) -> Tensor:
 def extra_repr(self: PseudoNoise) -> str:
     return f"bits={self.bits.item():.2f}, signed={self.signed if self.calibrated else self.known_sign}, axis={self.axis}"
 
-# %% ../nbs/02a_learned_bits.ipynb #0e02bd6b
+# %% ../nbs/02a_learned_bits.ipynb #c7848b85
 def _layer_bits(layer: nn.Module) -> list[Tensor | int]:
     "Weight bits and activation bits of a quantized layer; 32 where there is no quantizer."
     return [getattr(quantizer, "bits", 32) for quantizer in (layer.weight_quantizer, layer.input_quantizer)]
@@ -125,7 +125,7 @@ def learned_bitops(
     pairs = {n: _layer_bits(m) for n, m in layers.items()}
     return sum((macs[n] * w * a for n, (w, a) in pairs.items()), torch.zeros(()))
 
-# %% ../nbs/02a_learned_bits.ipynb #7844e760
+# %% ../nbs/02a_learned_bits.ipynb #25e17840
 def bitops_penalty(
     model: nn.Module,          # quantized, with `PseudoNoise`
     macs: Mapping[str, int],   # layer name -> multiply-adds for one image
@@ -142,7 +142,7 @@ def learned_bits(
     whole = lambda q: getattr(q, "integer_bits", getattr(q, "bits", 32))
     return {n: (whole(m.weight_quantizer), whole(m.input_quantizer)) for n, m in model.named_modules() if hasattr(m, "weight_quantizer")}
 
-# %% ../nbs/02a_learned_bits.ipynb #e2e585a9
+# %% ../nbs/02a_learned_bits.ipynb #4caee7aa
 def _hardened(q: nn.Module, quantizer: type[UniformQuantizer]) -> nn.Module:
     "An ordinary quantizer with the grid that `q` uses in evaluation."
     if not isinstance(q, PseudoNoise): return q

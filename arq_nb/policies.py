@@ -10,7 +10,7 @@ __all__ = ['FLOAT_BITS', 'fit_to_budget', 'LATENCY_COLUMNS', 'quantizable_layers
            'Budget', 'bitops_budget', 'size_budget', 'memory_budget', 'edge_layers', 'pin', 'read_latency_table',
            'latency_budget']
 
-# %% ../nbs/03_policies.ipynb #bf9723f6
+# %% ../nbs/03_policies.ipynb #31575380
 import copy
 import csv
 import json
@@ -30,7 +30,7 @@ from torch.utils._pytree import tree_leaves
 
 from .quantizers import LSQ, PACT, UniformQuantizer
 
-# %% ../nbs/03_policies.ipynb #2de3b4b3
+# %% ../nbs/03_policies.ipynb #0fbfd2ab
 def _in_projection(attention: nn.MultiheadAttention, name: str) -> nn.Linear:
     "The joint projection of `attention` as a linear layer that shares its parameters."
     plain = attention._qkv_same_embed_dim and attention.bias_k is None and not attention.add_zero_attn
@@ -43,7 +43,7 @@ def _in_projection(attention: nn.MultiheadAttention, name: str) -> nn.Linear:
 def _closed_attention(model: nn.Module) -> dict[str, nn.MultiheadAttention]:
     return {n: m for n, m in model.named_modules() if isinstance(m, nn.MultiheadAttention) and "in_proj" not in m._modules}
 
-# %% ../nbs/03_policies.ipynb #20d31e97
+# %% ../nbs/03_policies.ipynb #79f8934d
 def quantizable_layers(
     model: nn.Module,  # any network
 ) -> dict[str, nn.Module]:  # layer name -> module, in the model's own order
@@ -55,7 +55,7 @@ def quantizable_layers(
     if not layers: raise ValueError(f"{type(model).__name__} has no nn.Conv2d or nn.Linear layer to quantize")
     return layers
 
-# %% ../nbs/03_policies.ipynb #1df481f5
+# %% ../nbs/03_policies.ipynb #9a77d73f
 FLOAT_BITS = 32
 
 def _check_bits(name: str, bits) -> tuple[int, int]:
@@ -76,7 +76,7 @@ class Policy:
     @property
     def layers(self) -> list[str]: return list(self.bits)
 
-# %% ../nbs/03_policies.ipynb #88d974c1
+# %% ../nbs/03_policies.ipynb #a9adc6e6
 @patch(cls_method=True)
 def uniform(
     cls: Policy,
@@ -99,14 +99,14 @@ def replace(
     w, a = self.bits[name]
     return Policy({**self.bits, name: (w if weight is None else weight, a if activation is None else activation)})
 
-# %% ../nbs/03_policies.ipynb #6f4f3fa0
+# %% ../nbs/03_policies.ipynb #aa76dc3d
 @patch
 def __str__(self: Policy) -> str:
     width = max([5, *map(len, self.bits)])
     rows = [f"{'layer':<{width}}  weights  activations", *(f"{n:<{width}}  {w:>7}  {a:>11}" for n, (w, a) in self.bits.items())]
     return "\n".join(rows)
 
-# %% ../nbs/03_policies.ipynb #2e8f46a0
+# %% ../nbs/03_policies.ipynb #3c150338
 def write_atomically(
     path: str | os.PathLike,         # the file to (re)write
     write: Callable[[Path], object], # writes the content to the path that it is given
@@ -120,7 +120,7 @@ def write_atomically(
         os.replace(partial, path)
     finally: partial.unlink(missing_ok=True)
 
-# %% ../nbs/03_policies.ipynb #431014ee
+# %% ../nbs/03_policies.ipynb #0e491ad0
 def save_policy(self: Policy, path: str | os.PathLike):
     "Write the policy as JSON, atomically."
     text = json.dumps({n: {"weight_bits": w, "activation_bits": a} for n, (w, a) in self.bits.items()}, indent=1)
@@ -135,7 +135,7 @@ def load_policy(path: str | os.PathLike) -> Policy:
 
 Policy.save, Policy.load = save_policy, staticmethod(load_policy)
 
-# %% ../nbs/03_policies.ipynb #983e355c
+# %% ../nbs/03_policies.ipynb #d54fc408
 class QuantizedLayer:
     "What quantized layers share: `weight_quantizer` and `input_quantizer`."
 
@@ -152,7 +152,7 @@ class QuantizedLayer:
         del self.weight_quantizer, self.input_quantizer, self.float_class
         return self
 
-# %% ../nbs/03_policies.ipynb #38cf59ba
+# %% ../nbs/03_policies.ipynb #1e5e0e20
 class QuantizedConv2d(QuantizedLayer, nn.Conv2d):
     "`nn.Conv2d` on quantized input and weight."
     def forward(self, x: Tensor) -> Tensor:
@@ -163,7 +163,7 @@ class QuantizedLinear(QuantizedLayer, nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(self.input_quantizer(x), self.weight_quantizer(self.weight), self.bias)
 
-# %% ../nbs/03_policies.ipynb #fc4727cc
+# %% ../nbs/03_policies.ipynb #e30b8bdc
 class OpenAttention(nn.MultiheadAttention):
     "Self-attention whose two projections are layers: `in_proj` (queries, keys and values at once) and `out_proj`."
     in_proj_weight = in_proj_bias = None   # what PyTorch's fused encoder looks for: without them it calls the layers
@@ -184,7 +184,7 @@ class OpenAttention(nn.MultiheadAttention):
         self.register_parameter("in_proj_bias", layer.bias)
         return self
 
-# %% ../nbs/03_policies.ipynb #9a43ebf6
+# %% ../nbs/03_policies.ipynb #29ed60c6
 @patch
 def forward(self: OpenAttention, query: Tensor, key: Tensor, value: Tensor, key_padding_mask=None, need_weights: bool = True,
             attn_mask=None, average_attn_weights: bool = True, is_causal: bool = False) -> tuple[Tensor, None]:
@@ -203,7 +203,7 @@ def _open_copy(model: nn.Module) -> nn.Module:
     for name, attention in _closed_attention(model).items(): OpenAttention.open(attention, name)
     return model
 
-# %% ../nbs/03_policies.ipynb #8b38ae61
+# %% ../nbs/03_policies.ipynb #9c8303de
 def _quantize_layer(name: str, layer: nn.Module, bits: tuple[int, int], quantizer: type, weight_quantizer: type, per_channel: bool):
     weight, (w, a) = layer.weight, bits
     for t in (weight, layer.bias):
@@ -218,7 +218,7 @@ def _check_fit(layers: dict[str, nn.Module], policy: Policy):
     missing, unknown = layers.keys() - policy.bits.keys(), policy.bits.keys() - layers.keys()
     if missing or unknown: raise ValueError(f"the policy does not fit the model: no bits for {sorted(missing)}, no layer called {sorted(unknown)}")
 
-# %% ../nbs/03_policies.ipynb #7c361387
+# %% ../nbs/03_policies.ipynb #8441a28f
 def quantize(
     model: nn.Module,                          # float network; it is not changed
     policy: Policy,                            # bits for each of its layers
@@ -236,7 +236,7 @@ def quantize(
     for name, layer in quantizable_layers(model).items(): _quantize_layer(name, layer, policy.bits[name], quantizer, weight_quantizer, per_channel)
     return model
 
-# %% ../nbs/03_policies.ipynb #22555d0c
+# %% ../nbs/03_policies.ipynb #0411ff67
 def calibrate(
     model: nn.Module,  # quantized network, changed in place
     images: Tensor,    # a typical batch, (batch, channels, height, width) in [0, 1]
@@ -248,7 +248,7 @@ def calibrate(
     with torch.no_grad(): model.eval()(images)
     return model.train(training)
 
-# %% ../nbs/03_policies.ipynb #bb8df986
+# %% ../nbs/03_policies.ipynb #5eae84e4
 def dequantize(
     model: nn.Module,  # quantized network; it is not changed
 ) -> nn.Module:  # a float copy
@@ -260,7 +260,7 @@ def dequantize(
         if isinstance(m, OpenAttention): m.close()
     return model
 
-# %% ../nbs/03_policies.ipynb #b3810376
+# %% ../nbs/03_policies.ipynb #36535419
 def freeze(
     model: nn.Module,  # quantized (or float) network
 ) -> nn.Module:  # a copy for inference, in eval mode, weights rounded for good
@@ -272,7 +272,7 @@ def freeze(
             m.weight_quantizer = nn.Identity()
     return model
 
-# %% ../nbs/03_policies.ipynb #83660507
+# %% ../nbs/03_policies.ipynb #716f6cc9
 @dataclass(frozen=True)
 class LayerInfo:
     "Shape and cost of one layer for one image."
@@ -293,7 +293,7 @@ def _layer_info(name: str, m: nn.Module, x: Tensor, y: Tensor) -> LayerInfo:
     kind = "depthwise" if m.groups == m.in_channels and m.groups > 1 else "conv"
     return LayerInfo(name, kind, m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0], weights, weights * positions, x.shape[2], x[0].numel())
 
-# %% ../nbs/03_policies.ipynb #8eb0b3dc
+# %% ../nbs/03_policies.ipynb #9b973832
 @torch.no_grad()
 def layer_table(
     model: nn.Module,                    # any network of convolutions and linear layers
@@ -308,7 +308,7 @@ def layer_table(
     if unused or len(infos) != len({i.name for i in infos}): raise ValueError(f"every layer must run exactly once for an image; never called: {sorted(unused)}")
     return infos
 
-# %% ../nbs/03_policies.ipynb #9af2ac77
+# %% ../nbs/03_policies.ipynb #585253d7
 def _cost(layers: list[LayerInfo], policy: Policy, layer_cost: Callable) -> float:
     "Sum of `layer_cost(layer, weight bits, activation bits)`, after a check that the policy names these layers."
     names = {l.name for l in layers}
@@ -327,7 +327,7 @@ def bitops(
     "Bit operations of `policy`; with 1 bit everywhere, the number of multiply-adds."
     return _cost(layer_table(model, input_shape), policy, _layer_bitops)
 
-# %% ../nbs/03_policies.ipynb #2f6dbca8
+# %% ../nbs/03_policies.ipynb #7ec3d6c0
 def _other_bytes(model: nn.Module) -> int:
     "Bytes of all floating-point state that is not the weight of a quantizable layer."
     weights = {id(m.weight) for m in quantizable_layers(model).values()}
@@ -343,7 +343,7 @@ def model_size(
     if weights.keys() != policy.bits.keys(): raise ValueError(f"policy and model differ in layers {sorted(weights.keys() ^ policy.bits.keys())}")
     return sum(-(-count * policy.bits[n][0] // 8) for n, count in weights.items()) + _other_bytes(model)
 
-# %% ../nbs/03_policies.ipynb #2a7ac23b
+# %% ../nbs/03_policies.ipynb #fc37c887
 def _address(t: Tensor) -> int: return t.untyped_storage().data_ptr()
 
 def _tensors(tree) -> list[Tensor]:
@@ -361,13 +361,14 @@ class _Recorder(TorchDispatchMode):
         out = func(*args, **(kwargs or {}))
         inputs = {_address(t) for t in _tensors((args, kwargs))}
         reads = inputs & self.values.keys()
-        made = {_address(t): t for t in _tensors(out) if reads and _address(t) not in inputs | self.values.keys()}
+        results = {_address(t): t for t in _tensors(out)} if reads else {}
+        made = {a: t for a, t in results.items() if a not in inputs | self.values.keys()}
         self.kept.extend(made.values())
         self.values |= {a: t.untyped_storage().nbytes() // t.element_size() for a, t in made.items()}
-        if reads: self.steps.append((self.layer, func.overloadpacket.__name__, reads, set(made)))
+        if reads: self.steps.append((self.layer, func.overloadpacket.__name__, reads, set(results) & self.values.keys(), set(made)))
         return out
 
-# %% ../nbs/03_policies.ipynb #f2d4c82f
+# %% ../nbs/03_policies.ipynb #a62d6ec8
 @torch.no_grad()
 def _record(
     model: nn.Module, input_shape: tuple[int, int, int],
@@ -382,7 +383,7 @@ def _record(
     with recorder: result = model(recorder.kept[0])
     return recorder, {_address(t) for t in _tensors(result)}
 
-# %% ../nbs/03_policies.ipynb #a94b65fb
+# %% ../nbs/03_policies.ipynb #fe17ff80
 @dataclass(frozen=True)
 class MemoryStep:
     "What is alive while one operation runs."
@@ -392,21 +393,21 @@ class MemoryStep:
 
 def _lives(recorder: _Recorder, result: set[int]) -> dict[int, tuple[int, int]]:
     "First and last step of each tensor that is ever used; the result lives to the end."
-    first = {a: i for i, (_, _, _, made) in enumerate(recorder.steps) for a in made}
-    last = {a: i for i, (_, _, reads, _) in enumerate(recorder.steps) for a in reads} | dict.fromkeys(result, len(recorder.steps))
+    first = {a: i for i, step in enumerate(recorder.steps) for a in step[-1]}
+    last = {a: i for i, step in enumerate(recorder.steps) for a in step[2]} | dict.fromkeys(result, len(recorder.steps))
     return {a: (first.get(a, 0), last[a]) for a in recorder.values if a in last}
 
 def _readers(recorder: _Recorder) -> dict[int, frozenset[str]]:
     "For each tensor the layers that read it; where there are none, those of what is computed from it."
-    direct, derived = {}, {}
-    for layer, _, reads, made in recorder.steps:
-        for a in reads: (direct if layer else derived).setdefault(a, set()).update({layer} if layer else made)
-    found = {}
-    for a in reversed(recorder.values):   # later tensors first
-        found[a] = frozenset(direct.get(a) or set().union(*(found.get(b, ()) for b in derived.get(a, ()) if b != a)))
+    direct, derived, found, before = {}, {}, {}, None
+    for layer, _, reads, results, _ in recorder.steps:
+        for a in reads: (direct if layer else derived).setdefault(a, set()).update({layer} if layer else results)
+    while found != before:   # until nothing changes, because an in-place sum passes its readers backwards
+        before = dict(found)
+        for a in reversed(recorder.values): found[a] = frozenset(direct.get(a) or set().union(*(found.get(b, ()) for b in derived.get(a, ()))))
     return found
 
-# %% ../nbs/03_policies.ipynb #c7f4e6a9
+# %% ../nbs/03_policies.ipynb #29e7d731
 def memory_plan(
     model: nn.Module,                   # any network
     input_shape: tuple[int, int, int],  # (channels, height, width) of one image
@@ -414,7 +415,7 @@ def memory_plan(
     "The tensors that are alive at each operation while one image passes through `model`, from a recorded run."
     recorder, result = _record(model, input_shape)
     lives, readers, plan = _lives(recorder, result), _readers(recorder), []
-    for i, (layer, operation, reads, made) in enumerate(recorder.steps):
+    for i, (layer, operation, reads, _, made) in enumerate(recorder.steps):
         alive = [a for a, (first, last) in lives.items() if first <= i <= last]
         for new in made & lives.keys():
             dying = [a for a in reads if a in alive and lives[a][1] == i and recorder.values[a] == recorder.values[new]]
@@ -422,7 +423,7 @@ def memory_plan(
         plan.append(MemoryStep(layer, operation, tuple((recorder.values[a], readers[a]) for a in alive)))
     return plan
 
-# %% ../nbs/03_policies.ipynb #bc0ff121
+# %% ../nbs/03_policies.ipynb #f9f398c3
 def _step_bytes(step: MemoryStep, policy: Policy) -> int:
     return sum(-(-values * max((policy.bits[n][1] for n in readers), default=FLOAT_BITS) // 8) for values, readers in step.tensors)
 
@@ -440,7 +441,7 @@ def peak_activation_bytes(
     "The most activation bytes alive at one moment while one image passes, in the order in which `model` really executes."
     return max(_plan_bytes(memory_plan(model, input_shape), policy))
 
-# %% ../nbs/03_policies.ipynb #03eb6f76
+# %% ../nbs/03_policies.ipynb #34e1cb04
 @dataclass(frozen=True)
 class LayerCost:
     "The costs of one layer for one image."
@@ -466,7 +467,7 @@ class CostTable:
     @property
     def weight_bytes(self) -> int: return sum(r.weight_bytes for r in self.rows)
 
-# %% ../nbs/03_policies.ipynb #e9534d8a
+# %% ../nbs/03_policies.ipynb #376669bc
 def cost_table(
     model: nn.Module,                   # any network
     policy: Policy,                     # its bits
@@ -488,7 +489,7 @@ def __str__(self: CostTable) -> str:
     total = line("total", "", "", self.macs, self.bitops, self.weight_bytes + self.other_bytes, self.peak)
     return "\n".join([head, *(line(r.layer.name, *r.bits, r.layer.macs, r.bitops, r.weight_bytes, r.activation_bytes) for r in self.rows), total + " (with biases and batch norm; peak)"])
 
-# %% ../nbs/03_policies.ipynb #fa8ef9ef
+# %% ../nbs/03_policies.ipynb #b438eadd
 def plot_costs(
     costs: CostTable,  # from `cost_table`
     title: str = "",   # over the picture
@@ -501,11 +502,12 @@ def plot_costs(
         ax.bar(range(len(heights)), heights, color=f"C{i}", hatch=hatch, edgecolor="white", linewidth=0)
         ax.set_ylabel(label, fontsize=8)
         ax.tick_params(labelsize=7)
+        ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_xlabel("layer, in the order of execution")
     if title: figure.suptitle(title, fontsize=10)
     return figure
 
-# %% ../nbs/03_policies.ipynb #682ecef0
+# %% ../nbs/03_policies.ipynb #5ad4e2dd
 class BudgetError(ValueError):
     "No policy can meet the budget."
 
@@ -523,7 +525,7 @@ class Budget:
     @property
     def float_cost(self) -> float: return self.cost(Policy({l.name: self._most_bits(l.name) for l in self.layers}))
 
-# %% ../nbs/03_policies.ipynb #6a805625
+# %% ../nbs/03_policies.ipynb #3d5b868a
 @patch
 def cost(self: Budget, policy: Policy) -> float:
     "Cost of `policy`, in the budget's unit."
@@ -547,7 +549,7 @@ def _most_bits(self: Budget, name: str) -> tuple[int, int]:
     if self.choices is None or float_bits in self.choices[name]: return float_bits
     return max(self.choices[name], key=self.choices[name].get)
 
-# %% ../nbs/03_policies.ipynb #9be6d7cf
+# %% ../nbs/03_policies.ipynb #76d9cd96
 def _limited(budget: Callable[[float], Budget], limit: float | None, fraction: float | None) -> Budget:
     "The budget with its limit given as a number or as a share of the float cost, exactly one of them."
     if (limit is None) == (fraction is None): raise ValueError(f"give a limit or a fraction of the float cost, not both or neither (limit={limit!r}, fraction={fraction!r})")
@@ -565,7 +567,7 @@ def bitops_budget(
     layers = layer_table(model, input_shape)
     return _limited(lambda limit: Budget("BitOPs", limit, layers, _layer_bitops), limit, fraction)
 
-# %% ../nbs/03_policies.ipynb #d1db4c3b
+# %% ../nbs/03_policies.ipynb #c526ecf5
 def size_budget(
     model: nn.Module,                   # float network
     input_shape: tuple[int, int, int],  # (channels, height, width) of one image
@@ -590,7 +592,7 @@ def memory_budget(
 
 Budget.bitops, Budget.size, Budget.memory = staticmethod(bitops_budget), staticmethod(size_budget), staticmethod(memory_budget)
 
-# %% ../nbs/03_policies.ipynb #c6de6235
+# %% ../nbs/03_policies.ipynb #8a11d477
 def edge_layers(layers: list[LayerInfo]) -> tuple[str, str]:
     "Names of the first and the last layer in the order of execution."
     return layers[0].name, layers[-1].name
@@ -599,7 +601,7 @@ def pin(policy: Policy, names: Iterable[str], bits: int = 8) -> Policy:
     "`policy` with weights and activations of the layers `names` at `bits`."
     return Policy({**policy.bits, **{n: (bits, bits) for n in names}})
 
-# %% ../nbs/03_policies.ipynb #0276485c
+# %% ../nbs/03_policies.ipynb #3cdac747
 @patch
 def _pressure(self: Budget, policy: Policy) -> tuple[float, int]:
     "Cost, and how many moments share the peak: what a step of the walk has to lower."
@@ -618,7 +620,7 @@ def _lowered(self: Budget, policy: Policy, name: str, kind: str, min_bits: int) 
     faster = [b for b, cost in table.items() if min_bits <= min(b) and b[0] <= w and b[1] <= a and order(b)[0] < bits and cost < table[w, a]]
     return policy.replace(name, *max(faster, key=order)) if faster else policy
 
-# %% ../nbs/03_policies.ipynb #ccc0c283
+# %% ../nbs/03_policies.ipynb #200edc5e
 @patch
 def _one_round(self: Budget, policy: Policy, free: list[str], min_bits: int) -> Policy:
     "Take a bit from each free layer in turn, weights before activations, until the policy fits."
@@ -639,7 +641,7 @@ def _cheapest(self: Budget, policy: Policy, free: list[str], min_bits: int) -> P
         return min(possible, key=lambda b: (possible[b], b), default=(w, a))
     return Policy({n: bits(n, *pair) for n, pair in policy.bits.items()})
 
-# %% ../nbs/03_policies.ipynb #e58d225f
+# %% ../nbs/03_policies.ipynb #ca2a3836
 @patch
 def fit(
     self: Budget,
@@ -662,7 +664,7 @@ def _number(x: float) -> str: return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.4g
 
 fit_to_budget = Budget.fit
 
-# %% ../nbs/03_policies.ipynb #aeec9534
+# %% ../nbs/03_policies.ipynb #07d400bc
 LATENCY_COLUMNS = ["layer", "weight bits", "activation bits", "milliseconds"]
 
 def _latency_row(row: list[str]) -> tuple[str, tuple[int, int], float]:
@@ -682,7 +684,7 @@ def _csv_lines(path: str | os.PathLike) -> list[tuple[int, list[str]]]:
             return [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as e: raise ValueError(f"cannot read a latency table from {path}: {e}") from e
 
-# %% ../nbs/03_policies.ipynb #2b2a4db0
+# %% ../nbs/03_policies.ipynb #3a8a2e3d
 def read_latency_table(
     path: str | os.PathLike,  # CSV with the columns layer, weight bits, activation bits, milliseconds
 ) -> dict[str, dict[tuple[int, int], float]]:  # layer -> (weight bits, activation bits) -> milliseconds
@@ -698,7 +700,7 @@ def read_latency_table(
         table[name][bits] = milliseconds
     return table
 
-# %% ../nbs/03_policies.ipynb #2eb79f45
+# %% ../nbs/03_policies.ipynb #769af5e6
 def latency_budget(
     model: nn.Module,                   # float network
     input_shape: tuple[int, int, int],  # (channels, height, width) of one image

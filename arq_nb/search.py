@@ -6,7 +6,7 @@
 __all__ = ['SearchConfig', 'finetuned', 'Evaluation', 'PolicyEvaluator', 'uniform_start', 'start_action', 'propose',
            'play_episode', 'read_history', 'SearchResult', 'search', 'finish']
 
-# %% ../nbs/09_search.ipynb #09b330b3
+# %% ../nbs/09_search.ipynb #fc51b012
 import csv
 import io
 import json
@@ -34,7 +34,7 @@ from .quantizers import LSQ, UniformQuantizer
 from .smoothing import CertificateLog, SmoothedClassifier, average_certified_radius, certify_dataset, clean_accuracy, make_generator
 from .training import fit, noisy_batches
 
-# %% ../nbs/09_search.ipynb #7bf69631
+# %% ../nbs/09_search.ipynb #04839486
 @dataclass(frozen=True)
 class SearchConfig:
     "Everything a search depends on besides the network, the data, sigma, the budget and the seed."
@@ -55,7 +55,7 @@ class SearchConfig:
     reward_scale: float = 0.1      # lambda
     agent: DDPGConfig = field(default_factory=DDPGConfig)
 
-# %% ../nbs/09_search.ipynb #e57d4116
+# %% ../nbs/09_search.ipynb #00361fa1
 def finetuned(
     model: nn.Module,          # float network, not changed
     policy: Policy,            # bits; 32 everywhere gives the float network the same training
@@ -78,7 +78,7 @@ def finetuned(
     history = fit(quantized, train, sigma, epochs, lr, batch_size, weight_decay, seed, augmenter, checkpoint, progress)
     return quantized, history
 
-# %% ../nbs/09_search.ipynb #be5cbf18
+# %% ../nbs/09_search.ipynb #eb109bdb
 @dataclass(frozen=True)
 class Evaluation:
     "What the judge found out about one policy."
@@ -121,7 +121,7 @@ class PolicyEvaluator:
         acr = average_certified_radius(log)
         return Evaluation(c.reward_scale * (acr - self.original_acr), acr, clean_accuracy(log))
 
-# %% ../nbs/09_search.ipynb #be3b30a4
+# %% ../nbs/09_search.ipynb #1eb6f62e
 def uniform_start(env: BitWidthEnv) -> int:
     "The fewest bits that, given to every inner layer, use up the budget (or the most that are allowed)."
     bits = range(env.min_bits, env.max_bits)
@@ -150,7 +150,7 @@ def play_episode(env: BitWidthEnv, agent: DDPG) -> tuple[dict, str]:
     agent.end_episode(transitions, reward)
     return info, kind
 
-# %% ../nbs/09_search.ipynb #c8029850
+# %% ../nbs/09_search.ipynb #15faf081
 def _identity(model: nn.Module, train: ImageData, holdout: ImageData, budget: Budget, sigma: float, config: SearchConfig, seed: int) -> dict:
     "All that decides the course of a search, as plain JSON."
     weights = sum(float(t.double().sum()) * (i + 1) for i, t in enumerate(model.state_dict().values()))
@@ -171,7 +171,7 @@ def _load_state(path: Path, identity: dict, agent: DDPG) -> list[dict]:
     agent.load_state_dict(state)
     return json.loads(metadata["history"])
 
-# %% ../nbs/09_search.ipynb #1a341c25
+# %% ../nbs/09_search.ipynb #3a555b8a
 def _best(history: list[dict]) -> dict: return max(history, key=lambda row: row["reward"])
 
 def _policy(row: dict) -> Policy: return Policy({n: tuple(b) for n, b in row["policy"].items()})
@@ -200,7 +200,7 @@ def _row(info: dict, kind: str, evaluation: Evaluation, history: list[dict], sec
     return {"episode": len(history), "kind": kind, **asdict(evaluation), "cost": info["cost"], "best": best,
             "seconds": round(seconds, 3), "policy": {n: list(b) for n, b in info["policy"].bits.items()}}
 
-# %% ../nbs/09_search.ipynb #4c3ce13e
+# %% ../nbs/09_search.ipynb #1d6477c4
 @dataclass(frozen=True)
 class SearchResult:
     "The outcome of a search."
@@ -246,7 +246,7 @@ def search(
     certificates = finish(model, policy, train, test, sigma, folder / "final", seed=seed, augmenter=augmenter, progress=progress) if test is not None else None
     return SearchResult(policy, history, judge.original_acr, certificates)
 
-# %% ../nbs/09_search.ipynb #79cf7783
+# %% ../nbs/09_search.ipynb #3e875e4b
 def finish(
     model: nn.Module,         # float network, not changed
     policy: Policy,           # bits; 32 everywhere for the float baseline
