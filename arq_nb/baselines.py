@@ -7,7 +7,7 @@ __all__ = ['uniform', 'Trace', 'agent_search', 'AccuracyEvaluator', 'haq', 'spen
            'crossover', 'mutate', 'evolutionary_search', 'best_so_far', 'evaluations_to_reach', 'plot_searches',
            'yardstick', 'over_seeds', 'paired_differences', 'plot_yardstick']
 
-# %% ../nbs/10_baselines.ipynb #65bbd784
+# %% ../nbs/10_baselines.ipynb #a84c1144
 import json
 import os
 import time
@@ -36,7 +36,7 @@ from .training import evaluate
 
 if TYPE_CHECKING: import pandas as pd
 
-# %% ../nbs/10_baselines.ipynb #41a2f12f
+# %% ../nbs/10_baselines.ipynb #c2f735fe
 def uniform(
     budget: Budget,       # what the policy may cost
     cut: bool = False,    # begin one bit too high and walk down until it fits, instead of staying uniform
@@ -53,7 +53,7 @@ def uniform(
     if over and (cut or len(over) == len(steps)): return budget.fit(over[-1], min_bits, edges)
     return steps[len(over)]
 
-# %% ../nbs/10_baselines.ipynb #0b7092a5
+# %% ../nbs/10_baselines.ipynb #74a93e91
 class Trace:
     "Judges policies for one search, up to a number of different ones, and keeps its history."
 
@@ -89,7 +89,7 @@ class Trace:
         best = max(self.seen, key=lambda policy: self.seen[policy].reward)
         return SearchResult(best, self.history, getattr(self.judge, "original_acr", float("nan")))
 
-# %% ../nbs/10_baselines.ipynb #e6803c45
+# %% ../nbs/10_baselines.ipynb #de09872d
 def _environment(budget: Budget, evaluate: Callable[[Policy], float], config: SearchConfig) -> BitWidthEnv:
     return BitWidthEnv(budget, evaluate, config.mode, config.min_bits, config.max_bits, config.edge_bits)
 
@@ -110,7 +110,7 @@ def agent_search(
         trace.history[-1]["kind"] = kind
     return trace.result()
 
-# %% ../nbs/10_baselines.ipynb #15e39f49
+# %% ../nbs/10_baselines.ipynb #476d0895
 class AccuracyEvaluator(PolicyEvaluator):
     "Fine-tunes as `PolicyEvaluator` does and rewards accuracy on clean held-out images (HAQ, Wang et al. 2019)."
 
@@ -149,7 +149,7 @@ def haq(
     "HAQ: ARQ's agent, environment and budget with clean accuracy as the reward."
     return agent_search(AccuracyEvaluator(model, train, holdout, sigma, config, seed, augmenter), budget, evaluations, seed, config)
 
-# %% ../nbs/10_baselines.ipynb #341bbf83
+# %% ../nbs/10_baselines.ipynb #7d7c6635
 def _raised(policy: Policy, name: str, kinds: Sequence[str], max_bits: int) -> Policy:
     "One more bit for these `kinds` of a layer, up to `max_bits`."
     w, a = policy.bits[name]
@@ -178,7 +178,7 @@ def random_policy(
     for name, kinds in env.steps: policy = policy.replace(name, **dict.fromkeys(kinds, int(rng.integers(env.min_bits, env.max_bits + 1))))
     return spend(env, env.fit(policy), rng)
 
-# %% ../nbs/10_baselines.ipynb #d7e5e22b
+# %% ../nbs/10_baselines.ipynb #e179a624
 def fresh(
     trace: Trace,                  # knows what was judged already
     make: Callable[[], Policy],    # proposes a policy
@@ -201,7 +201,7 @@ def random_search(
     while not trace.full and (policy := fresh(trace, lambda: random_policy(env, rng))): trace(policy, "random")
     return trace.result()
 
-# %% ../nbs/10_baselines.ipynb #45612424
+# %% ../nbs/10_baselines.ipynb #092aa971
 def _decide(env: BitWidthEnv, policy: Policy, choose: Callable[[str, Sequence[str]], Mapping[str, int]], rng: np.random.Generator) -> Policy:
     "`policy` with the bits that `choose` gives for each decision, cut to the budget and the rest spent."
     for name, kinds in env.steps: policy = policy.replace(name, **choose(name, kinds))
@@ -231,7 +231,7 @@ def mutate(
         return dict.fromkeys(kinds, int(rng.integers(env.min_bits, env.max_bits + 1)))
     return _decide(env, parent, choose, rng)
 
-# %% ../nbs/10_baselines.ipynb #e5548614
+# %% ../nbs/10_baselines.ipynb #7ad0d245
 def evolutionary_search(
     judge: PolicyEvaluator,       # the judge that ARQ has
     budget: Budget,               # what a policy may cost
@@ -257,7 +257,7 @@ def evolutionary_search(
         trace(policy, kind)
     return trace.result()
 
-# %% ../nbs/10_baselines.ipynb #e3ca0541
+# %% ../nbs/10_baselines.ipynb #e5d79d31
 def _judged(history: Sequence[Mapping]) -> np.ndarray:
     "ACR of each different policy, in the order of their first appearance."
     first = {}
@@ -295,7 +295,7 @@ def plot_searches(
     ax.legend(fontsize=8)
     return ax
 
-# %% ../nbs/10_baselines.ipynb #0920e1be
+# %% ../nbs/10_baselines.ipynb #430a1fd7
 def _check_methods(policies: Mapping, seeds: Sequence[int], quantizers: Mapping) -> dict[str, list[Policy]]:
     "Each method's policy for each seed."
     if bad := [name for name in policies if not name or "/" in name or name.startswith(".")]: raise ValueError(f"method names become folders: {bad} cannot")
@@ -313,7 +313,7 @@ def _measured(method: str, seed: int, log: CertificateLog, folder: Path, radii: 
             **{f"certified_{r:g}": float(c) for r, c in zip(radii, certified_accuracy(log, radii))},
             "bitops_fraction": record["bitops_fraction"], "size_bytes": record["size_bytes"], "seconds": record["train_seconds"] + record["certify_seconds"]}
 
-# %% ../nbs/10_baselines.ipynb #4a1a2f87
+# %% ../nbs/10_baselines.ipynb #6c93f479
 def yardstick(
     model: nn.Module,          # float network, trained with noise; not changed
     policies: Mapping[str, Policy | Sequence[Policy]],  # method -> its policy, or one a seed
@@ -340,7 +340,7 @@ def yardstick(
             rows.append(_measured(name, seed, log, out, radii))
     return pd.DataFrame(rows)
 
-# %% ../nbs/10_baselines.ipynb #2f2391d6
+# %% ../nbs/10_baselines.ipynb #b1314b24
 def over_seeds(
     logs: Sequence[CertificateLog],  # of the same images
 ) -> CertificateLog:
@@ -365,7 +365,7 @@ def paired_differences(
     rows = [(m, *compare(logs[reference], logs[m], confidence)) for m in methods if m != reference]
     return pd.DataFrame(rows, columns=["method", "difference", "low", "high"])
 
-# %% ../nbs/10_baselines.ipynb #c5e331c7
+# %% ../nbs/10_baselines.ipynb #187d2d56
 def plot_yardstick(
     table: "pd.DataFrame",  # from `yardstick`
 ) -> Figure:
