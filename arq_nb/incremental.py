@@ -6,7 +6,7 @@
 __all__ = ['ARRAYS', 'CacheSettings', 'fingerprint', 'network_fingerprint', 'CertificateCache', 'build_cache', 'cache_log',
            'incremental_bound', 'certify_incremental', 'save_cache', 'load_cache']
 
-# %% ../nbs/05_incremental.ipynb #81cdf259
+# %% ../nbs/05_incremental.ipynb #ec4bcc09
 import hashlib
 import os
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from .policies import write_atomically
 from .smoothing import (ABSTAIN, ESTIMATION, SELECTION, CertificateLog, SmoothedClassifier, clopper_pearson_lower,
                               clopper_pearson_upper, make_generator)
 
-# %% ../nbs/05_incremental.ipynb #27bf709b
+# %% ../nbs/05_incremental.ipynb #412bfed6
 @dataclass(frozen=True)
 class CacheSettings:
     "What the votes in a cache depend on; a replay under other settings is refused."
@@ -54,7 +54,7 @@ def network_fingerprint(
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 
-# %% ../nbs/05_incremental.ipynb #0e40a638
+# %% ../nbs/05_incremental.ipynb #57896ba9
 @dataclass(frozen=True)
 class CertificateCache:
     "Certificates of a network together with its votes, ready to certify a variant."
@@ -68,7 +68,7 @@ class CertificateCache:
 
     def __len__(self) -> int: return len(self.label)
 
-# %% ../nbs/05_incremental.ipynb #36e18744
+# %% ../nbs/05_incremental.ipynb #36c1458e
 def _streams(cache: CacheSettings, count: int, purpose: int, device: str) -> list[torch.Generator]:
     return [make_generator(cache.seed, i, purpose, device=device) for i in range(count)]
 
@@ -97,7 +97,7 @@ def build_cache(
     radius = smoothed.noise.radius(p_lower, smoothed.sigma)
     return CertificateCache(settings, data.labels.cpu().numpy(), guess.cpu().numpy(), chosen.cpu().numpy(), p_lower, radius, np.packbits(hits.cpu().numpy(), axis=1))
 
-# %% ../nbs/05_incremental.ipynb #dc99bcd8
+# %% ../nbs/05_incremental.ipynb #c5135b99
 def _log(label: np.ndarray, guess: np.ndarray, radius: np.ndarray) -> CertificateLog:
     predict = np.where(radius > 0, guess, ABSTAIN)
     return CertificateLog(np.arange(len(label)), label, predict, radius, (predict == label).astype(int), np.full(len(label), np.nan))
@@ -108,7 +108,7 @@ def cache_log(self: CertificateCache) -> CertificateLog:
 
 CertificateCache.log = cache_log
 
-# %% ../nbs/05_incremental.ipynb #46a1ca6d
+# %% ../nbs/05_incremental.ipynb #da7908f0
 def _check_replay(cache: CertificateCache, smoothed: SmoothedClassifier, data: ImageData, n_p: int, origin: Callable | None):
     now = {"sigma": smoothed.sigma, "noise": smoothed.noise.name, "device": str(smoothed.device), "images": fingerprint(data.images)}
     if origin is not None: now["origin"] = network_fingerprint(origin)
@@ -153,7 +153,7 @@ def certify_incremental(
     p_lower = incremental_bound(cache.p_lower, (had & ~kept).sum(1), kept.sum(1), n_p, s.alpha, alpha_zeta, cache.selection_votes >= gamma * s.n0)
     return _log(cache.label, cache.guess, smoothed.noise.radius(np.clip(p_lower, 0, 1), s.sigma))
 
-# %% ../nbs/05_incremental.ipynb #4402dc02
+# %% ../nbs/05_incremental.ipynb #f57ec55f
 ARRAYS = ("label", "guess", "selection_votes", "p_lower", "radius", "hits")
 
 def save_cache(self: CertificateCache, path: str | os.PathLike):
