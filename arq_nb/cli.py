@@ -6,7 +6,7 @@
 __all__ = ['NETWORKS', 'Run', 'load_images', 'new_model', 'augmenter_for', 'train_run', 'load_float', 'search_run', 'policy_of',
            'certify_run', 'report_run', 'demo_run', 'add_options', 'make_parser', 'main']
 
-# %% ../nbs/12_cli.ipynb #adabd4b1
+# %% ../nbs/12_cli.ipynb #0ec30d7f
 import argparse
 import inspect
 import json
@@ -29,7 +29,7 @@ from .search import SearchConfig, SearchResult, finish, read_history, search
 from .smoothing import CertificateLog, make_generator, read_log
 from .training import fit
 
-# %% ../nbs/12_cli.ipynb #15983dd6
+# %% ../nbs/12_cli.ipynb #be5b86fc
 @dataclass(frozen=True)
 class Run:
     "What a run folder is about."
@@ -58,7 +58,7 @@ class Run:
         found = json.loads((out / "run.json").read_text())
         return cls(**{**found, "root": tuple(found["root"])})
 
-# %% ../nbs/12_cli.ipynb #0e18b29a
+# %% ../nbs/12_cli.ipynb #42918baa
 def _unpacked(root: str, out: Path) -> Path:
     path = Path(root)
     return unpack(path, out / "images" / path.name.split(".")[0]) if path.is_file() else path
@@ -86,7 +86,7 @@ def augmenter_for(run: Run) -> Callable | None:
     "Random crops and mirror images, but not for digits, whose mirror images are no digits."
     return None if run.data == "digits" else augment
 
-# %% ../nbs/12_cli.ipynb #e16c9dce
+# %% ../nbs/12_cli.ipynb #76bb9945
 def train_run(
     out: Path,                       # run folder
     run: Run = Run(),                # what it is about
@@ -112,7 +112,7 @@ def load_float(run: Run, out: Path, data: ImageData) -> nn.Module:
     if not (out / "float.safetensors").exists(): raise ValueError(f"{out} holds no trained network: start with `arq train --out {out}`")
     return load_weights(new_model(run, len(data.classes)), out / "float.safetensors").to(memory_format=torch.channels_last).eval()
 
-# %% ../nbs/12_cli.ipynb #f3941982
+# %% ../nbs/12_cli.ipynb #de796ea6
 def search_run(
     out: Path,                         # run folder
     episodes: int = 100,               # how many policies to try
@@ -139,7 +139,7 @@ def search_run(
     config = SearchConfig(mode=mode, epochs=epochs, lr=lr, n=n, n_p=n_p, agent=agent)
     return search(model, train, holdout, budget, run.sigma, episodes, out / "search", config, run.seed, augmenter_for(run))
 
-# %% ../nbs/12_cli.ipynb #ebe3370c
+# %% ../nbs/12_cli.ipynb #0d308f62
 NETWORKS = ("float32", "uniform8", "uniform4", "uniform2", "arq")
 
 def policy_of(
@@ -174,7 +174,7 @@ def certify_run(
     if finetune_images is not None: _, train = train.split(finetune_images, make_generator(run.seed, 2))
     return finish(model, policy, train, test.every(skip, max), run.sigma, out / "networks" / Path(network).stem, epochs, lr, n0=n0, n=n, alpha=alpha, seed=run.seed, augmenter=augmenter_for(run))
 
-# %% ../nbs/12_cli.ipynb #3b4349d2
+# %% ../nbs/12_cli.ipynb #1589f1e6
 def _row(folder: Path, search_seconds: float) -> dict:
     record = json.loads((folder / "record.json").read_text())
     seconds = record["train_seconds"] + record["certify_seconds"] + (search_seconds if folder.name == "arq" else 0)
@@ -207,10 +207,10 @@ def report_run(
     print(f"\n{table}\n\nfigures in {out / 'figures'}")
     return table
 
-# %% ../nbs/12_cli.ipynb #634d01e3
+# %% ../nbs/12_cli.ipynb #9a67ca02
 def demo_run(
     out: Path,              # run folder
-    episodes: int = 60,     # policies to try
+    episodes: int = 45,     # policies to try
     epochs: int = 30,       # of training the float network
     images: int = 360,      # test images to certify
     seed: int = 0,          # of everything random
@@ -221,7 +221,7 @@ def demo_run(
     for network in ("float32", "uniform4", "arq"): certify_run(out, network, epochs=5, max=images)
     return report_run(out)
 
-# %% ../nbs/12_cli.ipynb #dc08a30c
+# %% ../nbs/12_cli.ipynb #cba258d1
 def add_options(
     parser: argparse.ArgumentParser,
     function: Callable,           # its parameters become options
@@ -251,7 +251,7 @@ def make_parser() -> argparse.ArgumentParser:
         command.set_defaults(function=function)
     return parser
 
-# %% ../nbs/12_cli.ipynb #20ed826a
+# %% ../nbs/12_cli.ipynb #e03e7d56
 def main(argv: Sequence[str] | None = None) -> int:
     "The command `arq`: exit code 0, 2 with one line for bad arguments or input, 130 after Ctrl-C."
     options = vars(make_parser().parse_args(argv))
