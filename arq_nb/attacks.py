@@ -6,7 +6,7 @@
 __all__ = ['smooth_loss', 'project', 'to_grid', 'pgd', 'predict_batch', 'overshoot', 'smallest_attack', 'attacked_accuracy',
            'attacks_inside']
 
-# %% ../nbs/04c_attacks.ipynb #dd09f1a7
+# %% ../nbs/04c_attacks.ipynb #e3279730
 import math
 from collections.abc import Callable, Sequence
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .smoothing import ABSTAIN, SmoothedClassifier, _check_alpha, _check_images
 
-# %% ../nbs/04c_attacks.ipynb #9ca35675
+# %% ../nbs/04c_attacks.ipynb #c6b2f595
 def smooth_loss(
     f: Callable[[Tensor], Tensor],  # images -> logits (batch, classes), differentiable
     images: Tensor,                 # (images, channels, height, width)
@@ -31,7 +31,7 @@ def smooth_loss(
     log_p = log_p.gather(1, labels.repeat_interleave(samples)[:, None]).view(-1, samples)
     return math.log(samples) - log_p.logsumexp(1)
 
-# %% ../nbs/04c_attacks.ipynb #9e1b3925
+# %% ../nbs/04c_attacks.ipynb #6eb9ac78
 def project(
     delta: Tensor,            # (images, channels, height, width) perturbations
     images: Tensor,           # the same shape, in [0, 1]
@@ -42,7 +42,7 @@ def project(
     scale = (radius / norm).clamp(max=1)
     return (images + delta * scale[:, None, None, None]).clamp(0, 1) - images
 
-# %% ../nbs/04c_attacks.ipynb #ca8f1827
+# %% ../nbs/04c_attacks.ipynb #d253143a
 def to_grid(
     attacked: Tensor,  # (images, channels, height, width) in [0, 1]
     images: Tensor,    # the same shape, multiples of 1/levels
@@ -53,7 +53,7 @@ def to_grid(
     if (off := (counts / levels - images).abs().max().item()) > 1e-6: raise ValueError(f"a pixel is {off:.2g} off the grid of multiples of 1/{levels}")
     return (counts + ((attacked - images) * levels).trunc()) / levels
 
-# %% ../nbs/04c_attacks.ipynb #2944cf77
+# %% ../nbs/04c_attacks.ipynb #33d30da3
 def _direction(gradient: Tensor, generator: torch.Generator) -> Tensor:
     "Gradient of unit length for each image; random where it is zero."
     if not gradient.isfinite().all(): raise ValueError("the gradient is NaN or infinite: are the classifier's logits finite?")
@@ -76,7 +76,7 @@ def _climb(f: Callable, images: Tensor, labels: Tensor, radii: Tensor, steps: in
         delta = project(delta + step, images, radii)
     return (images + delta).clamp(0, 1)
 
-# %% ../nbs/04c_attacks.ipynb #a629395f
+# %% ../nbs/04c_attacks.ipynb #a3c41568
 def _check_attack(smoothed: SmoothedClassifier, images: Tensor, labels: Tensor, radii: Tensor | Sequence[float] | float, **counts: int) -> tuple[Tensor, Tensor, Tensor]:
     "Images, labels and one radius an image, on the device; `ValueError` for anything that is not allowed."
     if len(images) == 0: raise ValueError(f"no images: shape {tuple(images.shape)}")
@@ -91,7 +91,7 @@ def _check_attack(smoothed: SmoothedClassifier, images: Tensor, labels: Tensor, 
     if not ((radii > 0) & radii.isfinite()).all(): raise ValueError(f"radius {radii.min().item():g}: radii must be positive and finite")
     return tuple(t.to(smoothed.device) for t in (images.detach(), labels.long(), radii.expand(len(images))))
 
-# %% ../nbs/04c_attacks.ipynb #b86af9c7
+# %% ../nbs/04c_attacks.ipynb #abfc07e9
 def pgd(
     smoothed: SmoothedClassifier,      # its `f` must be differentiable and in eval mode
     images: Tensor,                    # (images, channels, height, width) in [0, 1]
@@ -112,7 +112,7 @@ def pgd(
         with torch.enable_grad(): attacked.append(_climb(smoothed.f, x, y, r, steps, draw, generator))
     return torch.cat(attacked) if levels is None else to_grid(torch.cat(attacked), images, levels)
 
-# %% ../nbs/04c_attacks.ipynb #3334724a
+# %% ../nbs/04c_attacks.ipynb #a3889330
 def predict_batch(
     smoothed: SmoothedClassifier,
     images: Tensor,              # (images, channels, height, width) in [0, 1]
@@ -129,7 +129,7 @@ def predict_batch(
     p = np.minimum(1, 2 * stats.binom.sf(first - 1, first + second, 0.5))
     return np.where(p <= alpha, counts.argmax(1).cpu().numpy(), ABSTAIN)
 
-# %% ../nbs/04c_attacks.ipynb #b1cc6174
+# %% ../nbs/04c_attacks.ipynb #0c878ee9
 def overshoot(
     sigma: float,  # standard deviation of the noise
     n: int,        # samples of PREDICT
@@ -139,7 +139,7 @@ def overshoot(
     share = 0.5 + 0.5 * stats.norm.isf(alpha / 2) / math.sqrt(n)
     return float(sigma * stats.norm.ppf(share)) if share < 1 else math.inf
 
-# %% ../nbs/04c_attacks.ipynb #76d62155
+# %% ../nbs/04c_attacks.ipynb #9fdab72e
 def _shorten(images: Tensor, found: Tensor, changed: Callable[[Tensor], Tensor], halvings: int, levels: int | None = None) -> Tensor:
     "The shortest image between `images` and `found` that bisection can find and `changed` still accepts."
     shortest, direction = found.clone(), found - images
@@ -153,7 +153,7 @@ def _shorten(images: Tensor, found: Tensor, changed: Callable[[Tensor], Tensor],
         low, high, shortest = torch.where(won, low, middle), torch.where(won, middle, high), torch.where(won, tried, shortest)
     return shortest
 
-# %% ../nbs/04c_attacks.ipynb #1f99c6c5
+# %% ../nbs/04c_attacks.ipynb #b6b2bf7c
 def _changed(smoothed: SmoothedClassifier, images: Tensor, predictions: Tensor, generator: torch.Generator, n: int, alpha: float) -> Tensor:
     "Where PREDICT names another class than `predictions`, asked only where a tenth of its samples lean that way."
     first = smoothed.votes(images, max(1, n // 10), [generator] * len(images)).mode(1).values
@@ -163,7 +163,7 @@ def _changed(smoothed: SmoothedClassifier, images: Tensor, predictions: Tensor, 
         changed[leaning] = (answers != ABSTAIN) & (answers != predictions[leaning])
     return changed
 
-# %% ../nbs/04c_attacks.ipynb #5e2cbc8f
+# %% ../nbs/04c_attacks.ipynb #d89c0475
 def smallest_attack(
     smoothed: SmoothedClassifier,        # its `f` must be differentiable and in eval mode
     images: Tensor,                      # (images, channels, height, width) in [0, 1]
@@ -196,7 +196,7 @@ def smallest_attack(
     norms = (found - images).flatten(1).double().norm(dim=1)
     return torch.where(hit, norms, math.inf).cpu().numpy(), found
 
-# %% ../nbs/04c_attacks.ipynb #91c381f3
+# %% ../nbs/04c_attacks.ipynb #ae1ab9bf
 def attacked_accuracy(
     predictions: np.ndarray,         # (images,) answers, -1 = abstain
     labels: np.ndarray,              # (images,) true classes
@@ -208,7 +208,7 @@ def attacked_accuracy(
     right = np.asarray(predictions) == np.asarray(labels)
     return np.array([np.mean(right & (np.asarray(norms) >= r)) for r in np.atleast_1d(radii)])
 
-# %% ../nbs/04c_attacks.ipynb #04b0fd0c
+# %% ../nbs/04c_attacks.ipynb #5459e239
 def attacks_inside(
     smoothed: SmoothedClassifier,      # its `f` must be differentiable and in eval mode
     images: Tensor,                    # (images, channels, height, width) in [0, 1]
