@@ -6,7 +6,7 @@
 __all__ = ['Sensitivity', 'hutchinson', 'average_traces', 'squared_errors', 'hessian_sensitivity', 'integer_program', 'hawq',
            'acr_sensitivity', 'acr_program', 'nearest_policy', 'nipq']
 
-# %% ../nbs/10a_sensitivities.ipynb #6e99592f
+# %% ../nbs/10a_sensitivities.ipynb #258f4ee0
 import copy
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ from .search import SearchConfig
 from .smoothing import SmoothedClassifier, average_certified_radius, make_generator
 from .training import learning_rate, make_optimiser, noisy_batches
 
-# %% ../nbs/10a_sensitivities.ipynb #04ed3b5d
+# %% ../nbs/10a_sensitivities.ipynb #c63dc6b5
 def hutchinson(
     loss: Tensor,                 # scalar, with its graph
     tensors: Sequence[Tensor],    # what to differentiate by; parameters or values inside of the graph
@@ -46,7 +46,7 @@ def hutchinson(
         estimates.append([(v * hv).sum(dtype=torch.float64) for v, hv in zip(signs, products)])
     return torch.tensor(estimates, dtype=torch.float64)
 
-# %% ../nbs/10a_sensitivities.ipynb #8743d496
+# %% ../nbs/10a_sensitivities.ipynb #98ba4394
 class _Inputs:
     "Within `with`: gives some layers a copy of their input and keeps it in `values`."
     def __init__(self, model: nn.Module, names: Sequence[str]): self.layers, self.values = {n: model.get_submodule(n) for n in names}, {}
@@ -81,7 +81,7 @@ def average_traces(
     floor = estimates.std(0) / len(estimates) ** 0.5 if len(estimates) > 1 else torch.zeros(())
     return {n: (float(w), float(a)) for n, w, a in zip(names, *estimates.mean(0).maximum(floor).reshape(2, -1))}
 
-# %% ../nbs/10a_sensitivities.ipynb #705ee65b
+# %% ../nbs/10a_sensitivities.ipynb #009b1ca7
 Sensitivity = Mapping[str, Mapping[tuple[int, int], float]]  # layer -> (weight bits, activation bits) -> harm
 
 @torch.no_grad()
@@ -113,7 +113,7 @@ def hessian_sensitivity(
     def harm(n, w, a): return traces[n][0] * errors[n][0][w] + traces[n][1] * errors[n][1][a]
     return {n: {(w, a): harm(n, w, a) for w in bits for a in bits} for n in names}
 
-# %% ../nbs/10a_sensitivities.ipynb #cb3f7bbb
+# %% ../nbs/10a_sensitivities.ipynb #07541b9f
 def _pair_costs(budget: Budget, base: Policy, choices: Sequence[tuple[str, tuple[int, int]]]) -> np.ndarray:
     "What each choice costs more than `base`."
     return np.array([budget.cost(base.replace(name, *pair)) for name, pair in choices]) - budget.cost(base)
@@ -145,7 +145,7 @@ def _solve(harm: np.ndarray, member: np.ndarray, extra: np.ndarray, room: float)
     if not solution.success: raise RuntimeError(f"the integer program was not solved: {solution.message}")
     return np.flatnonzero(solution.x > 0.5)
 
-# %% ../nbs/10a_sensitivities.ipynb #5d258e1d
+# %% ../nbs/10a_sensitivities.ipynb #8bb3b9b8
 def hawq(
     model: nn.Module,          # float network, trained with noise; not changed
     data: ImageData,           # training images
@@ -160,7 +160,7 @@ def hawq(
     "HAWQ-V3 style: curvature of the noise-augmented loss, then integer programming."
     return integer_program(budget, hessian_sensitivity(model, data, sigma, bits, draws, batches, seed), edge_bits)
 
-# %% ../nbs/10a_sensitivities.ipynb #1a0af183
+# %% ../nbs/10a_sensitivities.ipynb #fddf758d
 def _only(model: nn.Module, name: str, pair: tuple[int, int], images: Tensor) -> nn.Module:
     "The float network with one layer quantized and calibrated, ready to be certified."
     return deployed(calibrate(quantize(model, Policy.uniform(model, FLOAT_BITS, FLOAT_BITS).replace(name, *pair)), images))
@@ -194,7 +194,7 @@ def acr_sensitivity(
         sensitivity[name] = drops if joint else _added(drops, bits)
     return sensitivity
 
-# %% ../nbs/10a_sensitivities.ipynb #2ce3cc05
+# %% ../nbs/10a_sensitivities.ipynb #d75d5dbd
 def acr_program(
     model: nn.Module,          # float network, trained with noise; not changed
     train: ImageData,          # for calibration
@@ -208,7 +208,7 @@ def acr_program(
     "Integer programming on each layer's loss of average certified radius."
     return integer_program(budget, acr_sensitivity(model, train, holdout, sigma, bits, **settings), edge_bits)
 
-# %% ../nbs/10a_sensitivities.ipynb #43cbbb3e
+# %% ../nbs/10a_sensitivities.ipynb #dbcb78c5
 def _learnable(model: nn.Module, budget: Budget, edge_bits: int) -> nn.Module:
     "A copy with `PseudoNoise` on every layer, 8 bits at first; the bits of the first and the last layer are fixed."
     edges = edge_layers(budget.layers)
@@ -240,7 +240,7 @@ def nearest_policy(
     distance = {n: {(w, a): (w - x) ** 2 + (a - y) ** 2 for w in widths for a in widths} for n, (x, y) in bits.items()}
     return integer_program(budget, distance, edge_bits)
 
-# %% ../nbs/10a_sensitivities.ipynb #3529145f
+# %% ../nbs/10a_sensitivities.ipynb #8ffcd57f
 def nipq(
     model: nn.Module,          # float network, trained with noise; not changed
     train: ImageData,          # training images
