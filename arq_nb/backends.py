@@ -6,7 +6,7 @@
 __all__ = ['deployed', 'disagreement', 'BFloat16', 'weight_codes', 'largest_input', 'may_saturate', 'halves', 'kernels_saturate',
            'export_int8', 'Int8', 'kernels', 'save_program', 'samples_per_second', 'matmul_peak']
 
-# %% ../nbs/03a_backends.ipynb #a63da7d9
+# %% ../nbs/03a_backends.ipynb #a5b11ef3
 import functools
 import operator
 import os
@@ -24,7 +24,7 @@ from .models import _LayerTracer, fold_batch_norm
 from .policies import QuantizedLayer, freeze
 from .quantizers import UniformQuantizer, integer_range
 
-# %% ../nbs/03a_backends.ipynb #2b7a6144
+# %% ../nbs/03a_backends.ipynb #424703bb
 def _check_compiler():
     "Raise a RuntimeError unless a C++ compiler can be found."
     names = [os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl"]
@@ -41,7 +41,7 @@ def deployed(
     if next(fast.parameters()).device.type == "cpu": _check_compiler()
     return torch.compile(fast)
 
-# %% ../nbs/03a_backends.ipynb #8dd890b2
+# %% ../nbs/03a_backends.ipynb #9d22c05a
 @torch.inference_mode()
 def disagreement(
     f: Callable[[Tensor], Tensor],  # a classifier
@@ -52,7 +52,7 @@ def disagreement(
     "How often `f` and `g` choose different classes."
     return sum((f(x).argmax(1) != g(x).argmax(1)).sum().item() for x in images.split(batch_size)) / len(images)
 
-# %% ../nbs/03a_backends.ipynb #01ba1811
+# %% ../nbs/03a_backends.ipynb #b76d2a5c
 class BFloat16(nn.Module):
     "`model` with weights and activations in bfloat16; float images in, float32 logits out."
     precision = "bfloat16"
@@ -69,7 +69,7 @@ class BFloat16(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor: return self.model(images.to(torch.bfloat16)).float()
 
-# %% ../nbs/03a_backends.ipynb #56099f09
+# %% ../nbs/03a_backends.ipynb #20efbe95
 def _step(quantizer: UniformQuantizer) -> Tensor:
     return quantizer.scale.detach().float().abs().clamp_min(torch.finfo(torch.float32).tiny)
 
@@ -83,7 +83,7 @@ def weight_codes(
     codes = (layer.weight.detach().float() * step.reciprocal()).round().clamp(*integer_range(quantizer.bits))
     return codes.to(torch.int8), step
 
-# %% ../nbs/03a_backends.ipynb #13585237
+# %% ../nbs/03a_backends.ipynb #5763b7b4
 def largest_input(
     quantizer: UniformQuantizer,  # of a layer's input, calibrated
 ) -> int:  # at most 255
@@ -99,14 +99,14 @@ def may_saturate(
     low, high = ordered[:, :2].clamp_max(0).sum(1).min().item(), ordered[:, -2:].clamp_min(0).sum(1).max().item()
     return largest * high > 2**15 - 1 or largest * low < -(2**15)
 
-# %% ../nbs/03a_backends.ipynb #a96ae686
+# %% ../nbs/03a_backends.ipynb #3b0f33fb
 def halves(
     codes: Tensor,  # int8
 ) -> tuple[Tensor, Tensor]:  # two tensors, int8, in [-64, 64], whose sum is `codes`
     "Split weight codes so that no pair of products leaves 16 bits."
     return codes >> 1, codes - (codes >> 1)
 
-# %% ../nbs/03a_backends.ipynb #06f27c69
+# %% ../nbs/03a_backends.ipynb #5f3d5a4f
 def _openvino():
     "The optional package, or an ImportError that names the extra."
     try: import openvino
@@ -137,7 +137,7 @@ def _quantized_input(x, quantizer: nn.Module, layer: str):
 def _integer_weight(codes: Tensor, step: Tensor):
     return _operations().multiply(_operations().convert(_constant(codes), np.float32), _constant(step))
 
-# %% ../nbs/03a_backends.ipynb #71674ca0
+# %% ../nbs/03a_backends.ipynb #352632f7
 def _product(layer: nn.Module, x, weight):
     "The convolution or matrix product of a layer, without its bias."
     op = _operations()
@@ -152,7 +152,7 @@ def _channels(values: Tensor, layer: nn.Module):
     "One value an output channel, shaped to broadcast against the layer's output."
     return _constant(values.detach().reshape(1, -1) if isinstance(layer, nn.Linear) else values.detach().reshape(1, -1, 1, 1))
 
-# %% ../nbs/03a_backends.ipynb #14ba3090
+# %% ../nbs/03a_backends.ipynb #0372c25f
 def _batch_norm(m, x):
     factor = m.weight / (m.running_var + m.eps).sqrt()
     return _operations().add(_operations().multiply(x, _channels(factor, m)), _channels(m.bias - m.running_mean * factor, m))
@@ -198,7 +198,7 @@ _FUNCTIONS = {
 }
 _METHODS = {"mean": _mean, "flatten": _flatten, "relu": _named("relu")}
 
-# %% ../nbs/03a_backends.ipynb #f0cc422f
+# %% ../nbs/03a_backends.ipynb #4b8852a1
 class _Exporter(fx.Interpreter):
     "Rebuilds a network as an OpenVINO graph; counts the layers that run in integers and those that may saturate."
 
@@ -245,7 +245,7 @@ def _integer_weights(self: _Exporter, layer: QuantizedLayer) -> list:
 
 _Exporter.layer, _Exporter.integer_weights = _layer, _integer_weights
 
-# %% ../nbs/03a_backends.ipynb #c8cf6d42
+# %% ../nbs/03a_backends.ipynb #27925df2
 _SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1}
 
 @functools.cache
@@ -258,7 +258,7 @@ def kernels_saturate() -> bool:
     compiled = ov.Core().compile_model(ov.Model([y], [image]), "CPU", _SETTINGS)
     return bool((compiled([np.full((1, 32, 8, 8), 255, np.float32)])[0] != 32 * 9 * 255 * 127).any())
 
-# %% ../nbs/03a_backends.ipynb #ec511299
+# %% ../nbs/03a_backends.ipynb #e11d0640
 _MARK = ["arq_nb", "unsafe_layers"]
 
 def export_int8(
@@ -279,7 +279,7 @@ def export_int8(
     program.set_rt_info(exporter.unsafe, _MARK)
     return program
 
-# %% ../nbs/03a_backends.ipynb #d80cc127
+# %% ../nbs/03a_backends.ipynb #f3163291
 class Int8:
     "A classifier that runs an integer program on the CPU."
     precision = "int8"
@@ -305,7 +305,7 @@ class Int8:
         pixels = images.detach().permute(0, 2, 3, 1).float().contiguous().cpu().numpy()
         return torch.from_numpy(self.compiled([pixels], share_inputs=True)[0]).to(images.device)
 
-# %% ../nbs/03a_backends.ipynb #201151cc
+# %% ../nbs/03a_backends.ipynb #2996dfe7
 def kernels(
     classifier: Int8,  # an integer program
 ) -> Counter:  # (kind of node, kernel) -> how many
@@ -314,7 +314,7 @@ def kernels(
     found = Counter((info["layerType"].astype(str), info["primitiveType"].astype(str)) for info in nodes)
     return Counter({key: count for key, count in found.items() if key[0] not in ("Const", "Input", "Output")})
 
-# %% ../nbs/03a_backends.ipynb #83f2577d
+# %% ../nbs/03a_backends.ipynb #c211c3bf
 def save_program(
     program,                   # from `export_int8`
     path: str | os.PathLike,   # ends in .xml; a .bin is written beside it
@@ -323,7 +323,7 @@ def save_program(
     if not os.fspath(path).endswith(".xml"): raise ValueError(f"the path of a program must end in .xml, not {os.fspath(path)!r}")
     _openvino().save_model(program, os.fspath(path), compress_to_fp16=False)
 
-# %% ../nbs/03a_backends.ipynb #97633542
+# %% ../nbs/03a_backends.ipynb #2563da1c
 @torch.inference_mode()
 def samples_per_second(
     classifiers: dict[str, Callable[[Tensor], Tensor]],  # name -> classifier
