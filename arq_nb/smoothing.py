@@ -9,7 +9,7 @@ __all__ = ['CHUNK', 'SELECTION', 'ESTIMATION', 'CERTIFICATION', 'ABSTAIN', 'COLU
            'read_log', 'average_certified_radius', 'certified_accuracy', 'clean_accuracy', 'abstention_rate',
            'share_interval', 'mean_interval', 'summary', 'compare', 'certify_dataset']
 
-# %% ../nbs/04_smoothing.ipynb #e8d835e2
+# %% ../nbs/04_smoothing.ipynb #61c9d46c
 import csv
 import json
 import math
@@ -28,7 +28,7 @@ from tqdm import tqdm
 from .data import ImageData, to_float
 from .policies import write_atomically
 
-# %% ../nbs/04_smoothing.ipynb #92b22218
+# %% ../nbs/04_smoothing.ipynb #c0eff7ce
 def certified_radius(
     p_lower: float | np.ndarray,  # lower bound on the probability of the top class
     sigma: float,                 # standard deviation of the noise, in units of the input
@@ -36,7 +36,7 @@ def certified_radius(
     "Radius `sigma * Phi^-1(p_lower)`, or 0 for `p_lower <= 1/2` (Cohen et al. 2019, theorem 1)."
     return np.maximum(sigma * stats.norm.ppf(p_lower), 0.0)
 
-# %% ../nbs/04_smoothing.ipynb #07f88ef1
+# %% ../nbs/04_smoothing.ipynb #26fe8169
 def clopper_pearson_lower(
     k: int | np.ndarray,  # successes
     n: int,               # trials
@@ -54,7 +54,7 @@ def clopper_pearson_upper(
     "One-sided upper confidence bound for a binomial probability; it fails with probability at most `alpha`."
     return 1 - clopper_pearson_lower(n - np.asarray(k), n, alpha)
 
-# %% ../nbs/04_smoothing.ipynb #47c4f3d2
+# %% ../nbs/04_smoothing.ipynb #d66c614b
 CHUNK = 50  # noise samples drawn at a time; part of what defines a noise stream
 SELECTION, ESTIMATION, CERTIFICATION = 2, 1, 3  # what a noise stream of an image is for; 0 is left to training
 
@@ -66,7 +66,7 @@ def make_generator(
     seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
     return torch.Generator(device).manual_seed(seed & 0x7FFF_FFFF_FFFF_FFFF)
 
-# %% ../nbs/04_smoothing.ipynb #ed26cdb2
+# %% ../nbs/04_smoothing.ipynb #30f4da0f
 @dataclass(frozen=True)
 class GaussianNoise:
     "Gaussian noise from the generator of torch, in the precision of the buffer; the theorem assumes real numbers (see `arq_nb.sound`)."
@@ -86,7 +86,7 @@ class GaussianNoise:
         "`certified_radius`, in units of the input."
         return certified_radius(p_lower, sigma)
 
-# %% ../nbs/04_smoothing.ipynb #d9d1e3cf
+# %% ../nbs/04_smoothing.ipynb #70e980ca
 @dataclass(frozen=True)
 class SmoothedClassifier:
     "The smoothed version of the classifier `f` under noise of standard deviation `sigma`."
@@ -105,7 +105,7 @@ class SmoothedClassifier:
         "How `f` computes: 'float32' unless it says otherwise."
         return getattr(self.f, "precision", "float32")
 
-# %% ../nbs/04_smoothing.ipynb #d9649767
+# %% ../nbs/04_smoothing.ipynb #4b3e660e
 def _check_images(images: Tensor):
     if images.ndim != 4 or not images.is_floating_point(): raise ValueError(f"images must be float (batch, channels, height, width), not {images.dtype} {tuple(images.shape)}")
     low, high = images.min().item(), images.max().item()
@@ -131,7 +131,7 @@ def noisy_copies(
 
 SmoothedClassifier.noisy_copies = noisy_copies
 
-# %% ../nbs/04_smoothing.ipynb #d6efdf7a
+# %% ../nbs/04_smoothing.ipynb #953a2c2f
 @torch.inference_mode()
 def votes(
     self: SmoothedClassifier,
@@ -154,7 +154,7 @@ def votes(
 
 SmoothedClassifier.votes = votes
 
-# %% ../nbs/04_smoothing.ipynb #6b7b38fb
+# %% ../nbs/04_smoothing.ipynb #a74a612c
 ABSTAIN = -1
 
 def _check_alpha(alpha: float, name: str = "alpha"):
@@ -180,7 +180,7 @@ def _fresh_generator(device: str) -> torch.Generator:
 
 SmoothedClassifier.predict = predict
 
-# %% ../nbs/04_smoothing.ipynb #f2f81236
+# %% ../nbs/04_smoothing.ipynb #1298da34
 @dataclass(frozen=True)
 class Certificate:
     "What is proven about one image, with an error probability of `alpha`."
@@ -208,7 +208,7 @@ def certificate(
 
 SmoothedClassifier.certificate = certificate
 
-# %% ../nbs/04_smoothing.ipynb #8b9a1e51
+# %% ../nbs/04_smoothing.ipynb #2f7d9043
 def certify_batch(
     self: SmoothedClassifier,
     images: Tensor,                          # (images, channels, height, width) in [0, 1]
@@ -237,7 +237,7 @@ def certify(
 
 SmoothedClassifier.certify_batch, SmoothedClassifier.certify = certify_batch, certify
 
-# %% ../nbs/04_smoothing.ipynb #5cf2a48e
+# %% ../nbs/04_smoothing.ipynb #32c34046
 def coverage_violated(
     failures: int,   # wrong certificates
     trials: int,     # certificates, independent of each other
@@ -247,7 +247,7 @@ def coverage_violated(
     "True if so many failures are impossible (binomial tail below `tail`) for an error probability of at most `alpha`."
     return bool(stats.binom.sf(failures - 1, trials, alpha) < tail)
 
-# %% ../nbs/04_smoothing.ipynb #4137a56c
+# %% ../nbs/04_smoothing.ipynb #e6872ec3
 COLUMNS = ("idx", "label", "predict", "radius", "correct", "time")
 
 @dataclass(frozen=True)
@@ -263,7 +263,7 @@ class CertificateLog:
 
     def __len__(self) -> int: return len(self.idx)
 
-# %% ../nbs/04_smoothing.ipynb #7166a296
+# %% ../nbs/04_smoothing.ipynb #ab90ecb7
 def _seconds(text: str) -> float:
     "Seconds from '12.5' or 'h:mm:ss.ffffff'."
     return sum(float(part) * 60**power for power, part in enumerate(reversed(text.split(":"))))
@@ -285,7 +285,7 @@ def read_log(
     extra = {name: [row[name] for row, _ in lines] for name in reader.fieldnames if name not in COLUMNS}
     return CertificateLog(*arrays, extra)
 
-# %% ../nbs/04_smoothing.ipynb #65ecea1b
+# %% ../nbs/04_smoothing.ipynb #909387c4
 def average_certified_radius(log: CertificateLog) -> float:
     "Mean radius, wrong answers and abstentions counting 0 (Zhai et al. 2020)."
     return float(np.mean(log.radius * log.correct))
@@ -305,7 +305,7 @@ def abstention_rate(log: CertificateLog) -> float:
     "Share of images without an answer."
     return float(np.mean(log.predict == ABSTAIN))
 
-# %% ../nbs/04_smoothing.ipynb #9892b369
+# %% ../nbs/04_smoothing.ipynb #f3f7ca3f
 def share_interval(
     successes: np.ndarray,     # (images,) true where it happened
     confidence: float = 0.95,  # of the interval, in (0, 1)
@@ -328,7 +328,7 @@ def mean_interval(
     interval = stats.bootstrap((values,), np.mean, n_resamples=resamples, batch=500, confidence_level=confidence, rng=np.random.default_rng(seed)).confidence_interval
     return mean, float(interval.low), float(interval.high)
 
-# %% ../nbs/04_smoothing.ipynb #2cc9824a
+# %% ../nbs/04_smoothing.ipynb #230da3e0
 def summary(
     log: CertificateLog,
     radii: Sequence[float] = (),  # for certified accuracy, in units of the input
@@ -340,7 +340,7 @@ def summary(
             "abstention rate": share_interval(log.predict == ABSTAIN, confidence),
             **{f"certified accuracy at {r:g}": share_interval(right & (log.radius >= r), confidence) for r in radii}}
 
-# %% ../nbs/04_smoothing.ipynb #738e1ade
+# %% ../nbs/04_smoothing.ipynb #71d6acad
 def compare(
     log_a: CertificateLog,
     log_b: CertificateLog,     # of the same images
@@ -353,7 +353,7 @@ def compare(
         raise ValueError(f"the logs hold different images ({len(log_a)} and {len(log_b)}, {len(np.intersect1d(log_a.idx, log_b.idx))} indices in common): only logs of the same images can be compared in pairs")
     return mean_interval((log_a.radius * log_a.correct)[a] - (log_b.radius * log_b.correct)[b], confidence, seed)
 
-# %% ../nbs/04_smoothing.ipynb #ecc97108
+# %% ../nbs/04_smoothing.ipynb #eee76027
 def _open_log(path: Path, settings: dict) -> set[int]:
     "Start a log or make ready to continue one; returns the indices it holds already."
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -373,7 +373,7 @@ def _rows(indices: list[int], labels: list[int], certificates: list[Certificate]
     rows = [(i, y, c.prediction, repr(c.radius), int(c.prediction == y), f"{seconds / len(indices):.4f}") for i, y, c in zip(indices, labels, certificates)]
     return "".join("\t".join(map(str, r)) + "\n" for r in rows)
 
-# %% ../nbs/04_smoothing.ipynb #e7e95f9d
+# %% ../nbs/04_smoothing.ipynb #6c9b5df8
 def certify_dataset(
     smoothed: SmoothedClassifier,
     data: ImageData,             # images and labels
