@@ -91,7 +91,7 @@ def main():
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     with torch.random.fork_rng(): torch.manual_seed(0); model = resnet20().to(args.device).eval()
-    x = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0)).to(args.device)
+    x = (torch.randint(0, 256, (3, 32, 32), generator=torch.Generator().manual_seed(0)) / 255).to(args.device)
     synchronize = torch.cuda.synchronize if args.device.startswith("cuda") else lambda: None
     rates = measure(variants(model, x, args.samples, args.sigma, args.batch_size, args.compiled, args.device), args.samples, args.rounds, synchronize)
     where = torch.cuda.get_device_name() if args.device.startswith("cuda") else f"{platform.machine()}, {torch.get_num_threads()} threads"
