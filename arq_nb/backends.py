@@ -123,9 +123,14 @@ def _constant(value, dtype=None):
     if isinstance(value, Tensor): value = value.detach().cpu().numpy()
     return _operations().constant(np.array(value, dtype=dtype, order="C"))
 
+def _check_codes(quantizer: nn.Module, layer: str):
+    "A quantizer that this exporter does not know must not silently become float."
+    if not isinstance(quantizer, UniformQuantizer): raise ValueError(f"layer {layer!r} has a quantizer of type {type(quantizer).__name__}, which has no integer codes: `harden` learned bits first")
+
 def _quantized_input(x, quantizer: nn.Module, layer: str):
     "`x` on the grid of `quantizer`, in a form that the runtime stores as bytes."
-    if not isinstance(quantizer, UniformQuantizer): return x
+    if isinstance(quantizer, nn.Identity): return x
+    _check_codes(quantizer, layer)
     if not quantizer.calibrated: raise ValueError(f"the input quantizer of layer {layer!r} is not calibrated: call `calibrate` first")
     step = _step(quantizer).item()
     for bits in sorted({quantizer.bits, 8}):
@@ -229,7 +234,9 @@ def _layer(self: _Exporter, name: str, layer: nn.Module, x):
     weights = [_constant(layer.weight)]
     if isinstance(layer, QuantizedLayer):
         x = _quantized_input(x, layer.input_quantizer, name)
-        if isinstance(layer.weight_quantizer, UniformQuantizer): weights = self.integer_weights(layer)
+        if not isinstance(layer.weight_quantizer, nn.Identity):
+            _check_codes(layer.weight_quantizer, name)
+            weights = self.integer_weights(layer)
     outputs = [_product(layer, x, w) for w in weights]
     if layer.bias is not None: outputs.append(_channels(layer.bias, layer))
     return functools.reduce(_operations().add, outputs)

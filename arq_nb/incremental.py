@@ -116,6 +116,7 @@ def _check_replay(cache: CertificateCache, smoothed: SmoothedClassifier, data: I
         if value != (stored := getattr(cache.settings, name)): raise ValueError(f"the cache was made with {name}={stored!r}, this replay has {value!r}: certify from scratch or build a new cache")
     if not 1 <= n_p <= cache.settings.n: raise ValueError(f"n_p={n_p!r} must be from 1 to the {cache.settings.n} samples in the cache")
 
+# %% ../nbs/05_incremental.ipynb #aa7b20b0
 def incremental_bound(
     p_lower: np.ndarray,  # (images,) lower bound on P(f(x + e) = c), wrong with probability alpha
     lost: np.ndarray,     # (images,) replayed samples on which f voted for c and the variant did not
@@ -130,6 +131,7 @@ def incremental_bound(
     direct = clopper_pearson_lower(kept, n_p, alpha_zeta / 2)
     return np.where(sure, clopper_pearson_lower(kept, n_p, alpha + alpha_zeta), np.maximum(through_zeta, direct))
 
+# %% ../nbs/05_incremental.ipynb #afc1b08b
 def certify_incremental(
     cache: CertificateCache,         # of the original network
     smoothed: SmoothedClassifier,    # the changed network, smoothed with the same sigma

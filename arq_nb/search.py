@@ -86,6 +86,7 @@ class Evaluation:
     acr: float        # average certified radius on the held-out images
     accuracy: float   # share of held-out images certified right
 
+# %% ../nbs/09_search.ipynb #781357ce
 class PolicyEvaluator:
     "Fine-tunes and incrementally certifies policies of one network; the same policy is judged once."
 
@@ -209,6 +210,7 @@ class SearchResult:
     original_acr: float            # of the float network, on the held-out images
     certificates: CertificateLog | None = None  # of the finished network on the test set, if one was given
 
+# %% ../nbs/09_search.ipynb #57834f62
 def search(
     model: nn.Module,            # float network, trained with noise; not changed
     train: ImageData,            # images for fine-tuning

@@ -11,7 +11,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from arq_nb.backends import BFloat16, Int8, deployed, disagreement, export_int8
+from arq_nb.backends import BFloat16, Int8, deployed, disagreement, export_int8, matmul_peak
 from arq_nb.models import resnet20
 from arq_nb.policies import Policy, bitops, calibrate, edge_layers, layer_table, pin, quantize
 from arq_nb.smoothing import SmoothedClassifier, make_generator
@@ -50,7 +50,7 @@ def classifiers(model, x, compiled, device):
 
 def variants(model, x, n, sigma, batch_size, compiled, device):
     "name -> a call that draws n samples; CERTIFY's own statistics are part of ours."
-    calls = {f"field's loop, batch {b}": lambda b=b: field_loop(model, x, n, sigma, b) for b in FIELD_BATCHES if b <= n}
+    calls = {f"field's loop, batch {b}": lambda b=b: field_loop(model, x, n, sigma, b) for b in FIELD_BATCHES}
     def certify(f, **more): return lambda: SmoothedClassifier(f, sigma, batch_size, device, **more).certify(x, n0=100, n=n - 100)
     found = classifiers(model, x, compiled, device)
     calls |= {f"certify, {name}": certify(f) for name, f in found.items()}
@@ -69,18 +69,6 @@ def measure(calls, n, rounds, synchronize):
     return {name: r[1:] for name, r in rates.items()}
 
 
-def peak(device, synchronize, size=2048, rounds=5):
-    "Operations a second of a float32 matrix product, the best of some rounds."
-    a, best = torch.rand(size, size, device=device), 0.0
-    for _ in range(rounds + 1):
-        synchronize()
-        start = time.perf_counter()
-        a @ a
-        synchronize()
-        best = max(best, 2 * size**3 / (time.perf_counter() - start))
-    return best
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=2000, help="noisy copies in each measurement (default 2000)")
@@ -95,7 +83,7 @@ def main():
     synchronize = torch.cuda.synchronize if args.device.startswith("cuda") else lambda: None
     rates = measure(variants(model, x, args.samples, args.sigma, args.batch_size, args.compiled, args.device), args.samples, args.rounds, synchronize)
     where = torch.cuda.get_device_name() if args.device.startswith("cuda") else f"{platform.machine()}, {torch.get_num_threads()} threads"
-    top, work = peak(args.device, synchronize), 2 * bitops(model, Policy.uniform(model, 1, 1), tuple(x.shape))
+    top, work = matmul_peak(size=2048, device=args.device), 2 * bitops(model, Policy.uniform(model, 1, 1), tuple(x.shape))
     print(f"ResNet-20, 3x32x32, {args.samples} samples, {args.rounds} rounds; torch {torch.__version__}, {where}; float32 peak {top / 1e9:.0f} GFLOP/s, {work / 1e6:.0f} MFLOP a sample\n")
     speeds = {name: median(r) for name, r in rates.items()}
     published, best = speeds[f"field's loop, batch {FIELD_BATCHES[0]}"], max(s for n, s in speeds.items() if n.startswith("field"))
