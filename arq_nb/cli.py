@@ -86,7 +86,7 @@ def augmenter_for(run: Run) -> Callable | None:
     "Random crops and mirror images, but not for digits, whose mirror images are no digits."
     return None if run.data == "digits" else augment
 
-# %% ../nbs/12_cli.ipynb #76bb9945
+# %% ../nbs/12_cli.ipynb #a633dd09
 def train_run(
     out: Path,                       # run folder
     run: Run = Run(),                # what it is about
@@ -95,6 +95,7 @@ def train_run(
     lr: float = 0.1,                 # peak learning rate
     batch_size: int = 128,           # images in a step
     weight_decay: float = 5e-4,      # on the weights of layers
+    precision: str = "float32",      # of the products: "float32" or "bfloat16"
 ) -> nn.Module:  # the float network
     "Train the run's network with noise; writes float.safetensors."
     run.save(out)
@@ -102,7 +103,7 @@ def train_run(
     model = new_model(run, len(train.classes))
     if start is not None: load_weights(model, start)
     model = model.to(memory_format=torch.channels_last)
-    history = fit(model, train, run.sigma, epochs, lr, batch_size, weight_decay, run.seed, augmenter_for(run), out / "training.safetensors")
+    history = fit(model, train, run.sigma, epochs, lr, batch_size, weight_decay, run.seed, augmenter_for(run), precision, out / "training.safetensors")
     save_weights(model, out / "float.safetensors")
     print(f"trained on {len(train)} images: accuracy under noise {history[-1]['accuracy']:.3f}, {sum(h['seconds'] for h in history):.0f} s")
     return model
