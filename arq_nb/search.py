@@ -55,7 +55,7 @@ class SearchConfig:
     reward_scale: float = 0.1      # lambda
     agent: DDPGConfig = field(default_factory=DDPGConfig)
 
-# %% ../nbs/09_search.ipynb #00361fa1
+# %% ../nbs/09_search.ipynb #3bf98c0f
 def finetuned(
     model: nn.Module,          # float network, not changed
     policy: Policy,            # bits; 32 everywhere gives the float network the same training
@@ -75,7 +75,7 @@ def finetuned(
     quantized = quantize(model, policy, quantizer)
     device = train.images.device
     calibrate(quantized, next(noisy_batches(train, sigma, batch_size, make_generator(seed, device=device), augmenter))[0])
-    history = fit(quantized, train, sigma, epochs, lr, batch_size, weight_decay, seed, augmenter, checkpoint, progress)
+    history = fit(quantized, train, sigma, epochs, lr, batch_size, weight_decay, seed, augmenter, checkpoint=checkpoint, progress=progress)
     return quantized, history
 
 # %% ../nbs/09_search.ipynb #eb109bdb
