@@ -7,17 +7,17 @@ __all__ = ['uniform', 'Trace', 'agent_search', 'AccuracyEvaluator', 'haq', 'spen
            'crossover', 'mutate', 'evolutionary_search', 'best_so_far', 'evaluations_to_reach', 'plot_searches',
            'yardstick', 'over_seeds', 'paired_differences', 'plot_yardstick']
 
-# %% ../nbs/10_baselines.ipynb #a84c1144
+# %% ../nbs/10_baselines.ipynb #6da34060
 import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -33,8 +33,6 @@ from .search import (Evaluation, PolicyEvaluator, SearchConfig, SearchResult, fi
     propose, start_action, uniform_start)
 from .smoothing import CertificateLog, certified_accuracy, clean_accuracy, compare, mean_interval, read_log
 from .training import evaluate
-
-if TYPE_CHECKING: import pandas as pd
 
 # %% ../nbs/10_baselines.ipynb #c2f735fe
 def uniform(
@@ -313,7 +311,7 @@ def _measured(method: str, seed: int, log: CertificateLog, folder: Path, radii: 
             **{f"certified_{r:g}": float(c) for r, c in zip(radii, certified_accuracy(log, radii))},
             "bitops_fraction": record["bitops_fraction"], "size_bytes": record["size_bytes"], "seconds": record["train_seconds"] + record["certify_seconds"]}
 
-# %% ../nbs/10_baselines.ipynb #6c93f479
+# %% ../nbs/10_baselines.ipynb #2f983e09
 def yardstick(
     model: nn.Module,          # float network, trained with noise; not changed
     policies: Mapping[str, Policy | Sequence[Policy]],  # method -> its policy, or one a seed
@@ -326,9 +324,8 @@ def yardstick(
     quantizers: Mapping[str, type[UniformQuantizer]] | None = None,  # method -> kind of quantizer, where it is not LSQ
     progress: bool = True,     # show progress bars
     **settings,                # of `finish`, the same for all: epochs, lr, batch_size, weight_decay, n0, n, alpha, augmenter
-) -> "pd.DataFrame":  # a row a method and seed: method, seed, acr with 95 % interval, clean_accuracy, certified_*, bitops_fraction, size_bytes, seconds
+) -> pd.DataFrame:  # a row a method and seed: method, seed, acr with 95 % interval, clean_accuracy, certified_*, bitops_fraction, size_bytes, seconds
     "Fine-tune and certify policies under identical settings; the float network is added as `float32`. `ValueError` for a bad method name or number of policies."
-    import pandas as pd
     folder, quantizers = Path(folder), quantizers or {}
     policies = {"float32": Policy.uniform(model, FLOAT_BITS, FLOAT_BITS), **policies}
     rows = []
@@ -340,7 +337,7 @@ def yardstick(
             rows.append(_measured(name, seed, log, out, radii))
     return pd.DataFrame(rows)
 
-# %% ../nbs/10_baselines.ipynb #b1314b24
+# %% ../nbs/10_baselines.ipynb #ea135e72
 def over_seeds(
     logs: Sequence[CertificateLog],  # of the same images
 ) -> CertificateLog:
@@ -352,22 +349,21 @@ def over_seeds(
     return CertificateLog(idx, label, label, radius, np.ones(len(idx), int), np.full(len(idx), np.nan))
 
 def paired_differences(
-    table: "pd.DataFrame",        # from `yardstick`
+    table: pd.DataFrame,        # from `yardstick`
     folder: str | os.PathLike,    # where it keeps its results
     reference: str = "ARQ",       # method that is compared with all others
     confidence: float = 0.95,     # of the intervals
-) -> "pd.DataFrame":  # a row a rival: method, difference, low, high
+) -> pd.DataFrame:  # a row a rival: method, difference, low, high
     "ACR of `reference` minus ACR of each other method, image by image, with bootstrap intervals."
-    import pandas as pd
     methods, seeds = list(dict.fromkeys(table.method)), list(dict.fromkeys(table.seed))
     if reference not in methods: raise ValueError(f"no method {reference!r} in the table: choose from {methods}")
     logs = {m: over_seeds([read_log(Path(folder) / m / f"seed{s}" / "certificates.tsv") for s in seeds]) for m in methods}
     rows = [(m, *compare(logs[reference], logs[m], confidence)) for m in methods if m != reference]
     return pd.DataFrame(rows, columns=["method", "difference", "low", "high"])
 
-# %% ../nbs/10_baselines.ipynb #187d2d56
+# %% ../nbs/10_baselines.ipynb #8b526c27
 def plot_yardstick(
-    table: "pd.DataFrame",  # from `yardstick`
+    table: pd.DataFrame,  # from `yardstick`
 ) -> Figure:
     "Left: ACR of each method, a marker a seed, with its interval. Right: certified accuracy at each radius, averaged over the seeds."
     methods, seeds = list(dict.fromkeys(table.method)), list(dict.fromkeys(table.seed))
