@@ -5,11 +5,13 @@
 # %% auto #0
 __all__ = ['IMAGENET_MEAN', 'IMAGENET_STD', 'check_input', 'Normalize', 'shortcut', 'BasicBlock', 'make_stage', 'CifarResNet',
            'resnet8', 'resnet20', 'save_weights', 'check_weights', 'load_weights', 'NormalizedResNet',
-           'NormalizedMobileNetV2', 'resnet50', 'mobilenet_v2', 'create_model', 'conv_bn_pairs', 'fold_batch_norm']
+           'NormalizedMobileNetV2', 'resnet50', 'mobilenet_v2', 'create_model', 'pretrained', 'load_pretrained',
+           'pretrained_record', 'conv_bn_pairs', 'fold_batch_norm']
 
-# %% ../nbs/01_models.ipynb #34661842
-import copy, os, tempfile
+# %% ../nbs/01_models.ipynb #c8c91971
+import copy, json, os, tempfile
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 
 import torch
@@ -219,6 +221,32 @@ def create_model(
     makers = {f.__name__: f for f in (resnet8, resnet20, resnet50, mobilenet_v2)}
     if name not in makers: raise ValueError(f"unknown model {name!r}: allowed are {', '.join(makers)}")
     return makers[name](**kwargs)
+
+# %% ../nbs/01_models.ipynb #db742a14
+def pretrained() -> dict[tuple[str, float], Path]:  # (model, sigma) -> weights file
+    "The networks that come with the package."
+    found = sorted(Path(str(files("arq_nb") / "pretrained")).glob("*-sigma*.safetensors"))
+    return {(p.stem.split("-")[0], float(p.stem.split("-sigma")[1])): p for p in found}
+
+def _pretrained_file(name: str, sigma: float) -> Path:
+    known = pretrained()
+    if (name, sigma) not in known:
+        raise ValueError(f"no weights for {name!r} at sigma={sigma!r} come with the package: choose from {', '.join(f'{n} at {s:g}' for n, s in known) or 'none'}")
+    return known[name, sigma]
+
+def load_pretrained(
+    name: str,     # network, "resnet20"
+    sigma: float,  # noise it was trained with, in units of the input: 0.25, 0.5 or 1.0
+) -> nn.Module:  # in eval mode
+    "A noise-augmented network that comes with the package; `ValueError` if there is none."
+    return load_weights(create_model(name), _pretrained_file(name, sigma)).eval()
+
+def pretrained_record(
+    name: str,     # network
+    sigma: float,  # noise
+) -> dict:  # plain data: settings, images and history of the training
+    "How a network that comes with the package was trained."
+    return json.loads(_pretrained_file(name, sigma).with_suffix(".json").read_text())
 
 # %% ../nbs/01_models.ipynb #31f8080e
 class _LayerTracer(fx.Tracer):
