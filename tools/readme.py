@@ -15,14 +15,14 @@ _LINK = re.compile(r'(\]\(|src="|href=")(?![a-z]+:|#|/)([^)"\s]+)')
 
 
 def apply_options(cells):
-    "What Quarto does with `#| echo: false` and its like: hide; `fig-alt` is kept in the metadata."
+    "What Quarto does with `#| echo: false` and its like: hide; `fig-alt` and `code-fold` are kept in the metadata."
     for cell in cells:
         if cell.cell_type != "code": continue
         options = dict(_OPTION.findall(cell.source))
         cell.source = _OPTION.sub("", cell.source).strip("\n")
         if "false" in (options.get("output"), options.get("include")): cell.outputs = []
         hidden = not cell.source or "false" in (options.get("echo"), options.get("include"))
-        cell.metadata = {"alt": options.get("fig-alt", "").strip("\"'"), "transient": {"remove_source": hidden}}
+        cell.metadata = {"alt": options.get("fig-alt", "").strip("\"'"), "fold": options.get("code-fold") == "true", "transient": {"remove_source": hidden}}
 
 
 def from_root(text):
