@@ -150,7 +150,7 @@ def samples_for(
     enough[-1] = True
     return np.minimum(sizes[enough.argmax(0), 0], n_max).astype(int)
 
-# %% ../nbs/04a_anytime.ipynb #1b1b2967
+# %% ../nbs/04a_anytime.ipynb #398aedc6
 def certify_like(
     self: SmoothedClassifier,
     images: Tensor,                          # (images, channels, height, width) in [0, 1]
@@ -159,15 +159,19 @@ def certify_like(
     n: int = 100_000,                        # the fixed number of samples to be as good as
     alpha: float = 0.001,                    # error probability for each image, in (0, 0.3]
     tolerance: float = 0.015,                # radius that may be lost, in units of sigma
+    labels: Tensor | None = None,            # (images,) certify these classes only; None: whatever is guessed
 ) -> list[Certificate]:
-    "Certificates nearly as good as CERTIFY with `n` samples; each image gets only those that buy radius, chosen by the guessing round."
+    """Certificates nearly as good as CERTIFY with `n` samples; each image gets only those that buy radius, chosen by the guessing round.
+
+    With `labels`, an image whose guess is another class abstains at once (`n` is 0 in its certificate): certified accuracy and ACR count it as 0 anyway."""
     _check_alpha(alpha)
     pilot = self.votes(images, n0, generators)
     guess = pilot.mode(1).values
     share = (pilot == guess[:, None]).double().mean(1).cpu().numpy()
     size = samples_for(self, share, n, alpha, tolerance)
-    hits = np.empty(len(images), int)
-    for value in np.unique(size):
+    if labels is not None: size[(guess.cpu() != labels.cpu()).numpy()] = 0
+    hits = np.zeros(len(images), int)
+    for value in np.unique(size[size > 0]):
         group = np.flatnonzero(size == value)
         votes = self.votes(images[group], int(value), [generators[i] for i in group])
         hits[group] = (votes == guess[group][:, None]).sum(1).cpu().numpy()
