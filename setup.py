@@ -24,7 +24,7 @@ setup(
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Typing :: Typed",
         *(f"Programming Language :: Python :: {v}" for v in ["3", *PYTHONS])],
-    packages=find_packages(include=[f"{cfg['lib_name']}*"]), package_data={cfg["lib_name"]: ["py.typed"]},
+    packages=find_packages(include=[f"{cfg['lib_name']}*"]), package_data={cfg["lib_name"]: ["py.typed", "pretrained/*"]},
     python_requires=f">={cfg['min_python']}", install_requires=cfg["requirements"].split(),
     extras_require={"dev": cfg["dev_requirements"].split(), "int8": cfg["int8_requirements"].split()},
     entry_points={
