@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['NETWORKS', 'Run', 'load_images', 'new_model', 'augmenter_for', 'train_run', 'load_float', 'search_run', 'policy_of',
-           'certify_run', 'report_run', 'demo_run', 'add_options', 'make_parser', 'main']
+           'certify_run', 'report_run', 'demo_run', 'experiment_run', 'add_options', 'make_parser', 'main']
 
-# %% ../nbs/12_cli.ipynb #0ec30d7f
+# %% ../nbs/12_cli.ipynb #bbfcbcba
 import argparse
 import inspect
 import json
@@ -22,6 +22,8 @@ from torch import nn
 from . import __version__
 from .agent import DDPGConfig
 from .data import ImageData, augment, concat, load_dataset, unpack, without_twins
+from .experiments import EXPERIMENTS, Work
+from .experiments import run as run_stages
 from .figures import bits_per_layer, certified_accuracy_curves, result_row, results_table, save_figure, search_history
 from .models import create_model, load_weights, save_weights
 from .policies import Budget, Policy, layer_table, write_atomically
@@ -222,7 +224,23 @@ def demo_run(
     for network in ("float32", "uniform4", "arq"): certify_run(out, network, epochs=5, max=images)
     return report_run(out)
 
-# %% ../nbs/12_cli.ipynb #cba258d1
+# %% ../nbs/12_cli.ipynb #2ec32c9e
+def experiment_run(
+    experiment: str,                      # name, such as "cifar10_resnet20"
+    preset: str = "smoke",                # size: "smoke", "cpu", "gpu" or "paper"
+    minutes: float = float("inf"),        # stop after so long; the same command continues
+    match: str = "*",                     # only stages whose name matches, such as "sigma0.25/4bit/arq/*"
+    results: str = "nbs/experiments/results",  # folder of the small files that are kept
+    scratch: str = "runs/experiments",    # folder of weights, images and unfinished work
+    root: tuple[str, ...] = (),           # folders or archives of images; none: the experiment's own in $ARQ_DATA
+    device: str = "cpu",                  # "cpu" or "cuda"
+):
+    "Run the missing stages of an experiment, one after the other, until the time is over."
+    if experiment not in EXPERIMENTS: raise ValueError(f"unknown experiment {experiment!r}: choose from {', '.join(EXPERIMENTS)}")
+    chosen = EXPERIMENTS[experiment]
+    run_stages(Work(chosen, chosen.preset(preset), Path(results), Path(scratch), tuple(root), device), minutes, match)
+
+# %% ../nbs/12_cli.ipynb #2b51e7f0
 def add_options(
     parser: argparse.ArgumentParser,
     function: Callable,           # its parameters become options
@@ -250,6 +268,11 @@ def make_parser() -> argparse.ArgumentParser:
         if name == "train": add_options(command, Run)
         add_options(command, function, leave=("out", "run"))
         command.set_defaults(function=function)
+    text = inspect.getdoc(experiment_run)
+    command = commands.add_parser("experiment", help=text, description=text)
+    command.add_argument("experiment", choices=list(EXPERIMENTS), help="which one")
+    add_options(command, experiment_run, leave=("experiment",))
+    command.set_defaults(function=experiment_run)
     return parser
 
 # %% ../nbs/12_cli.ipynb #e03e7d56

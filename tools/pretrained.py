@@ -29,11 +29,11 @@ def ship(folder: Path, start: str):
     name = f"{run.model}-{run.data}-sigma{run.sigma:g}"
     save_weights(model.to(memory_format=torch.contiguous_format), DEST / f"{name}.safetensors")
     (DEST / f"{name}.safetensors").chmod(0o644)
-    made = {k: v for k, v in provenance(EXPERIMENTS["cifar10_resnet20"], EXPERIMENTS["cifar10_resnet20"].preset("cpu"), run.seed, run.device).items() if k not in ("experiment", "preset")}
+    made = {k: v for k, v in provenance(EXPERIMENTS["cifar10_resnet20"], EXPERIMENTS["cifar10_resnet20"].preset("cpu"), run.seed, run.device).items() if k not in ("experiment", "preset", "processor", "device")}
     record = {"model": run.model, "start": start, "images": train.name, "held_out": f"{holdout.name} (seed {run.seed})", "settings": settings,
               "history": [{**row, "loss": round(row["loss"], 4), "accuracy": round(row["accuracy"], 4)} for row in history],
               "accuracy": {"held-out training images, clean": evaluate(model, holdout), "held-out training images, noisy": evaluate(model, holdout, run.sigma),
-                           "test images, clean": evaluate(model, test), "test images, noisy": evaluate(model, test, run.sigma), "test images": test.name}, "provenance": made}
+                           "test images, clean": evaluate(model, test), "test images, noisy": evaluate(model, test, run.sigma), "test images": test.name}, "written_by": made}
     (DEST / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
     print(name, json.dumps(record["accuracy"]))
     return name
