@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # The archives that tests with real images read; see nbs/00_data.ipynb.
 export ARQ_DATA ?= $(abspath ../shared/data)
 .DEFAULT_GOAL := help
-.PHONY: help install demo cifar10 test test-slow package bench docs lab readme export clean-nbs hooks
+.PHONY: help install demo cifar10 test test-slow test-site test-browser package bench docs lab readme export clean-nbs hooks
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -36,6 +36,12 @@ test: install ## run every notebook, and compare library, README and notebooks w
 test-slow: install ## run the notebooks that have cells flagged slow, with those cells (FLAGS="slow cuda" on a GPU)
 	$(BIN)/python tools/run_tests.py --flags "$(or $(FLAGS),slow)"
 
+test-site: install ## make the site and open every page in headless Chromium (part of `make test`)
+	$(BIN)/python tools/check_site.py
+
+test-browser: install ## JupyterLab in headless Chromium: run 04_smoothing, move a slider, see the radius change
+	$(BIN)/python tools/check_lab.py
+
 package: install ## build sdist and wheel, install the wheel in an empty environment, try it there
 	$(BIN)/python tools/check_package.py
 
@@ -46,7 +52,7 @@ docs: install ## the notebooks as a static site in _docs/ (without Quarto)
 	$(BIN)/python tools/docs.py
 
 lab: install ## open the notebooks in Jupyter Lab
-	$(BIN)/jupyter lab nbs
+	$(BIN)/jupyter lab nbs $(if $(filter 0,$(shell id -u)),--allow-root)
 
 readme: install ## README.md from nbs/index.ipynb
 	$(BIN)/python tools/readme.py

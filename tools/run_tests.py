@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 JUNK = "__pycache__", ".ipynb_checkpoints", "_proc", "_docs", "nbdev.yml", ".last_checked"
 TIMEOUT = 900  # seconds for one notebook; cells that take longer are flagged slow
+LIGHT = 5_000_000  # bytes of all notebooks together
 
 
 def settings(tree: Path):
@@ -94,19 +95,51 @@ def check_site(tree: Path):
             + [f"_quarto.yml has {k}: {website.get(k)!r}, settings.ini has {v!r}" for k, v in expected.items() if website.get(k) != v])
 
 
+def check_alt_text(tree: Path):
+    "Every picture that a reader sees says in words what it shows."
+    problems = []
+    for path in notebooks(tree):
+        for i, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
+            source = "".join(cell["source"])
+            picture = any(kind.startswith("image/") for o in cell.get("outputs", []) for kind in o.get("data", {}))
+            if picture and not re.search(r"^#\|\s*(hide\b|include: false|output: false|fig-alt:\s*\S)", source, re.M):
+                problems.append(f"{path.relative_to(tree)}, cell {i} shows a picture: say in `#| fig-alt: \"...\"` what is seen")
+    return problems
+
+
+def check_size(tree: Path):
+    "The notebooks are light enough to clone and to open."
+    sizes = {p.relative_to(tree): p.stat().st_size for p in notebooks(tree)}
+    total = sum(sizes.values())
+    return [f"notebooks take {total:,} bytes together, allowed are {LIGHT:,}: {max(sizes, key=sizes.get)} is the largest"] if total > LIGHT else []
+
+
+def check_types(tree: Path):
+    "Public functions are annotated."
+    output, failed = run(tree, sys.executable, "tools/check_types.py")
+    return [output] if failed else []
+
+
+def check_pages(tree: Path):
+    "The site is made, and every page of it opens in a browser without a fault."
+    output, failed = run(tree, sys.executable, "tools/check_site.py")
+    return [output] if failed else [line for line in output.splitlines() if line.startswith("SKIPPED")]
+
+
 def check_package(tree: Path):
     "The wheel imports, and its command starts, where no notebook tool can be imported."
     output, failed = run(tree, sys.executable, "tools/check_package.py", "--here")
     return [output] if failed else []
 
 
-CHECKS = check_export, check_clean, check_readme, check_site, check_package
+CHECKS = check_export, check_clean, check_readme, check_site, check_alt_text, check_size, check_types, check_package, check_pages
 
 
 def run_check(check):
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder: problems = check(copy_tree(Path(folder).resolve()))
-    return check.__name__, problems, [], time.perf_counter() - start
+    with tempfile.TemporaryDirectory() as folder: found = check(copy_tree(Path(folder).resolve()))
+    skipped = [f for f in found if f.startswith("SKIPPED")]
+    return check.__name__, [f for f in found if f not in skipped], skipped, time.perf_counter() - start
 
 
 def test_one(path: Path, flags):
