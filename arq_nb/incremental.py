@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['GUESSES', 'ARRAYS', 'CacheSettings', 'fingerprint', 'network_fingerprint', 'CertificateCache', 'build_cache',
-           'cache_log', 'log_change_wealth', 'change_lower', 'incremental_bound', 'certify_incremental', 'save_cache',
-           'load_cache']
+           'cache_log', 'log_change_wealth', 'change_lower', 'incremental_bound', 'certify_incremental', 'replays_for',
+           'save_cache', 'load_cache']
 
-# %% ../nbs/05_incremental.ipynb #ad2644df
+# %% ../nbs/05_incremental.ipynb #ccb30362
 import hashlib
 import os
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from .data import ImageData, to_float
 from .policies import write_atomically
-from .smoothing import (ABSTAIN, ESTIMATION, SELECTION, CertificateLog, SmoothedClassifier, clopper_pearson_lower, make_generator)
+from .smoothing import ABSTAIN, CHUNK, ESTIMATION, SELECTION, CertificateLog, GaussianNoise, SmoothedClassifier, clopper_pearson_lower, make_generator
 
 # %% ../nbs/05_incremental.ipynb #412bfed6
 @dataclass(frozen=True)
@@ -109,51 +109,53 @@ def cache_log(self: CertificateCache) -> CertificateLog:
 
 CertificateCache.log = cache_log
 
-# %% ../nbs/05_incremental.ipynb #39610981
+# %% ../nbs/05_incremental.ipynb #2e4e0037
 GUESSES = 0.005, 0.02, 0.08  # shares of changed votes that the bets are made for
 
 def log_change_wealth(
     won: np.ndarray,   # samples on which the variant votes for c and the original did not
     lost: np.ndarray,  # samples on which the original voted for c and the variant does not
-    n: int,            # replayed samples
+    n: np.ndarray,     # replayed samples
     d: np.ndarray,     # the claim that is doubted: E[D] <= d, from -1 to 0.1
     alpha: float,      # error probability that the bets are made for
 ) -> np.ndarray:  # logarithm of the wealth
     "Log wealth of three bets against E[D] <= d (Waudby-Smith and Ramdas 2024); it exceeds log(1/alpha) with probability at most alpha if the claim is true."
-    won, lost, d = np.broadcast_arrays(*(np.asarray(v, float) for v in (won, lost, d)))
-    share = np.minimum(0.9, np.sqrt(-2 * np.log(alpha) / (n * np.array(GUESSES)))).reshape(-1, *[1] * d.ndim)
+    won, lost, n, d = np.broadcast_arrays(*(np.asarray(v, float) for v in (won, lost, n, d)))
+    guesses = np.array(GUESSES).reshape(-1, *[1] * d.ndim)
+    share = np.minimum(0.9, np.sqrt(-2 * np.log(alpha) / (np.maximum(n, 1) * guesses)))
     bets = won * np.log1p(share * (1 - d)) + lost * np.log1p(-share * (1 + d)) + (n - won - lost) * np.log1p(-share * d)
     return special.logsumexp(bets, axis=0) - np.log(len(GUESSES))
 
 def change_lower(
     won: np.ndarray,   # samples on which the variant votes for c and the original did not
     lost: np.ndarray,  # samples on which the original voted for c and the variant does not
-    n: int,            # replayed samples
+    n: np.ndarray,     # replayed samples
     alpha: float,      # error probability, in (0, 1)
 ) -> np.ndarray:  # lower bound on P(f'(x + e) = c) - P(f(x + e) = c)
     "Lower confidence bound on the change in the probability of a class, from paired votes; at most 0.1."
-    low, high = np.full(np.broadcast_shapes(np.shape(won), np.shape(lost)), -1.0), 0.1
+    low, high = np.full(np.broadcast_shapes(np.shape(won), np.shape(lost), np.shape(n)), -1.0), 0.1
     for _ in range(50):
         middle = (low + high) / 2
         refuted = log_change_wealth(won, lost, n, middle, alpha) >= -np.log(alpha)
         low, high = np.where(refuted, middle, low), np.where(refuted, high, middle)
     return low
 
-# %% ../nbs/05_incremental.ipynb #da7908f0
-def _check_replay(cache: CertificateCache, smoothed: SmoothedClassifier, data: ImageData, n_p: int, origin: Callable | None):
+# %% ../nbs/05_incremental.ipynb #041befa8
+def _check_replay(cache: CertificateCache, smoothed: SmoothedClassifier, data: ImageData, n_p: int | np.ndarray, origin: Callable | None):
     now = {"sigma": smoothed.sigma, "noise": smoothed.noise.name, "device": str(smoothed.device), "images": fingerprint(data.images)}
     if origin is not None: now["origin"] = network_fingerprint(origin)
     for name, value in now.items():
         if value != (stored := getattr(cache.settings, name)): raise ValueError(f"the cache was made with {name}={stored!r}, this replay has {value!r}: certify from scratch or build a new cache")
-    if not 1 <= n_p <= cache.settings.n: raise ValueError(f"n_p={n_p!r} must be from 1 to the {cache.settings.n} samples in the cache")
+    if np.ndim(n_p) == 0 and n_p < 1 or np.min(n_p) < 0 or np.max(n_p) > cache.settings.n: raise ValueError(f"n_p={n_p!r} must be from 1 to the {cache.settings.n} samples in the cache")
+    if np.shape(n_p) not in ((), (len(data),)): raise ValueError(f"n_p has shape {np.shape(n_p)}: give one number, or one for each of the {len(data)} images")
 
-# %% ../nbs/05_incremental.ipynb #1f229be3
+# %% ../nbs/05_incremental.ipynb #5f46f14d
 def incremental_bound(
     p_lower: np.ndarray,  # (images,) lower bound on P(f(x + e) = c), wrong with probability alpha
     won: np.ndarray,      # (images,) replayed samples on which the variant voted for c and f did not
     lost: np.ndarray,     # (images,) replayed samples on which f voted for c and the variant did not
     kept: np.ndarray,     # (images,) replayed samples on which the variant voted for c
-    n_p: int,             # replayed samples
+    n_p: np.ndarray,      # replayed samples, one number or (images,)
     alpha: float,         # error probability of `p_lower`
     alpha_zeta: float,    # further error probability that may be spent
     sure: np.ndarray,     # (images,) true where the selection round says: certify directly
@@ -163,12 +165,23 @@ def incremental_bound(
     direct = clopper_pearson_lower(kept, n_p, alpha_zeta / 2)
     return np.where(sure, clopper_pearson_lower(kept, n_p, alpha + alpha_zeta), np.maximum(through_change, direct))
 
-# %% ../nbs/05_incremental.ipynb #fa65b9bb
+# %% ../nbs/05_incremental.ipynb #4e12e1ee
+def _count_changes(cache: CertificateCache, smoothed: SmoothedClassifier, images: Tensor, sizes: np.ndarray) -> tuple[np.ndarray, ...]:
+    "For each image the votes won, lost and held by the variant in its first `sizes` replayed samples."
+    counts, streams = np.zeros((3, len(images)), int), _streams(cache.settings, len(images), ESTIMATION, smoothed.device)
+    for size in np.unique(sizes[sizes > 0]):
+        group = np.flatnonzero(sizes == size)
+        replay = smoothed.votes(images[group], int(size), [streams[i] for i in group]).cpu().numpy()
+        kept = replay == cache.guess[group][:, None]
+        had = np.unpackbits(cache.hits[group], axis=1, count=int(size)).astype(bool)
+        counts[:, group] = (~had & kept).sum(1), (had & ~kept).sum(1), kept.sum(1)
+    return tuple(counts)
+
 def certify_incremental(
     cache: CertificateCache,         # of the original network
     smoothed: SmoothedClassifier,    # the changed network, smoothed with the same sigma
     data: ImageData,                 # the images of the cache
-    n_p: int = 100,                  # noise samples to replay for each image
+    n_p: int | np.ndarray = 100,     # noise samples to replay for each image: one number, or (images,) as from `replays_for`
     alpha_zeta: float = 0.001,       # error probability of the bound on the change
     gamma: float = 0.99,             # share of selection votes from which on the variant is certified directly
     origin: Callable[[Tensor], Tensor] | None = None,  # the original network, to make sure that the cache is its own
@@ -181,16 +194,38 @@ def certify_incremental(
     it holds. The batch size may differ: it does not change a noise stream."""
     _check_replay(cache, smoothed, data, n_p, origin)
     s = cache.settings
-    replay = smoothed.votes(to_float(data.images), n_p, _streams(s, len(data), ESTIMATION, smoothed.device)).cpu().numpy()
-    kept = replay == cache.guess[:, None]
-    had = np.unpackbits(cache.hits, axis=1, count=n_p).astype(bool)
-    p_lower = incremental_bound(cache.p_lower, (~had & kept).sum(1), (had & ~kept).sum(1), kept.sum(1), n_p, s.alpha, alpha_zeta, cache.selection_votes >= gamma * s.n0)
+    sizes = np.broadcast_to(n_p, len(data))
+    won, lost, kept = _count_changes(cache, smoothed, to_float(data.images), sizes)
+    p_lower = incremental_bound(cache.p_lower, won, lost, kept, sizes, s.alpha, alpha_zeta, cache.selection_votes >= gamma * s.n0)
     return _log(cache.label, cache.guess, smoothed.noise.radius(np.clip(p_lower, 0, 1), s.sigma))
 
-# %% ../nbs/05_incremental.ipynb #f57ec55f
+# %% ../nbs/05_incremental.ipynb #a8f0ebc1
+def replays_for(
+    cache: CertificateCache,
+    noise: GaussianNoise = GaussianNoise(),  # the kind of noise of the cache
+    n: int = 100_000,            # samples of a certificate from scratch to be as good as
+    disagreement: float = 0.05,  # expected share of changed votes for an image in full doubt
+    tolerance: float = 0.015,    # radius that may be lost, in units of sigma
+    alpha_zeta: float = 0.001,   # error probability of the bound on the change
+    gamma: float = 0.99,         # share of selection votes from which on the variant is certified directly
+) -> np.ndarray:  # (images,) samples, whole chunks; 0 where the guess is not the label
+    "The fewest replays that are expected to certify within `tolerance * sigma` of `n` samples from scratch."
+    if not tolerance > 0: raise ValueError(f"tolerance={tolerance!r} must be positive")
+    s, share = cache.settings, cache.selection_votes / cache.settings.n0
+    most = min(n, s.n)
+    sizes = np.unique((np.geomspace(1, max(1, most / CHUNK), 60).round() * CHUNK).clip(max=most))[:, None]
+    changed = 2 * disagreement * share * (1 - share) * sizes
+    p_cached = clopper_pearson_lower(share * s.n, s.n, s.alpha)
+    expected = incremental_bound(p_cached, changed, changed, share * sizes, sizes, s.alpha, alpha_zeta, share >= gamma)
+    lost = noise.radius(clopper_pearson_lower(share * n, n, s.alpha + alpha_zeta), 1.0) - noise.radius(expected, 1.0)
+    enough = lost <= tolerance
+    enough[-1] = True
+    return np.where(cache.guess == cache.label, sizes[enough.argmax(0), 0], 0).astype(int)
+
+# %% ../nbs/05_incremental.ipynb #6d064a63
 ARRAYS = ("label", "guess", "selection_votes", "p_lower", "radius", "hits")
 
-def save_cache(self: CertificateCache, path: str | os.PathLike):
+def save_cache(self: CertificateCache, path: str | os.PathLike) -> None:
     "Write the cache as safetensors, atomically."
     metadata = {k: repr(v) if not isinstance(v, str) else v for k, v in asdict(self.settings).items()}
     write_atomically(path, lambda p: save_file({name: np.ascontiguousarray(getattr(self, name)) for name in ARRAYS}, p, metadata))
