@@ -37,7 +37,7 @@ def to_float(
     if images.dtype != torch.uint8: raise DataError(f"to_float takes uint8 bytes, got {images.dtype}")
     return images.to(torch.float32).div_(255)
 
-# %% ../nbs/00_data.ipynb #5f9f8687
+# %% ../nbs/00_data.ipynb #b18e8169
 @dataclass
 class ImageData:
     "A labelled set of images held in memory as bytes."
@@ -56,10 +56,10 @@ class ImageData:
         elif labels.min() < 0 or labels.max() >= k: problem = f"labels must lie in 0..{k - 1}, got {labels.min()}..{labels.max()}"
         if problem: raise DataError(f"{self.name or 'ImageData'}: {problem}")
 
-    def __len__(self): return len(self.images)
+    def __len__(self) -> int: return len(self.images)
 
     @property
-    def shape(self): return tuple(self.images.shape[1:])
+    def shape(self) -> tuple[int, ...]: return tuple(self.images.shape[1:])
 
 # %% ../nbs/00_data.ipynb #ba743ce5
 @patch
@@ -291,12 +291,12 @@ def load_cifar10(
     if len(data.classes) != 10 or data.shape != (3, 32, 32): raise DataError(f"{root / split}: CIFAR-10 has 10 classes of 3x32x32 images, found {len(data.classes)} of {data.shape}")
     return replace(data, name=f"cifar10 {data.name}")
 
-# %% ../nbs/00_data.ipynb #72242aea
+# %% ../nbs/00_data.ipynb #8e85e101
 def load_dataset(
     name: str,  # "digits", "cifar10", "imagenet" or "folder"
     root: str | Path | None = None,  # where the images are; digits need none
     split: str | None = "train",  # subfolder of root; None (only "folder"): the classes lie in root itself
-    **kwargs,  # passed on to `load_image_folder`, for "imagenet" and "folder"
+    **kwargs: object,  # passed on to `load_image_folder`, for "imagenet" and "folder"
 ) -> ImageData:  # images as bytes, with labels
     "A data set by name."
     if name not in ("digits", "cifar10", "imagenet", "folder"): raise DataError(f"unknown data set {name!r}: allowed are digits, cifar10, imagenet, folder")

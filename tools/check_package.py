@@ -1,10 +1,10 @@
 """Does the package stand without notebook tools?
 
 By default: sdist and wheel into dist/, the wheel into an empty environment with nothing but what it asks for
-(some 5 GB and two minutes), and a look at what works there. With --here: the wheel unpacked beside the present
+(some 5 GB and two minutes), and `arq demo` there, in miniature. PYTHON chooses the interpreter. With --here: the wheel unpacked beside the present
 environment, whose notebook tools are made unimportable; seconds instead of minutes, so `make test` does that.
 """
-import os, subprocess, sys, tempfile, venv, zipfile
+import os, subprocess, sys, tempfile, zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,10 +49,13 @@ def here(folder: Path):
 def fresh(folder: Path):
     run(sys.executable, "-m", "build", "--outdir", ROOT / "dist", ROOT)
     wheel = max((ROOT / "dist").glob("*.whl"), key=lambda p: p.stat().st_mtime)
-    venv.create(folder / "env", with_pip=True)
+    run(os.environ.get("PYTHON", sys.executable), "-m", "venv", folder / "env")
     python = folder / "env/bin/python"
     run(python, "-m", "pip", "install", "--quiet", wheel)
-    return probe(python, folder) + run(folder / "env/bin/arq", "--help", cwd=folder)
+    demo = run(folder / "env/bin/arq", "demo", "--out", folder / "demo", "--episodes", "2", "--epochs", "2", "--images", "10", cwd=folder)
+    made = sorted(p.relative_to(folder / "demo").as_posix() for p in (folder / "demo").rglob("*") if p.is_file())
+    if not {"report.md", "search/policy.json", "figures/certified_accuracy.png"} <= set(made): sys.exit(f"`arq demo` made only {made}\n{demo}")
+    return f"{run(python, '--version')}{probe(python, folder)}{demo}{len(made)} files made by `arq demo`"
 
 
 if __name__ == "__main__":
