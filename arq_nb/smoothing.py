@@ -66,7 +66,7 @@ def make_generator(
     seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
     return torch.Generator(device).manual_seed(seed & 0x7FFF_FFFF_FFFF_FFFF)
 
-# %% ../nbs/04_smoothing.ipynb #30f4da0f
+# %% ../nbs/04_smoothing.ipynb #1be35f82
 @dataclass(frozen=True)
 class GaussianNoise:
     "Gaussian noise from the generator of torch, in the precision of the buffer; the theorem assumes real numbers (see `arq_nb.sound`)."
@@ -78,7 +78,7 @@ class GaussianNoise:
         pixels: Tensor,              # (height, width, channels) in [0, 1]
         sigma: float,                # standard deviation
         generator: torch.Generator,  # on the buffer's device
-    ):
+    ) -> None:
         "Write noisy copies of an image."
         buffer.normal_(generator=generator).mul_(sigma).add_(pixels)
 
