@@ -252,8 +252,8 @@ def _integer_weights(self: _Exporter, layer: QuantizedLayer) -> list:
 
 _Exporter.layer, _Exporter.integer_weights = _layer, _integer_weights
 
-# %% ../nbs/03a_backends.ipynb #27925df2
-_SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1}
+# %% ../nbs/03a_backends.ipynb #6737058e
+_SETTINGS = {"INFERENCE_PRECISION_HINT": "f32"}
 
 @functools.cache
 def kernels_saturate() -> bool:
@@ -265,14 +265,14 @@ def kernels_saturate() -> bool:
     compiled = ov.Core().compile_model(ov.Model([y], [image]), "CPU", _SETTINGS)
     return bool((compiled([np.full((1, 32, 8, 8), 255, np.float32)])[0] != 32 * 9 * 255 * 127).any())
 
-# %% ../nbs/03a_backends.ipynb #e11d0640
+# %% ../nbs/03a_backends.ipynb #f414ff6a
 _MARK = ["arq_nb", "unsafe_layers"]
 
 def export_int8(
     model: nn.Module,                  # quantized and calibrated, not frozen; left alone
     input_shape: tuple[int, int, int], # (channels, height, width) of one image
     split: bool | None = None,         # weights in halves where 16 bits may saturate; None: if this machine needs it
-):  # openvino.Model, from (batch, height, width, channels) to logits
+) -> object:  # openvino.Model, from (batch, height, width, channels) to logits
     """The integer program of a quantized network.
 
     `ValueError` if no layer has integer codes (a float or frozen network), if a quantizer is not calibrated, and for
@@ -286,21 +286,23 @@ def export_int8(
     program.set_rt_info(exporter.unsafe, _MARK)
     return program
 
-# %% ../nbs/03a_backends.ipynb #f3163291
+# %% ../nbs/03a_backends.ipynb #fcb2ab43
 class Int8:
     "A classifier that runs an integer program on the CPU."
     precision = "int8"
 
     def __init__(
         self,
-        program,                     # from `export_int8`, or the path of a saved one (.xml)
+        program: object,             # from `export_int8`, or the path of a saved one (.xml)
         threads: int | None = None,  # None: as many as torch uses
     ):
         core = _openvino().Core()
         if isinstance(program, (str, os.PathLike)): program = core.read_model(os.fspath(program))
         if int(program.get_rt_info(_MARK).astype(str)) and kernels_saturate():
             raise ValueError("this program was exported with split=False, and int8 kernels on this machine would saturate: export it with split=True")
-        self.compiled = core.compile_model(program, "CPU", {**_SETTINGS, "INFERENCE_NUM_THREADS": threads or torch.get_num_threads()})
+        threads = threads or torch.get_num_threads()
+        self.compiled = core.compile_model(program, "CPU", {**_SETTINGS, "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads})
+        self.requests = [self.compiled.create_infer_request() for _ in range(threads)]
         _, height, width, channels = program.input().get_partial_shape()
         self.shape = tuple(side.get_length() for side in (channels, height, width))
 
@@ -310,7 +312,10 @@ class Int8:
     ) -> Tensor:  # logits, float32, on the same device
         if images.shape[1:] != self.shape: raise ValueError(f"this program takes images {self.shape}, got a batch {tuple(images.shape)}")
         pixels = images.detach().permute(0, 2, 3, 1).float().contiguous().cpu().numpy()
-        return torch.from_numpy(self.compiled([pixels], share_inputs=True)[0]).to(images.device)
+        running = [(request, part) for request, part in zip(self.requests, np.array_split(pixels, len(self.requests))) if len(part)]
+        for request, part in running: request.start_async([part], share_inputs=True)
+        for request, _ in running: request.wait()
+        return torch.from_numpy(np.concatenate([request.get_output_tensor().data for request, _ in running])).to(images.device)
 
 # %% ../nbs/03a_backends.ipynb #2996dfe7
 def kernels(
@@ -321,11 +326,11 @@ def kernels(
     found = Counter((info["layerType"].astype(str), info["primitiveType"].astype(str)) for info in nodes)
     return Counter({key: count for key, count in found.items() if key[0] not in ("Const", "Input", "Output")})
 
-# %% ../nbs/03a_backends.ipynb #c211c3bf
+# %% ../nbs/03a_backends.ipynb #34e1573d
 def save_program(
-    program,                   # from `export_int8`
+    program: object,           # from `export_int8`
     path: str | os.PathLike,   # ends in .xml; a .bin is written beside it
-):
+) -> None:
     "Save an integer program unchanged; `Int8(path)` runs it."
     if not os.fspath(path).endswith(".xml"): raise ValueError(f"the path of a program must end in .xml, not {os.fspath(path)!r}")
     _openvino().save_model(program, os.fspath(path), compress_to_fp16=False)

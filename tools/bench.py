@@ -5,7 +5,7 @@ and a Python count on the host after each batch, in batches of 1000 (as publishe
 The variants take turns, so that a slow moment of the machine hits all of them; only ratios of medians mean anything.
 The peak is a large float32 matrix product on the same threads, at two operations for each multiply-add.
 """
-import argparse, importlib.util, platform, time
+import argparse, importlib.util, os, platform, shutil, time
 from statistics import median
 
 import numpy as np
@@ -34,6 +34,9 @@ def field_loop(model, x, n, sigma, batch_size, classes=10):
         n -= len(batch)
         counts += count(model(batch + torch.randn_like(batch) * sigma).argmax(1).cpu().numpy(), classes)
     return counts
+
+
+def has_compiler(): return shutil.which(os.environ.get("CXX", "c++")) is not None
 
 
 def classifiers(model, x, compiled, device):
@@ -74,14 +77,14 @@ def main():
     parser.add_argument("--samples", type=int, default=2000, help="noisy copies in each measurement (default 2000)")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each variant (default 5)")
     parser.add_argument("--sigma", type=float, default=0.25)
-    parser.add_argument("--batch-size", type=int, default=200, help="of our variants (default 200)")
-    parser.add_argument("--compiled", action="store_true", help="torch.compile too (needs a C++ compiler)")
+    parser.add_argument("--batch-size", type=int, default=50, help="of our variants (default 50: a batch's activations stay in the cache of a CPU)")
+    parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile, which takes a C++ compiler and a minute")
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     with torch.random.fork_rng(): torch.manual_seed(0); model = resnet20().to(args.device).eval()
     x = (torch.randint(0, 256, (3, 32, 32), generator=torch.Generator().manual_seed(0)) / 255).to(args.device)
     synchronize = torch.cuda.synchronize if args.device.startswith("cuda") else lambda: None
-    rates = measure(variants(model, x, args.samples, args.sigma, args.batch_size, args.compiled, args.device), args.samples, args.rounds, synchronize)
+    rates = measure(variants(model, x, args.samples, args.sigma, args.batch_size, not args.no_compile and has_compiler(), args.device), args.samples, args.rounds, synchronize)
     where = torch.cuda.get_device_name() if args.device.startswith("cuda") else f"{platform.machine()}, {torch.get_num_threads()} threads"
     top, work = matmul_peak(size=2048, device=args.device), 2 * bitops(model, Policy.uniform(model, 1, 1), tuple(x.shape))
     print(f"ResNet-20, 3x32x32, {args.samples} samples, {args.rounds} rounds; torch {torch.__version__}, {where}; float32 peak {top / 1e9:.0f} GFLOP/s, {work / 1e6:.0f} MFLOP a sample\n")
