@@ -325,12 +325,12 @@ def results_table(
     rule = ["-" * width[0], *("-" * (w - 1) + ":" for w in width[1:])]
     return "\n".join("| " + " | ".join(line) + " |" for line in [lines[0], rule, *lines[1:]])
 
-# %% ../nbs/11_figures.ipynb #0b2236c4
+# %% ../nbs/11_figures.ipynb #12f6da7b
 def result_row(
     name: str,            # of the network
     log: CertificateLog,  # its certificates
     radii: Sequence[float] = (0.25, 0.5, 0.75),  # for certified accuracy
-    **measured,           # bitops_fraction, size_bytes, or seconds if not the log's own
+    **measured: float,    # bitops_fraction, size_bytes, or seconds if not the log's own
 ) -> dict:  # a row for `results_table`
     "What a log says about a network, as a row of a table."
     _check_logs({name: log})
