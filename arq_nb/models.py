@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['IMAGENET_MEAN', 'IMAGENET_STD', 'check_input', 'Normalize', 'shortcut', 'BasicBlock', 'make_stage', 'CifarResNet',
            'resnet8', 'resnet20', 'save_weights', 'check_weights', 'load_weights', 'NormalizedResNet',
-           'NormalizedMobileNetV2', 'resnet50', 'mobilenet_v2', 'create_model', 'pretrained', 'load_pretrained',
-           'pretrained_record', 'conv_bn_pairs', 'fold_batch_norm']
+           'NormalizedMobileNetV2', 'NormalizedViT', 'resnet50', 'mobilenet_v2', 'vit_b_16', 'create_model',
+           'pretrained', 'load_pretrained', 'pretrained_record', 'conv_bn_pairs', 'fold_batch_norm']
 
-# %% ../nbs/01_models.ipynb #c8c91971
+# %% ../nbs/01_models.ipynb #8ebcb4b5
 import copy, json, os, tempfile
 from collections.abc import Sequence
 from importlib.resources import files
@@ -20,16 +20,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.models import MobileNet_V2_Weights, MobileNetV2, ResNet, ResNet50_Weights
+from torchvision.models import MobileNet_V2_Weights, MobileNetV2, ResNet, ResNet50_Weights, ViT_B_16_Weights, VisionTransformer
 from torchvision.models.resnet import Bottleneck
 
-# %% ../nbs/01_models.ipynb #bea0e2fc
+# %% ../nbs/01_models.ipynb #f4d80746
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def check_input(
     x: Tensor,  # what the network was given
     channels: int,  # what its first layer expects
-):
+) -> None:
     "Raise a ValueError unless `x` is a float batch (N, channels, H, W)."
     if x.ndim != 4 or x.shape[1] != channels:
         raise ValueError(f"this network takes a batch (N, {channels}, H, W), got shape {tuple(x.shape)}")
@@ -135,11 +135,11 @@ def resnet20(
     "ResNet-20 for 3x32x32 images."
     return CifarResNet(20, num_classes, 3, mean, std)
 
-# %% ../nbs/01_models.ipynb #7d7e8c4f
+# %% ../nbs/01_models.ipynb #b50cd394
 def save_weights(
     model: nn.Module,  # whose state dict to save
     path: str | Path,  # a .safetensors file, replaced in one step
-):
+) -> None:
     "Save parameters and batch-norm statistics as safetensors."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -148,12 +148,12 @@ def save_weights(
         save_file(tensors, Path(folder) / path.name)
         os.replace(Path(folder) / path.name, path)
 
-# %% ../nbs/01_models.ipynb #b79e1e76
+# %% ../nbs/01_models.ipynb #1786035c
 def check_weights(
     path: str | Path,  # named in the error
     expected: dict[str, Tensor],  # the model's state dict
     found: dict[str, Tensor],  # the file's tensors
-):
+) -> None:
     "Raise a ValueError that names missing, unexpected and misshapen tensors."
     needed = {k for k in expected if not k.endswith("num_batches_tracked")}
     shapes = [f"{k}: file {tuple(found[k].shape)}, model {tuple(expected[k].shape)}" for k in expected if k in found and found[k].shape != expected[k].shape]
@@ -173,7 +173,7 @@ def load_weights(
     model.load_state_dict(found, strict=False)
     return model
 
-# %% ../nbs/01_models.ipynb #18be6050
+# %% ../nbs/01_models.ipynb #eb1a825b
 class _Normalized:
     "Mixin: put `Normalize` in front of a torchvision network without renaming its weights."
     def forward(self, x: Tensor) -> Tensor: return super().forward(self.normalize(x))
@@ -184,7 +184,10 @@ class NormalizedResNet(_Normalized, ResNet):
 class NormalizedMobileNetV2(_Normalized, MobileNetV2):
     "torchvision's MobileNetV2 with its input normalisation inside."
 
-# %% ../nbs/01_models.ipynb #f35f56d1
+class NormalizedViT(_Normalized, VisionTransformer):
+    "torchvision's vision transformer with its input normalisation inside."
+
+# %% ../nbs/01_models.ipynb #6c54ad61
 def _pretrained(model, weights, known):
     "Add ImageNet normalisation, and weights from a .safetensors file or from torchvision."
     model.normalize = Normalize(IMAGENET_MEAN, IMAGENET_STD)
@@ -212,13 +215,21 @@ def mobilenet_v2(
     "MobileNetV2 for 3x224x224 images."
     return _pretrained(NormalizedMobileNetV2(num_classes=num_classes), weights, MobileNet_V2_Weights)
 
-# %% ../nbs/01_models.ipynb #cd75416c
+def vit_b_16(
+    num_classes: int = 1000,  # length of the logits
+    weights: str | Path | ViT_B_16_Weights | None = None,  # a .safetensors file, or the name of torchvision weights (downloaded)
+    image_size: int = 224,  # side of the images in pixels, a multiple of 16; torchvision's weights need 224
+) -> NormalizedViT:  # 86.6 million parameters
+    "ViT-B/16, a transformer on 16x16 patches (Dosovitskiy et al. 2021)."
+    return _pretrained(NormalizedViT(image_size, 16, 12, 12, 768, 3072, num_classes=num_classes), weights, ViT_B_16_Weights)
+
+# %% ../nbs/01_models.ipynb #cfe462f4
 def create_model(
     name: str,  # "resnet8", "resnet20", "resnet50" or "mobilenet_v2"
-    **kwargs,  # passed on to that function
+    **kwargs: object,  # passed on to that function
 ) -> nn.Module:  # the network
     "A network by name."
-    makers = {f.__name__: f for f in (resnet8, resnet20, resnet50, mobilenet_v2)}
+    makers = {f.__name__: f for f in (resnet8, resnet20, resnet50, mobilenet_v2, vit_b_16)}
     if name not in makers: raise ValueError(f"unknown model {name!r}: allowed are {', '.join(makers)}")
     return makers[name](**kwargs)
 
