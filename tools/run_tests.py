@@ -92,6 +92,7 @@ def check_site(tree: Path):
                 "repo-branch": cfg["branch"], "site-url": cfg["doc_host"] + cfg["doc_baseurl"]}
     return ([f"nbs/{p} is missing from the sidebar of _quarto.yml" for p in there if p not in pages]
             + [f"_quarto.yml lists {p}, which is not in nbs/" for p in pages if p not in there]
+            + [f"_quarto.yml shows {website['image']} to other sites, which is not in nbs/" for _ in [0] if not (tree / "nbs" / website["image"]).is_file()]
             + [f"_quarto.yml has {k}: {website.get(k)!r}, settings.ini has {v!r}" for k, v in expected.items() if website.get(k) != v])
 
 
