@@ -8,7 +8,7 @@ __all__ = ['IMAGENET_MEAN', 'IMAGENET_STD', 'check_input', 'Normalize', 'shortcu
            'NormalizedMobileNetV2', 'NormalizedViT', 'resnet50', 'mobilenet_v2', 'vit_b_16', 'create_model',
            'pretrained', 'load_pretrained', 'pretrained_record', 'conv_bn_pairs', 'fold_batch_norm']
 
-# %% ../nbs/01_models.ipynb #8ebcb4b5
+# %% ../nbs/01_models.ipynb #cff35ca3
 import copy, json, os, tempfile
 from collections.abc import Sequence
 from importlib.resources import files
@@ -23,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import MobileNet_V2_Weights, MobileNetV2, ResNet, ResNet50_Weights, ViT_B_16_Weights, VisionTransformer
 from torchvision.models.resnet import Bottleneck
 
-# %% ../nbs/01_models.ipynb #f4d80746
+# %% ../nbs/01_models.ipynb #6eef8213
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def check_input(
@@ -135,7 +135,7 @@ def resnet20(
     "ResNet-20 for 3x32x32 images."
     return CifarResNet(20, num_classes, 3, mean, std)
 
-# %% ../nbs/01_models.ipynb #b50cd394
+# %% ../nbs/01_models.ipynb #6f6f5c67
 def save_weights(
     model: nn.Module,  # whose state dict to save
     path: str | Path,  # a .safetensors file, replaced in one step
@@ -148,7 +148,7 @@ def save_weights(
         save_file(tensors, Path(folder) / path.name)
         os.replace(Path(folder) / path.name, path)
 
-# %% ../nbs/01_models.ipynb #1786035c
+# %% ../nbs/01_models.ipynb #20a4a289
 def check_weights(
     path: str | Path,  # named in the error
     expected: dict[str, Tensor],  # the model's state dict
@@ -173,7 +173,7 @@ def load_weights(
     model.load_state_dict(found, strict=False)
     return model
 
-# %% ../nbs/01_models.ipynb #eb1a825b
+# %% ../nbs/01_models.ipynb #1fc1d29f
 class _Normalized:
     "Mixin: put `Normalize` in front of a torchvision network without renaming its weights."
     def forward(self, x: Tensor) -> Tensor: return super().forward(self.normalize(x))
@@ -187,7 +187,7 @@ class NormalizedMobileNetV2(_Normalized, MobileNetV2):
 class NormalizedViT(_Normalized, VisionTransformer):
     "torchvision's vision transformer with its input normalisation inside."
 
-# %% ../nbs/01_models.ipynb #6c54ad61
+# %% ../nbs/01_models.ipynb #372926e0
 def _pretrained(model, weights, known):
     "Add ImageNet normalisation, and weights from a .safetensors file or from torchvision."
     model.normalize = Normalize(IMAGENET_MEAN, IMAGENET_STD)
@@ -223,7 +223,7 @@ def vit_b_16(
     "ViT-B/16, a transformer on 16x16 patches (Dosovitskiy et al. 2021)."
     return _pretrained(NormalizedViT(image_size, 16, 12, 12, 768, 3072, num_classes=num_classes), weights, ViT_B_16_Weights)
 
-# %% ../nbs/01_models.ipynb #cfe462f4
+# %% ../nbs/01_models.ipynb #4196a8d5
 def create_model(
     name: str,  # "resnet8", "resnet20", "resnet50" or "mobilenet_v2"
     **kwargs: object,  # passed on to that function
