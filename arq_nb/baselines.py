@@ -7,12 +7,13 @@ __all__ = ['uniform', 'Trace', 'agent_search', 'AccuracyEvaluator', 'haq', 'spen
            'crossover', 'mutate', 'evolutionary_search', 'best_so_far', 'evaluations_to_reach', 'plot_searches',
            'yardstick', 'over_seeds', 'paired_differences', 'plot_yardstick']
 
-# %% ../nbs/10_baselines.ipynb #6da34060
+# %% ../nbs/10_baselines.ipynb #0d40dc4d
 import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -29,12 +30,11 @@ from .data import ImageData
 from .environment import BitWidthEnv
 from .policies import FLOAT_BITS, Budget, Policy, edge_layers, pin
 from .quantizers import UniformQuantizer
-from .search import (Evaluation, PolicyEvaluator, SearchConfig, SearchResult, finetuned, finish, play_episode,
-    propose, start_action, uniform_start)
+from .search import Evaluation, PolicyEvaluator, SearchConfig, SearchResult, finish, given_policies, play, search
 from .smoothing import CertificateLog, certified_accuracy, clean_accuracy, compare, mean_interval, read_log
 from .training import evaluate
 
-# %% ../nbs/10_baselines.ipynb #c2f735fe
+# %% ../nbs/10_baselines.ipynb #a9f11b40
 def uniform(
     budget: Budget,       # what the policy may cost
     cut: bool = False,    # begin one bit too high and walk down until it fits, instead of staying uniform
@@ -44,7 +44,7 @@ def uniform(
 ) -> Policy:
     """The largest policy within `budget` that gives the same bits to all inner layers; `BudgetError` if there is none.
 
-    With `cut` it is what ARQ's first episode plays: the fewest equal bits that use up the budget, walked down by `Budget.fit`."""
+    With `cut` it is what all searches begin with, but for the rest of the budget that they spend: the fewest equal bits that use up the budget, walked down by `Budget.fit`."""
     edges = edge_layers(budget.layers)
     steps = [pin(Policy({l.name: (b, b) for l in budget.layers}), edges, edge_bits) for b in range(max_bits, min_bits - 1, -1)]
     over = [policy for policy in steps if not budget.allows(policy)]
@@ -87,7 +87,7 @@ class Trace:
         best = max(self.seen, key=lambda policy: self.seen[policy].reward)
         return SearchResult(best, self.history, getattr(self.judge, "original_acr", float("nan")))
 
-# %% ../nbs/10_baselines.ipynb #de09872d
+# %% ../nbs/10_baselines.ipynb #7d530ee0
 def _environment(budget: Budget, evaluate: Callable[[Policy], float], config: SearchConfig) -> BitWidthEnv:
     return BitWidthEnv(budget, evaluate, config.mode, config.min_bits, config.max_bits, config.edge_bits)
 
@@ -97,18 +97,15 @@ def agent_search(
     evaluations: int,        # different policies to judge
     seed: int = 0,           # of the agent
     config: SearchConfig = SearchConfig(),  # of agent and environment
-    patience: int = 10,      # stop after so many episodes for each evaluation, all the same
+    starts: Sequence[Policy] = (),  # policies to try first, after the cut uniform one
 ) -> SearchResult:
-    "The agent of ARQ with any judge, until it has had `evaluations` different policies judged."
-    trace, agent = Trace(judge, budget, evaluations), DDPG(10, 1, config.agent, seed)
-    env = _environment(budget, trace, config)
-    propose(agent, start_action(env))
-    while not trace.full and len(trace.history) < patience * evaluations:
-        _, kind = play_episode(env, agent)
-        trace.history[-1]["kind"] = kind
-    return trace.result()
+    "ARQ's agent with any judge and without a folder: as many episodes as `evaluations`, each with a policy of its own."
+    if evaluations < 1: raise ValueError(f"evaluations={evaluations!r}: at least one is needed")
+    *_, history = islice(play(judge, budget, DDPG(10, 1, config.agent, seed), config, starts), evaluations)
+    best = max(history, key=lambda row: row["reward"])
+    return SearchResult(Policy({n: tuple(b) for n, b in best["policy"].items()}), history, getattr(judge, "original_acr", float("nan")))
 
-# %% ../nbs/10_baselines.ipynb #476d0895
+# %% ../nbs/10_baselines.ipynb #f60c0ae6
 class AccuracyEvaluator(PolicyEvaluator):
     "Fine-tunes as `PolicyEvaluator` does and rewards accuracy on clean held-out images (HAQ, Wang et al. 2019)."
 
@@ -128,10 +125,8 @@ class AccuracyEvaluator(PolicyEvaluator):
         self.original_accuracy, self.original_acr = evaluate(deployed(model), holdout), float("nan")
 
     def _evaluate(self, policy: Policy) -> Evaluation:
-        c = self.config
-        quantized, _ = finetuned(self.model, policy, self.train, self.sigma, c.epochs, c.lr, c.batch_size, c.weight_decay, self.seed, self.augmenter)
-        accuracy = evaluate(deployed(quantized), self.holdout)
-        return Evaluation(c.reward_scale * (accuracy - self.original_accuracy), float("nan"), accuracy)
+        accuracy = evaluate(self._tuned(policy).f, self.holdout)
+        return Evaluation(self.config.reward_scale * (accuracy - self.original_accuracy), float("nan"), accuracy)
 
 def haq(
     model: nn.Module,      # float network, trained with noise; not changed
@@ -143,9 +138,11 @@ def haq(
     config: SearchConfig = SearchConfig(),
     seed: int = 0,         # of everything random
     augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    out: str | os.PathLike | None = None,  # folder for the state, from which a stopped search continues
 ) -> SearchResult:  # `acr` is NaN in its history: HAQ does not look at it
     "HAQ: ARQ's agent, environment and budget with clean accuracy as the reward."
-    return agent_search(AccuracyEvaluator(model, train, holdout, sigma, config, seed, augmenter), budget, evaluations, seed, config)
+    judge = AccuracyEvaluator(model, train, holdout, sigma, config, seed, augmenter)
+    return search(model, train, holdout, budget, sigma, evaluations, out, config, seed, augmenter, progress=False, evaluator=judge)
 
 # %% ../nbs/10_baselines.ipynb #7d7c6635
 def _raised(policy: Policy, name: str, kinds: Sequence[str], max_bits: int) -> Policy:
@@ -176,7 +173,7 @@ def random_policy(
     for name, kinds in env.steps: policy = policy.replace(name, **dict.fromkeys(kinds, int(rng.integers(env.min_bits, env.max_bits + 1))))
     return spend(env, env.fit(policy), rng)
 
-# %% ../nbs/10_baselines.ipynb #e179a624
+# %% ../nbs/10_baselines.ipynb #fbe1f9bf
 def fresh(
     trace: Trace,                  # knows what was judged already
     make: Callable[[], Policy],    # proposes a policy
@@ -195,7 +192,7 @@ def random_search(
     "The cut uniform policy, then random policies."
     trace = Trace(judge, budget, evaluations)
     env = _environment(budget, trace, config)
-    trace(env.fit(env.start(uniform_start(env))), "given")
+    trace(given_policies(env)[0], "given")
     while not trace.full and (policy := fresh(trace, lambda: random_policy(env, rng))): trace(policy, "random")
     return trace.result()
 
@@ -229,7 +226,7 @@ def mutate(
         return dict.fromkeys(kinds, int(rng.integers(env.min_bits, env.max_bits + 1)))
     return _decide(env, parent, choose, rng)
 
-# %% ../nbs/10_baselines.ipynb #7ad0d245
+# %% ../nbs/10_baselines.ipynb #d3487fa7
 def evolutionary_search(
     judge: PolicyEvaluator,       # the judge that ARQ has
     budget: Budget,               # what a policy may cost
@@ -243,7 +240,7 @@ def evolutionary_search(
     "A random population, then crossover and mutation of the best policies so far (after Guo et al. 2020)."
     trace = Trace(judge, budget, evaluations)
     env = _environment(budget, trace, config)
-    trace(env.fit(env.start(uniform_start(env))), "given")
+    trace(given_policies(env)[0], "given")
     def best(): return sorted(trace.seen, key=lambda p: -trace.seen[p].reward)[:parents]
     def child():
         mother, father = (best()[i] for i in rng.integers(min(parents, len(trace.seen)), size=2))
@@ -311,7 +308,7 @@ def _measured(method: str, seed: int, log: CertificateLog, folder: Path, radii: 
             **{f"certified_{r:g}": float(c) for r, c in zip(radii, certified_accuracy(log, radii))},
             "bitops_fraction": record["bitops_fraction"], "size_bytes": record["size_bytes"], "seconds": record["train_seconds"] + record["certify_seconds"]}
 
-# %% ../nbs/10_baselines.ipynb #2f983e09
+# %% ../nbs/10_baselines.ipynb #10176a53
 def yardstick(
     model: nn.Module,          # float network, trained with noise; not changed
     policies: Mapping[str, Policy | Sequence[Policy]],  # method -> its policy, or one a seed
@@ -323,7 +320,7 @@ def yardstick(
     radii: Sequence[float] = (0.25, 0.5, 0.75),  # for certified accuracy, in units of the input
     quantizers: Mapping[str, type[UniformQuantizer]] | None = None,  # method -> kind of quantizer, where it is not LSQ
     progress: bool = True,     # show progress bars
-    **settings,                # of `finish`, the same for all: epochs, lr, batch_size, weight_decay, n0, n, alpha, augmenter
+    **settings: object,        # of `finish`, the same for all: epochs, lr, batch_size, weight_decay, n0, n, alpha, augmenter
 ) -> pd.DataFrame:  # a row a method and seed: method, seed, acr with 95 % interval, clean_accuracy, certified_*, bitops_fraction, size_bytes, seconds
     "Fine-tune and certify policies under identical settings; the float network is added as `float32`. `ValueError` for a bad method name or number of policies."
     folder, quantizers = Path(folder), quantizers or {}
