@@ -55,7 +55,7 @@ def quantizable_layers(
     if not layers: raise ValueError(f"{type(model).__name__} has no nn.Conv2d or nn.Linear layer to quantize")
     return layers
 
-# %% ../nbs/03_policies.ipynb #9a77d73f
+# %% ../nbs/03_policies.ipynb #e181c47d
 FLOAT_BITS = 32
 
 def _check_bits(name: str, bits) -> tuple[int, int]:
@@ -71,7 +71,7 @@ class Policy:
 
     def __post_init__(self): object.__setattr__(self, "bits", {n: _check_bits(n, b) for n, b in self.bits.items()})
 
-    def __hash__(self): return hash(tuple(self.bits.items()))
+    def __hash__(self) -> int: return hash(tuple(self.bits.items()))
 
     @property
     def layers(self) -> list[str]: return list(self.bits)
@@ -106,11 +106,11 @@ def __str__(self: Policy) -> str:
     rows = [f"{'layer':<{width}}  weights  activations", *(f"{n:<{width}}  {w:>7}  {a:>11}" for n, (w, a) in self.bits.items())]
     return "\n".join(rows)
 
-# %% ../nbs/03_policies.ipynb #3c150338
+# %% ../nbs/03_policies.ipynb #87b58cdd
 def write_atomically(
     path: str | os.PathLike,         # the file to (re)write
     write: Callable[[Path], object], # writes the content to the path that it is given
-):
+) -> None:
     "Let `write` fill a temporary file in the same folder, then rename it onto `path`: all or nothing."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,8 +120,8 @@ def write_atomically(
         os.replace(partial, path)
     finally: partial.unlink(missing_ok=True)
 
-# %% ../nbs/03_policies.ipynb #0e491ad0
-def save_policy(self: Policy, path: str | os.PathLike):
+# %% ../nbs/03_policies.ipynb #c2a957db
+def save_policy(self: Policy, path: str | os.PathLike) -> None:
     "Write the policy as JSON, atomically."
     text = json.dumps({n: {"weight_bits": w, "activation_bits": a} for n, (w, a) in self.bits.items()}, indent=1)
     write_atomically(path, lambda p: p.write_text(text + "\n"))
@@ -184,10 +184,10 @@ class OpenAttention(nn.MultiheadAttention):
         self.register_parameter("in_proj_bias", layer.bias)
         return self
 
-# %% ../nbs/03_policies.ipynb #29ed60c6
+# %% ../nbs/03_policies.ipynb #8abb18cf
 @patch
-def forward(self: OpenAttention, query: Tensor, key: Tensor, value: Tensor, key_padding_mask=None, need_weights: bool = True,
-            attn_mask=None, average_attn_weights: bool = True, is_causal: bool = False) -> tuple[Tensor, None]:
+def forward(self: OpenAttention, query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Tensor | None = None, need_weights: bool = True,
+            attn_mask: Tensor | None = None, average_attn_weights: bool = True, is_causal: bool = False) -> tuple[Tensor, None]:
     "Self-attention as `nn.MultiheadAttention` computes it; `ValueError` for masks, for cross-attention and if the weights are asked for."
     if query is not key or key is not value or need_weights or is_causal or key_padding_mask is not None or attn_mask is not None:
         raise ValueError("quantized attention is self-attention without masks, called with need_weights=False")

@@ -194,7 +194,7 @@ def acr_sensitivity(
         sensitivity[name] = drops if joint else _added(drops, bits)
     return sensitivity
 
-# %% ../nbs/10a_sensitivities.ipynb #d75d5dbd
+# %% ../nbs/10a_sensitivities.ipynb #8fda051d
 def acr_program(
     model: nn.Module,          # float network, trained with noise; not changed
     train: ImageData,          # for calibration
@@ -203,7 +203,7 @@ def acr_program(
     sigma: float,              # noise
     bits: Sequence[int] = range(2, 9),  # to choose from
     edge_bits: int = 8,        # bits of the first and the last layer
-    **settings,                # of `acr_sensitivity`: joint, config, seed, progress
+    **settings: object,        # of `acr_sensitivity`: joint, config, seed, progress
 ) -> Policy:
     "Integer programming on each layer's loss of average certified radius."
     return integer_program(budget, acr_sensitivity(model, train, holdout, sigma, bits, **settings), edge_bits)

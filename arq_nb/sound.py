@@ -92,7 +92,7 @@ def alias_columns(
         if left[j] < room: small.append(large.pop())
     return last, alias
 
-# %% ../nbs/04b_sound.ipynb #2e913283
+# %% ../nbs/04b_sound.ipynb #cfc95e31
 @dataclass(frozen=True)
 class NoiseTable:
     "An alias table on a device."
@@ -105,7 +105,7 @@ class NoiseTable:
         self,
         out: Tensor,                 # (n,) float32, overwritten with integers
         generator: torch.Generator,  # on the device of `out`
-    ):
+    ) -> None:
         "Draw independent integers; takes the generator's bits for fair coins."
         bits = torch.empty(out.shape, dtype=torch.int64, device=out.device).random_(generator=generator)
         column = bits >> self.shift
@@ -127,7 +127,7 @@ def noise_table(
         values = torch.cat([values, values[torch.tensor(alias)]])
         return NoiseTable(torch.tensor(last).to(device), values.to(device), 63 - (len(last) - 1).bit_length(), error)
 
-# %% ../nbs/04b_sound.ipynb #76547924
+# %% ../nbs/04b_sound.ipynb #b358d20f
 SLACK = 1e-9  # taken off every probability: pays for tables that are not quite the law
 
 def less_slack(p_lower: float | np.ndarray) -> np.ndarray:
@@ -139,7 +139,7 @@ def fill_from_table(
     pixels: Tensor,              # (height, width, channels), multiples of 1/255 to within 1e-6
     table: NoiseTable,           # on the buffer's device
     generator: torch.Generator,  # on the buffer's device
-):
+) -> None:
     """Noisy copies on the 8-bit grid; `ValueError` for pixels off the grid, too many of them, or a buffer that is not float32.
 
     On a GPU, where to raise would mean to wait, pixels off the grid become NaN, which `SmoothedClassifier.votes` refuses."""
@@ -153,7 +153,7 @@ def fill_from_table(
     table.draw(buffer.view(-1), generator)
     buffer.add_(centre).div_(LEVELS)
 
-# %% ../nbs/04b_sound.ipynb #2b6c9f51
+# %% ../nbs/04b_sound.ipynb #9803ed01
 @dataclass(frozen=True)
 class SoundGaussianNoise:
     """Gaussian noise for 8-bit images, rounded to their grid: a certificate that holds in floating point.
@@ -170,7 +170,7 @@ class SoundGaussianNoise:
         pixels: Tensor,              # (height, width, channels), multiples of 1/255
         sigma: float,                # standard deviation before rounding
         generator: torch.Generator,  # on the buffer's device
-    ):
+    ) -> None:
         "Write noisy copies of an image; `ValueError` for pixels off the 8-bit grid."
         fill_from_table(buffer, pixels, noise_table(rounded_normal, sigma, str(buffer.device)), generator)
 
@@ -203,7 +203,7 @@ def lattice_radius(
     variance = sigma**2 - (SMOOTHING_STEPS / LEVELS) ** 2
     return certified_radius(less_slack(p_lower), math.sqrt(variance)) if variance > 0 else 0.0 * less_slack(p_lower)
 
-# %% ../nbs/04b_sound.ipynb #17cf2960
+# %% ../nbs/04b_sound.ipynb #40b6e712
 @dataclass(frozen=True)
 class DiscreteGaussianNoise:
     """Discrete Gaussian noise on the grid of an 8-bit image: integers from end to end.
@@ -220,7 +220,7 @@ class DiscreteGaussianNoise:
         pixels: Tensor,              # (height, width, channels), multiples of 1/255
         sigma: float,                # parameter of the noise, in units of the input
         generator: torch.Generator,  # on the buffer's device
-    ):
+    ) -> None:
         "Write noisy copies of an image; `ValueError` for pixels off the 8-bit grid."
         fill_from_table(buffer, pixels, noise_table(discrete_normal, sigma, str(buffer.device)), generator)
 
