@@ -6,7 +6,7 @@
 __all__ = ['SearchConfig', 'finetuned', 'Evaluation', 'PolicyEvaluator', 'uniform_start', 'given_policies', 'proposals', 'ranked',
            'next_episode', 'play', 'read_history', 'SearchResult', 'search', 'finish']
 
-# %% ../nbs/09_search.ipynb #1aa58743
+# %% ../nbs/09_search.ipynb #ee693854
 import csv
 import io
 import json
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .agent import DDPG, DDPGConfig, truncated_normal
-from .backends import deployed
+from .backends import deploy
 from .data import ImageData
 from .environment import BitWidthEnv, rollout
 from .incremental import build_cache, certify_incremental, fingerprint
@@ -35,7 +35,7 @@ from .quantizers import LSQ, UniformQuantizer
 from .smoothing import CertificateLog, SmoothedClassifier, average_certified_radius, certify_dataset, clean_accuracy, make_generator
 from .training import fit, noisy_batches
 
-# %% ../nbs/09_search.ipynb #b429d7e8
+# %% ../nbs/09_search.ipynb #1ec8b9b6
 @dataclass(frozen=True)
 class SearchConfig:
     "Everything a search depends on besides the network, the data, sigma, the budget and the seed."
@@ -51,8 +51,9 @@ class SearchConfig:
     n: int = 1_000                 # samples of the original network's certificates
     n_p: int = 100                 # samples replayed through each candidate
     alpha: float = 0.001           # error probability of the original's bound
-    alpha_zeta: float = 0.001      # error probability of the bound on lost votes
+    alpha_zeta: float = 0.001      # error probability of the bound on the change
     gamma: float = 0.99            # see chapter 5
+    backend: str = "float32"       # how candidates run while they are judged, see `deploy`
     reward_scale: float = 0.1      # lambda
     change: float = 4.0            # decisions of the best policy that an episode changes, on average
     candidates: int = 8            # proposals of which the critic picks one
@@ -92,7 +93,7 @@ class Evaluation:
     acr: float        # average certified radius on the held-out images
     accuracy: float   # share of held-out images certified right
 
-# %% ../nbs/09_search.ipynb #5d356065
+# %% ../nbs/09_search.ipynb #55ea707f
 class PolicyEvaluator:
     "Fine-tunes and incrementally certifies policies of one network; the same policy is judged once."
 
@@ -124,7 +125,7 @@ class PolicyEvaluator:
         "The network with this policy, fine-tuned and smoothed."
         c = self.config
         quantized, _ = finetuned(self.model, policy, self.train, self.sigma, c.epochs, c.lr, c.batch_size, c.weight_decay, self.seed, self.augmenter)
-        return SmoothedClassifier(deployed(quantized), self.sigma, device=str(self.train.images.device))
+        return SmoothedClassifier(deploy(quantized, self.train.shape, c.backend), self.sigma, device=str(self.train.images.device))
 
     def _evaluate(self, policy: Policy) -> Evaluation:
         c = self.config
@@ -311,7 +312,7 @@ def search(
     certificates = finish(model, policy, train, test, sigma, folder / "final", seed=seed, augmenter=augmenter, progress=progress) if test is not None else None
     return SearchResult(policy, history, judge.original_acr, certificates)
 
-# %% ../nbs/09_search.ipynb #3e875e4b
+# %% ../nbs/09_search.ipynb #ec0930f5
 def finish(
     model: nn.Module,         # float network, not changed
     policy: Policy,           # bits; 32 everywhere for the float baseline
@@ -330,6 +331,7 @@ def finish(
     augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None,
     progress: bool = True,
     quantizer: type[UniformQuantizer] = LSQ,  # kind of quantizer
+    backend: str = "float32", # how the network runs while it is certified, see `deploy`
 ) -> CertificateLog:
     "Fine-tune a policy, certify the result from scratch on the test images, and write both down."
     out = Path(out)
@@ -339,7 +341,7 @@ def finish(
     policy.save(out / "policy.json")
     quantized, history = finetuned(model, policy, train, sigma, epochs, lr, batch_size, weight_decay, seed, augmenter, out / "training.safetensors", progress, quantizer)
     save_weights(quantized, out / "model.safetensors")
-    smoothed = SmoothedClassifier(deployed(quantized), sigma, device=str(train.images.device))
+    smoothed = SmoothedClassifier(deploy(quantized, train.shape, backend), sigma, device=str(train.images.device))
     log = certify_dataset(smoothed, test, out / "certificates.tsv", n0, n, alpha, seed, progress=progress)
     bits = Budget.bitops(model, test.shape, fraction=1.0)
     record = dict(sigma=sigma, n0=n0, n=n, alpha=alpha, images=f"{len(test)} of {test.name}", seed=seed, bitops_fraction=bits.fraction(policy),
