@@ -156,14 +156,14 @@ class ReplayBuffer:
 
     def __len__(self) -> int: return self.size
 
-# %% ../nbs/08_agent.ipynb #c7da2ffc
+# %% ../nbs/08_agent.ipynb #1806da10
 @patch
 def add(
     self: ReplayBuffer,
-    obs,  # what the agent saw, (obs_dim,)
-    action,  # what it did, (act_dim,)
+    obs: np.ndarray | Tensor,  # what the agent saw, (obs_dim,)
+    action: np.ndarray | Tensor,  # what it did, (act_dim,)
     reward: float,  # the final reward of the episode
-    next_obs,  # what it saw next, (obs_dim,)
+    next_obs: np.ndarray | Tensor,  # what it saw next, (obs_dim,)
     done: bool,  # whether the episode ended here
 ) -> None:
     "Store one transition"
@@ -224,12 +224,12 @@ class DDPG:
         "Current exploration noise"
         return noise_at(self.episode, self.config)
 
-# %% ../nbs/08_agent.ipynb #7df1bdc3
+# %% ../nbs/08_agent.ipynb #56d9d1ef
 @patch
 @torch.no_grad()
 def act(
     self: DDPG,
-    obs,  # observation, (obs_dim,)
+    obs: np.ndarray | Tensor,  # observation, (obs_dim,)
     explore: bool = True,  # False: the actor's answer without noise, also during the warmup
 ) -> np.ndarray:  # float32, (act_dim,), in [0, 1]
     "Choose an action; raises `ValueError` when the observation has the wrong shape"
