@@ -31,7 +31,7 @@ from .search import SearchConfig, SearchResult, finish, read_history, search
 from .smoothing import CertificateLog, make_generator, read_log
 from .training import fit
 
-# %% ../nbs/12_cli.ipynb #be5b86fc
+# %% ../nbs/12_cli.ipynb #2113a83c
 @dataclass(frozen=True)
 class Run:
     "What a run folder is about."
@@ -47,7 +47,7 @@ class Run:
         if self.device not in ("cpu", "cuda"): raise ValueError(f"device {self.device!r} is unknown: choose cpu or cuda")
         if self.device == "cuda" and not torch.cuda.is_available(): raise ValueError("device cuda: PyTorch finds no GPU here, choose cpu")
 
-    def save(self, out: Path):
+    def save(self, out: Path) -> None:
         "Write `run.json`, or make sure that it says the same."
         path = out / "run.json"
         if path.exists() and (found := Run.load(out)) != self: raise ValueError(f"{out} belongs to another run: {found}, now {self}; choose another folder or delete it")
@@ -142,7 +142,7 @@ def search_run(
     config = SearchConfig(mode=mode, epochs=epochs, lr=lr, n=n, n_p=n_p, agent=agent)
     return search(model, train, holdout, budget, run.sigma, episodes, out / "search", config, run.seed, augmenter_for(run))
 
-# %% ../nbs/12_cli.ipynb #0d308f62
+# %% ../nbs/12_cli.ipynb #3ddf6633
 NETWORKS = ("float32", "uniform8", "uniform4", "uniform2", "arq")
 
 def policy_of(
@@ -168,7 +168,7 @@ def certify_run(
     alpha: float = 0.001,                # error probability for each image
     skip: int = 1,                       # certify every skip-th test image
     max: int | None = None,              # at most so many
-):
+) -> None:
     "Fine-tune a network and certify it on the test images; writes networks/NAME/{policy.json, model.safetensors, certificates.tsv}."
     run = Run.load(out)
     train, _, test = load_images(run, out)
@@ -224,7 +224,7 @@ def demo_run(
     for network in ("float32", "uniform4", "arq"): certify_run(out, network, epochs=5, max=images)
     return report_run(out)
 
-# %% ../nbs/12_cli.ipynb #2ec32c9e
+# %% ../nbs/12_cli.ipynb #7c8f9ae5
 def experiment_run(
     experiment: str,                      # name, such as "cifar10_resnet20"
     preset: str = "smoke",                # size: "smoke", "cpu", "gpu" or "paper"
@@ -234,18 +234,18 @@ def experiment_run(
     scratch: str = "runs/experiments",    # folder of weights, images and unfinished work
     root: tuple[str, ...] = (),           # folders or archives of images; none: the experiment's own in $ARQ_DATA
     device: str = "cpu",                  # "cpu" or "cuda"
-):
+) -> None:
     "Run the missing stages of an experiment, one after the other, until the time is over."
     if experiment not in EXPERIMENTS: raise ValueError(f"unknown experiment {experiment!r}: choose from {', '.join(EXPERIMENTS)}")
     chosen = EXPERIMENTS[experiment]
     run_stages(Work(chosen, chosen.preset(preset), Path(results), Path(scratch), tuple(root), device), minutes, match)
 
-# %% ../nbs/12_cli.ipynb #2b51e7f0
+# %% ../nbs/12_cli.ipynb #4c389cb1
 def add_options(
     parser: argparse.ArgumentParser,
     function: Callable,           # its parameters become options
     leave: Sequence[str] = (),    # parameters to leave out
-):
+) -> None:
     "Options `--name` for the parameters of `function`, with their defaults and comments."
     comments = docments(function)
     for name, p in inspect.signature(function).parameters.items():

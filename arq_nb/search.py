@@ -195,9 +195,9 @@ def next_episode(
             if env.granted(actions) not in judged: return actions, "random" if random else "agent"
     return None
 
-# %% ../nbs/09_search.ipynb #b336ddea
+# %% ../nbs/09_search.ipynb #b00b3283
 def play(
-    judge,                         # its `evaluate(policy)` gives an `Evaluation`
+    judge: object,                 # its `evaluate(policy)` gives an `Evaluation`
     budget: Budget,                # what a policy may cost
     agent: DDPG,
     config: "SearchConfig" = SearchConfig(),
