@@ -173,7 +173,7 @@ def random_policy(
     for name, kinds in env.steps: policy = policy.replace(name, **dict.fromkeys(kinds, int(rng.integers(env.min_bits, env.max_bits + 1))))
     return spend(env, env.fit(policy), rng)
 
-# %% ../nbs/10_baselines.ipynb #fbe1f9bf
+# %% ../nbs/10_baselines.ipynb #4b181d7a
 def fresh(
     trace: Trace,                  # knows what was judged already
     make: Callable[[], Policy],    # proposes a policy
@@ -188,11 +188,12 @@ def random_search(
     evaluations: int,             # different policies to judge, as many as ARQ judged
     rng: np.random.Generator,     # source of the randomness
     config: SearchConfig = SearchConfig(),  # mode and bits
+    starts: Sequence[Policy] = (),  # policies to try first, after the cut uniform one
 ) -> SearchResult:
     "The cut uniform policy, then random policies."
     trace = Trace(judge, budget, evaluations)
     env = _environment(budget, trace, config)
-    trace(given_policies(env)[0], "given")
+    for policy in given_policies(env, starts)[:evaluations]: trace(policy, "given")
     while not trace.full and (policy := fresh(trace, lambda: random_policy(env, rng))): trace(policy, "random")
     return trace.result()
 
@@ -226,7 +227,7 @@ def mutate(
         return dict.fromkeys(kinds, int(rng.integers(env.min_bits, env.max_bits + 1)))
     return _decide(env, parent, choose, rng)
 
-# %% ../nbs/10_baselines.ipynb #d3487fa7
+# %% ../nbs/10_baselines.ipynb #42acbba0
 def evolutionary_search(
     judge: PolicyEvaluator,       # the judge that ARQ has
     budget: Budget,               # what a policy may cost
@@ -236,11 +237,12 @@ def evolutionary_search(
     population: int = 5,          # policies to begin with, at most a third of all
     parents: int = 2,             # the best so far that may have children
     probability: float = 0.1,     # of a redrawn decision in a mutation
+    starts: Sequence[Policy] = (),  # policies to try first, after the cut uniform one
 ) -> SearchResult:
     "A random population, then crossover and mutation of the best policies so far (after Guo et al. 2020)."
     trace = Trace(judge, budget, evaluations)
     env = _environment(budget, trace, config)
-    trace(given_policies(env)[0], "given")
+    for policy in given_policies(env, starts)[:evaluations]: trace(policy, "given")
     def best(): return sorted(trace.seen, key=lambda p: -trace.seen[p].reward)[:parents]
     def child():
         mother, father = (best()[i] for i in rng.integers(min(parents, len(trace.seen)), size=2))
