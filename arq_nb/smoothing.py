@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['CHUNK', 'SELECTION', 'ESTIMATION', 'CERTIFICATION', 'ABSTAIN', 'COLUMNS', 'certified_radius', 'clopper_pearson_lower',
            'clopper_pearson_upper', 'make_generator', 'GaussianNoise', 'SmoothedClassifier', 'noisy_copies', 'votes',
-           'predict', 'Certificate', 'certificate', 'certify_batch', 'certify', 'coverage_violated', 'CertificateLog',
-           'read_log', 'average_certified_radius', 'certified_accuracy', 'clean_accuracy', 'abstention_rate',
-           'share_interval', 'mean_interval', 'summary', 'compare', 'certify_dataset']
+           'predict_batch', 'predict', 'Certificate', 'certificate', 'certify_batch', 'certify', 'coverage_violated',
+           'CertificateLog', 'read_log', 'average_certified_radius', 'certified_accuracy', 'clean_accuracy',
+           'abstention_rate', 'share_interval', 'mean_interval', 'summary', 'compare', 'certify_dataset']
 
 # %% ../nbs/04_smoothing.ipynb #61c9d46c
 import csv
@@ -154,11 +154,27 @@ def votes(
 
 SmoothedClassifier.votes = votes
 
-# %% ../nbs/04_smoothing.ipynb #a74a612c
+# %% ../nbs/04_smoothing.ipynb #7a592614
 ABSTAIN = -1
 
 def _check_alpha(alpha: float, name: str = "alpha"):
     if not 0 < alpha < 1: raise ValueError(f"{name}={alpha!r} must be between 0 and 1: it is an error probability")
+
+def predict_batch(
+    self: SmoothedClassifier,
+    images: Tensor,                          # (images, channels, height, width) in [0, 1]
+    generators: Sequence[torch.Generator],   # one for each image; the same one for all is read image after image
+    n: int = 1_000,                          # noise samples of each
+    alpha: float = 0.001,                    # error probability for each image, in (0, 1)
+) -> np.ndarray:  # (images,) classes, -1 for abstain
+    "PREDICT of Cohen et al. (2019) for many images: the class of the smoothed classifier, or -1."
+    _check_alpha(alpha)
+    votes = self.votes(images, n, generators)
+    counts = torch.zeros(len(votes), max(2, int(votes.max()) + 1), dtype=torch.long, device=votes.device)
+    counts.scatter_add_(1, votes, torch.ones_like(votes))
+    first, second = counts.topk(2).values.T.cpu().numpy()
+    p = np.minimum(1, 2 * stats.binom.sf(first - 1, first + second, 0.5))  # the test against a fair coin is symmetric
+    return np.where(p <= alpha, counts.argmax(1).cpu().numpy(), ABSTAIN)
 
 def predict(
     self: SmoothedClassifier,
@@ -167,18 +183,15 @@ def predict(
     alpha: float = 0.001,                       # error probability, in (0, 1)
     generator: torch.Generator | None = None,   # noise stream; None draws a fresh seed
 ) -> int:  # class, or -1 for abstain
-    "PREDICT of Cohen et al. (2019): the class of the smoothed classifier, or -1."
-    _check_alpha(alpha)
-    counts = self.votes(x[None], n, [generator or _fresh_generator(self.device)])[0].bincount(minlength=2)
-    first, second = counts.topk(2).values.tolist()
-    return int(counts.argmax()) if stats.binomtest(first, first + second, 0.5).pvalue <= alpha else ABSTAIN
+    "PREDICT for one image."
+    return int(self.predict_batch(x[None], [generator or _fresh_generator(self.device)], n, alpha)[0])
 
 def _fresh_generator(device: str) -> torch.Generator:
     generator = torch.Generator(device)
     generator.seed()
     return generator
 
-SmoothedClassifier.predict = predict
+SmoothedClassifier.predict, SmoothedClassifier.predict_batch = predict, predict_batch
 
 # %% ../nbs/04_smoothing.ipynb #1298da34
 @dataclass(frozen=True)
