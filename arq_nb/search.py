@@ -35,7 +35,7 @@ from .quantizers import LSQ, UniformQuantizer
 from .smoothing import CertificateLog, SmoothedClassifier, average_certified_radius, certify_dataset, clean_accuracy, make_generator
 from .training import fit, noisy_batches
 
-# %% ../nbs/09_search.ipynb #10615351
+# %% ../nbs/09_search.ipynb #fd40988e
 @dataclass(frozen=True)
 class SearchConfig:
     "Everything a search depends on besides the network, the data, sigma, the budget and the seed."
@@ -56,7 +56,7 @@ class SearchConfig:
     backend: str = "float32"       # how candidates run while they are judged, see `deploy`
     reward_scale: float = 0.1      # lambda
     change: float = 4.0            # decisions of the best policy that an episode changes, on average
-    candidates: int = 16           # proposals of which the most promising is played
+    candidates: int = 32           # proposals of which the most promising is played
     agent: DDPGConfig = field(default_factory=lambda: DDPGConfig(warmup_episodes=5, noise=0.2))
 
     def __post_init__(self):
