@@ -107,7 +107,7 @@ def halves(
     "Split weight codes so that no pair of products leaves 16 bits."
     return codes >> 1, codes - (codes >> 1)
 
-# %% ../nbs/03a_backends.ipynb #5f3d5a4f
+# %% ../nbs/03a_backends.ipynb #cdc4b2f5
 def _openvino():
     "The optional package, or an ImportError that names the extra."
     try: import openvino
@@ -126,7 +126,7 @@ def _constant(value, dtype=None):
 
 def _check_codes(quantizer: nn.Module, layer: str):
     "A quantizer that this exporter does not know must not silently become float."
-    if not isinstance(quantizer, UniformQuantizer): raise ValueError(f"layer {layer!r} has a quantizer of type {type(quantizer).__name__}, which has no integer codes: `harden` learned bits first")
+    if not isinstance(quantizer, UniformQuantizer): raise ValueError(f"layer {layer!r} has a quantizer of type {type(quantizer).__name__}, which has no integer codes: export before `freeze`, and `harden` learned bits first")
 
 def _quantized_input(x, quantizer: nn.Module, layer: str):
     "`x` on the grid of `quantizer`, in a form that the runtime stores as bytes."

@@ -276,11 +276,13 @@ def conv_bn_pairs(
     return [(node.args[0].target, node.target) for node in nodes
             if single(node, nn.BatchNorm2d) and single(node.args[0], nn.Conv2d) and len(node.args[0].users) == 1]
 
-# %% ../nbs/01_models.ipynb #fdec9c7e
+# %% ../nbs/01_models.ipynb #f1e39396
 def fold_batch_norm(
     model: nn.Module,  # left alone
 ) -> nn.Module:  # a copy in eval mode: same layer names, each folded batch norm an Identity
     "Fold every batch norm into the convolution in front of it."
+    rounding = [n for n, m in model.named_modules() if type(getattr(m, "weight_quantizer", nn.Identity())) is not nn.Identity]
+    if rounding: raise ValueError(f"the weights of {rounding[0]!r} are still rounded on the fly, with steps that folding would leave behind: `freeze` it first")
     folded = copy.deepcopy(model).eval()
     for conv, norm in conv_bn_pairs(folded):
         folded.set_submodule(conv, fuse_conv_bn_eval(folded.get_submodule(conv), folded.get_submodule(norm)))

@@ -10,7 +10,7 @@ __all__ = ['FLOAT_BITS', 'fit_to_budget', 'LATENCY_COLUMNS', 'quantizable_layers
            'Budget', 'bitops_budget', 'size_budget', 'memory_budget', 'edge_layers', 'pin', 'read_latency_table',
            'latency_budget']
 
-# %% ../nbs/03_policies.ipynb #31575380
+# %% ../nbs/03_policies.ipynb #2fa10d4e
 import copy
 import csv
 import json
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from .quantizers import LSQ, PACT, UniformQuantizer
+from .quantizers import LSQ, PACT, UniformQuantizer, fixed
 
 # %% ../nbs/03_policies.ipynb #0fbfd2ab
 def _in_projection(attention: nn.MultiheadAttention, name: str) -> nn.Linear:
@@ -260,16 +260,16 @@ def dequantize(
         if isinstance(m, OpenAttention): m.close()
     return model
 
-# %% ../nbs/03_policies.ipynb #36535419
+# %% ../nbs/03_policies.ipynb #50a23640
 def freeze(
     model: nn.Module,  # quantized (or float) network
 ) -> nn.Module:  # a copy for inference, in eval mode, weights rounded for good
-    "A copy of `model` whose weights hold their quantized values: the same outputs, less work for each batch."
+    "A copy of `model` whose weights hold their quantized values and whose steps are constants: the same outputs, less work for each batch."
     model = copy.deepcopy(model).eval().requires_grad_(False)
     for m in model.modules():
         if isinstance(m, QuantizedLayer):
             m.weight.copy_(m.weight_quantizer(m.weight))
-            m.weight_quantizer = nn.Identity()
+            m.weight_quantizer, m.input_quantizer = nn.Identity(), fixed(m.input_quantizer)
     return model
 
 # %% ../nbs/03_policies.ipynb #716f6cc9

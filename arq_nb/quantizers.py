@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['CLIPPING', 'integer_range', 'largest_code', 'FakeQuantize', 'Binarize', 'binarize', 'fake_quantize',
-           'calibrated_scale', 'UniformQuantizer', 'LSQ', 'StraightThrough', 'PACT', 'clip_penalty']
+           'calibrated_scale', 'UniformQuantizer', 'LSQ', 'StraightThrough', 'PACT', 'clip_penalty', 'FixedQuantizer',
+           'fixed']
 
 # %% ../nbs/02_quantizers.ipynb #cb58992c
 import math
@@ -35,43 +36,47 @@ def largest_code(
     "The largest integer of the grid: 1 for one bit, signed or not."
     return 1 if bits == 1 else integer_range(bits, signed)[1]
 
-# %% ../nbs/02_quantizers.ipynb #ddcf61e3
+# %% ../nbs/02_quantizers.ipynb #9ea01dfb
 class FakeQuantize(torch.autograd.Function):
     "Round `x` to `scale` times an integer in `[qmin, qmax]`; straight-through gradient, LSQ gradient for `scale`."
 
     @staticmethod
-    def forward(ctx, x, scale, qmin, qmax, step_gradient):
+    def forward(ctx, x: Tensor, scale: Tensor, qmin: int, qmax: int, step_gradient: float) -> Tensor:
         steps = x * scale.reciprocal()
         if not any(ctx.needs_input_grad): return steps.round_().clamp_(qmin, qmax).mul_(scale)
-        ctx.save_for_backward(steps, scale)
-        ctx.limits, ctx.step_gradient = (qmin, qmax), step_gradient
-        return steps.round().clamp_(qmin, qmax).mul_(scale)
+        output = steps.round().clamp_(qmin, qmax).mul_(scale)
+        ctx.save_for_backward(steps, scale, output)
+        ctx.limits, ctx.step_gradient = ((qmin - 0.5) * (1 + torch.finfo(x.dtype).eps), qmax + 0.5), step_gradient
+        return output
 
     @staticmethod
-    def backward(ctx, grad):
-        steps, scale = ctx.saved_tensors
-        rounded = steps.round()
-        clipped = rounded.clamp(*ctx.limits)
-        outside = rounded != clipped
-        grad_x = grad.masked_fill(outside, 0) if ctx.needs_input_grad[0] else None
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        steps, scale, output = ctx.saved_tensors
+        inside = lambda values: torch.ops.aten.hardtanh_backward(values, steps, *ctx.limits)  # 0 where clipped
+        grad_x = inside(grad) if ctx.needs_input_grad[0] else None
         if not ctx.needs_input_grad[1]: return grad_x, None, None, None, None
-        slope = clipped.sub_(steps.masked_fill(outside, 0))
-        grad_scale = (grad * slope).sum_to_size(scale.shape) * ctx.step_gradient
-        return grad_x, grad_scale, None, None, None
+        slope = (output * scale.reciprocal()).sub_(inside(steps))
+        return grad_x, _inner(grad, slope, scale.shape) * ctx.step_gradient, None, None, None
 
-# %% ../nbs/02_quantizers.ipynb #c6b37965
+def _inner(a: Tensor, b: Tensor, shape: torch.Size) -> Tensor:
+    "The sum of `a * b` over everything that a tensor of this shape is broadcast along."
+    if shape.numel() > 1: return (a * b).sum_to_size(shape)
+    order = sorted(range(a.ndim), key=lambda d: -a.stride(d))   # as it lies in memory, so that nothing is copied
+    return torch.dot(a.permute(order).reshape(-1), b.permute(order).reshape(-1)).reshape(shape)
+
+# %% ../nbs/02_quantizers.ipynb #6455b021
 class Binarize(torch.autograd.Function):
     "`scale` times the sign of `x` (+1 for zero); the gradient passes straight through (Zhou et al. 2016)."
 
     @staticmethod
-    def forward(ctx, x, scale, step_gradient):
+    def forward(ctx, x: Tensor, scale: Tensor, step_gradient: float) -> Tensor:
         positive = x >= 0
         ctx.save_for_backward(positive, scale)
         ctx.step_gradient = step_gradient
         return torch.where(positive, scale, -scale)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
         positive, scale = ctx.saved_tensors
         grad_scale = torch.where(positive, grad, -grad).sum_to_size(scale.shape) * ctx.step_gradient if ctx.needs_input_grad[1] else None
         return grad, grad_scale, None
@@ -223,15 +228,15 @@ class LSQ(UniformQuantizer):
         tiny = torch.finfo(self.scale.dtype).tiny
         return fake_quantize(x, self.scale.abs().clamp_min(tiny), self.bits, self.signed, factor)
 
-# %% ../nbs/02_quantizers.ipynb #f698bf0f
+# %% ../nbs/02_quantizers.ipynb #d9c283de
 class StraightThrough(torch.autograd.Function):
     "The value of `hard` with the gradient of `soft`."
 
     @staticmethod
-    def forward(ctx, soft, hard): return hard.view_as(hard)
+    def forward(ctx, soft: Tensor, hard: Tensor) -> Tensor: return hard.view_as(hard)
 
     @staticmethod
-    def backward(ctx, grad): return grad, None
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]: return grad, None
 
 # %% ../nbs/02_quantizers.ipynb #1c059997
 class PACT(UniformQuantizer):
@@ -260,3 +265,29 @@ def clip_penalty(
 ) -> Tensor:  # scalar: the sum of their squared clips
     "The regulariser of PACT (Choi et al. 2018, section 3): add it to the loss times a small weight."
     return sum((q.alpha.square().sum() for q in model.modules() if isinstance(q, PACT)), torch.zeros(()))
+
+# %% ../nbs/02_quantizers.ipynb #4b4ea93b
+class FixedQuantizer(nn.Module):
+    "Rounding with constants, for inference."
+
+    def __init__(
+        self,
+        step: float,     # distance of the levels
+        inverse: float,  # what values are multiplied by before they are rounded
+        limits: tuple[int, int],  # smallest and largest integer
+    ):
+        super().__init__()
+        self.step, self.inverse, self.limits = step, inverse, limits
+
+    def forward(self, x: Tensor) -> Tensor: return x.mul(self.inverse).round_().clamp_(*self.limits).mul_(self.step)
+
+    def extra_repr(self) -> str: return f"step={self.step:.4g}, limits={self.limits}"
+
+def fixed(
+    quantizer: nn.Module,  # any quantizer
+) -> nn.Module:
+    "A calibrated quantizer with one step as a `FixedQuantizer`; others are returned as they are."
+    plain = isinstance(quantizer, UniformQuantizer) and quantizer.calibrated and quantizer.axis is None
+    if not plain or quantizer.bits == 1 and quantizer.signed: return quantizer
+    step = quantizer.scale.detach().abs().clamp_min(torch.finfo(quantizer.scale.dtype).tiny)
+    return FixedQuantizer(step.item(), step.reciprocal().item(), integer_range(quantizer.bits, quantizer.signed))
