@@ -6,7 +6,7 @@
 __all__ = ['NETWORKS', 'Run', 'load_images', 'new_model', 'augmenter_for', 'train_run', 'load_float', 'search_run', 'policy_of',
            'certify_run', 'report_run', 'demo_run', 'experiment_run', 'add_options', 'make_parser', 'main']
 
-# %% ../nbs/12_cli.ipynb #bbfcbcba
+# %% ../nbs/12_cli.ipynb #202f9e79
 import argparse
 import inspect
 import json
@@ -15,8 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import torch
 from fastcore.docments import docments
+from matplotlib.figure import Figure
 from torch import nn
 
 from . import __version__
@@ -177,20 +179,25 @@ def certify_run(
     if finetune_images is not None: _, train = train.split(finetune_images, make_generator(run.seed, 2))
     return finish(model, policy, train, test.every(skip, max), run.sigma, out / "networks" / Path(network).stem, epochs, lr, n0=n0, n=n, alpha=alpha, seed=run.seed, augmenter=augmenter_for(run))
 
-# %% ../nbs/12_cli.ipynb #1589f1e6
+# %% ../nbs/12_cli.ipynb #d054a7ac
 def _row(folder: Path, search_seconds: float) -> dict:
     record = json.loads((folder / "record.json").read_text())
     seconds = record["train_seconds"] + record["certify_seconds"] + (search_seconds if folder.name == "arq" else 0)
     names = {"uniform8": "uniform 8-bit", "uniform4": "uniform 4-bit", "uniform2": "uniform 2-bit", "arq": "ARQ"}
     return result_row(names.get(folder.name, folder.name), read_log(folder / "certificates.tsv"), bitops_fraction=record["bitops_fraction"], size_bytes=record["size_bytes"], seconds=seconds)
 
+def _keep(fig: Figure, path: Path) -> None:
+    "A figure goes to its file and nowhere else."
+    save_figure(fig, path)
+    plt.close(fig)
+
 def _save_figures(out: Path, run: Run, logs: dict[str, CertificateLog], record: dict):
-    save_figure(certified_accuracy_curves(logs, sigma=run.sigma), out / "figures" / "certified_accuracy.png")
+    _keep(certified_accuracy_curves(logs, sigma=run.sigma), out / "figures" / "certified_accuracy.png")
     if not (out / "search" / "summary.json").exists(): return
     original = json.loads((out / "search" / "summary.json").read_text())["original_acr"]
-    save_figure(search_history(read_history(out / "search" / "history.csv"), original), out / "figures" / "search.png")
+    _keep(search_history(read_history(out / "search" / "history.csv"), original), out / "figures" / "search.png")
     layers = layer_table(new_model(run, record["classes"]), tuple(record["input_shape"]))
-    save_figure(bits_per_layer({"ARQ": Policy.load(out / "search" / "policy.json")}, layers), out / "figures" / "bits.png")
+    _keep(bits_per_layer({"ARQ": Policy.load(out / "search" / "policy.json")}, layers), out / "figures" / "bits.png")
 
 def report_run(
     out: Path,                       # run folder
