@@ -5,11 +5,12 @@ and a Python count on the host after each batch, in batches of 1000 (as publishe
 The variants take turns, so that a slow moment of the machine hits all of them; only ratios of medians mean anything.
 The peak is a large float32 matrix product on the same threads, at two operations for each multiply-add.
 """
-import argparse, importlib.util, os, platform, shutil, time
+import argparse, copy, importlib.util, os, platform, shutil, time
 from statistics import median
 
 import numpy as np
 import torch
+from torch.nn.functional import cross_entropy
 
 from arq_nb.backends import BFloat16, Int8, deployed, disagreement, export_int8, matmul_peak
 from arq_nb.models import resnet20
@@ -45,7 +46,7 @@ def classifiers(model, x, compiled, device):
     found = {"plain": model, "deployed": deployed(model), "bfloat16": BFloat16(model)}
     if compiled: found |= {"deployed, compiled": deployed(model, compiled=True), "bfloat16, compiled": BFloat16(model, compiled=True)}
     if device == "cpu" and importlib.util.find_spec("openvino"):
-        four = calibrate(quantize(model, pin(Policy.uniform(model, 4, 4), edge_layers(layer_table(model, tuple(x.shape))))), noisy).eval()
+        four = simulated(model, noisy).eval()
         found |= {"4-bit, simulated": deployed(four), "4-bit, int8": Int8(export_int8(four, tuple(x.shape)))}
     else: print("without the int8 backend (it needs a CPU and openvino: pip install 'arq_nb[int8]')\n")
     return found
@@ -72,6 +73,32 @@ def measure(calls, n, rounds, synchronize):
     return {name: r[1:] for name, r in rates.items()}
 
 
+def simulated(model, images):
+    "The network with 4-bit fake quantizers (LSQ), 8 bits at the edges."
+    policy = pin(Policy.uniform(model, 4, 4), edge_layers(layer_table(model, tuple(images.shape[1:]))))
+    return calibrate(quantize(model, policy), images)
+
+
+def step(model, images, labels):
+    "Forward and backward pass of a training step."
+    model.train().zero_grad(set_to_none=True)
+    cross_entropy(model(images), labels).backward()
+
+
+def quantized_ratios(model, batch_size, compiled, rounds, synchronize, device):
+    "Seconds with fake quantizers over seconds without: inference as it is deployed, and a training step. Medians; the two take turns."
+    g = torch.Generator(device).manual_seed(2)
+    images = torch.rand(batch_size, 3, 32, 32, generator=g, device=device).contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(0, 10, (batch_size,), generator=g, device=device)
+    networks = {"quantized": simulated(model, images), "float": model}
+    pairs = {"forward, deployed": {n: lambda f=deployed(m): f(images) for n, m in networks.items()},
+             "forward and backward, eager": {n: lambda m=copy.deepcopy(m).to(memory_format=torch.channels_last): step(m, images, labels) for n, m in networks.items()}}
+    if compiled: pairs["forward, deployed and compiled"] = {n: lambda f=deployed(m, compiled=True): f(images) for n, m in networks.items()}
+    for name, calls in pairs.items():
+        rates = measure(calls, batch_size, 3 * rounds, synchronize)
+        yield name, median(rates["float"]) / median(rates["quantized"])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=2000, help="noisy copies in each measurement (default 2000)")
@@ -94,6 +121,8 @@ def main():
     for name, speed in speeds.items():
         share = f"{100 * speed * work / top:.0f}" if "int8" not in name and "bfloat16" not in name else ""
         print(f"{name:34}{speed:10.0f}{min(rates[name]):9.0f}{max(rates[name]):9.0f}{speed / published:13.2f}{speed / best:12.2f}{speed / speeds['certify, deployed']:12.2f}{share:>11}")
+    print(f"\nquantized: seconds of the simulated 4-bit network over seconds of the float one, batches of {args.batch_size}")
+    for name, ratio in quantized_ratios(model, args.batch_size, not args.no_compile and has_compiler(), args.rounds, synchronize, args.device): print(f"{name:34}{ratio:10.2f}")
     noisy = next(SmoothedClassifier(model, args.sigma, 2000, args.device).noisy_copies(x[None], 2000, [make_generator(0, device=args.device)]))
     print(f"\nimages of 2000 that 'deployed' puts into another class than the plain network: {round(2000 * disagreement(deployed(model), model, noisy))}")
 
