@@ -6,7 +6,7 @@
 __all__ = ['NETWORKS', 'Run', 'load_images', 'new_model', 'augmenter_for', 'train_run', 'load_float', 'search_run', 'policy_of',
            'certify_run', 'report_run', 'demo_run', 'experiment_run', 'add_options', 'make_parser', 'main']
 
-# %% ../nbs/12_cli.ipynb #202f9e79
+# %% ../nbs/12_cli.ipynb #00dedc48
 import argparse
 import inspect
 import json
@@ -24,6 +24,7 @@ from torch import nn
 from . import __version__
 from .agent import DDPGConfig
 from .data import ImageData, augment, concat, load_dataset, unpack, without_twins
+from .distributed import connect
 from .experiments import EXPERIMENTS, Work
 from .experiments import run as run_stages
 from .figures import bits_per_layer, certified_accuracy_curves, result_row, results_table, save_figure, search_history
@@ -117,7 +118,7 @@ def load_float(run: Run, out: Path, data: ImageData) -> nn.Module:
     if not (out / "float.safetensors").exists(): raise ValueError(f"{out} holds no trained network: start with `arq train --out {out}`")
     return load_weights(new_model(run, len(data.classes)), out / "float.safetensors").to(memory_format=torch.channels_last).eval()
 
-# %% ../nbs/12_cli.ipynb #de796ea6
+# %% ../nbs/12_cli.ipynb #0c3fd5dc
 def search_run(
     out: Path,                         # run folder
     episodes: int = 100,               # how many policies to try
@@ -129,8 +130,8 @@ def search_run(
     lr: float = 0.02,                  # peak learning rate of fine-tuning
     n: int = 1_000,                    # noise samples of the float network's certificates
     n_p: int = 100,                    # noise samples replayed through each candidate
-    warmup_episodes: int = 20,         # random episodes before the agent takes over
-    noise: float = 0.5,                # exploration noise of the agent, in units of the action; a bit is 1/7
+    warmup_episodes: int = 5,          # episodes whose proposals are not ranked yet
+    noise: float = 0.2,                # exploration noise of the agent, in units of the action; a bit is 1/7
     noise_decay: float = 0.99,         # factor on the exploration noise after each episode
     updates_per_step: int = 1,         # the agent's gradient steps for each decision
 ) -> SearchResult:
@@ -217,7 +218,7 @@ def report_run(
     print(f"\n{table}\n\nfigures in {out / 'figures'}")
     return table
 
-# %% ../nbs/12_cli.ipynb #9a67ca02
+# %% ../nbs/12_cli.ipynb #2a2a534b
 def demo_run(
     out: Path,              # run folder
     episodes: int = 45,     # policies to try
@@ -227,11 +228,11 @@ def demo_run(
 ) -> str:  # the table
     "ARQ on scikit-learn's digits: train with noise, search at 4-bit-equivalent BitOPs, certify float32, uniform 4-bit and ARQ, report."
     train_run(out, Run(seed=seed, holdout=200), epochs=epochs, lr=0.2)
-    search_run(out, episodes, n_p=200, warmup_episodes=30, noise=0.1)
+    search_run(out, episodes, n_p=200)
     for network in ("float32", "uniform4", "arq"): certify_run(out, network, epochs=5, max=images)
     return report_run(out)
 
-# %% ../nbs/12_cli.ipynb #7c8f9ae5
+# %% ../nbs/12_cli.ipynb #0541ddf2
 def experiment_run(
     experiment: str,                      # name, such as "cifar10_resnet20"
     preset: str = "smoke",                # size: "smoke", "cpu", "gpu" or "paper"
@@ -245,7 +246,7 @@ def experiment_run(
     "Run the missing stages of an experiment, one after the other, until the time is over."
     if experiment not in EXPERIMENTS: raise ValueError(f"unknown experiment {experiment!r}: choose from {', '.join(EXPERIMENTS)}")
     chosen = EXPERIMENTS[experiment]
-    run_stages(Work(chosen, chosen.preset(preset), Path(results), Path(scratch), tuple(root), device), minutes, match)
+    run_stages(Work(chosen, chosen.preset(preset), Path(results), Path(scratch), tuple(root), connect(device)), minutes, match)
 
 # %% ../nbs/12_cli.ipynb #4c389cb1
 def add_options(
