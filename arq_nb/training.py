@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PRECISIONS', 'noisy_batches', 'learning_rate', 'make_optimiser', 'fit', 'evaluate']
 
-# %% ../nbs/06_training.ipynb #582758c3
+# %% ../nbs/06_training.ipynb #50f5be70
 import json
 import math
 import os
@@ -21,6 +21,7 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from .data import ImageData, batches
+from .distributed import data_parallel, part_of_batch, processes, share_buffers, summed
 from .policies import write_atomically
 from .smoothing import make_generator
 
@@ -74,7 +75,7 @@ def _load_run(path: Path, model: nn.Module, optimiser: torch.optim.SGD, settings
         if f"momentum.{n}" in tensors: optimiser.state[p]["momentum_buffer"] = tensors[f"momentum.{n}"].to(p)
     return json.loads(metadata["history"])
 
-# %% ../nbs/06_training.ipynb #b11fcf91
+# %% ../nbs/06_training.ipynb #136d6c56
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # of the products while training
 
 def _train_epoch(model: nn.Module, optimiser: torch.optim.SGD, noisy: Iterator, rates: Iterator[float], precision: torch.dtype) -> tuple[float, float]:
@@ -82,16 +83,19 @@ def _train_epoch(model: nn.Module, optimiser: torch.optim.SGD, noisy: Iterator, 
     loss_sum, right, seen = 0, 0, 0
     for (images, labels), rate in zip(noisy, rates):
         for group in optimiser.param_groups: group["lr"] = rate
+        part, weight = part_of_batch(len(labels))
+        images, labels = images[part], labels[part]
         with torch.autocast(images.device.type, precision, enabled=precision != torch.float32): logits = model(images)
         loss = cross_entropy(logits.float(), labels)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        (weight * loss).backward()
         optimiser.step()
         loss_sum, right, seen = loss_sum + loss.detach() * len(labels), right + (logits.argmax(1) == labels).sum(), seen + len(labels)
-    if not math.isfinite(mean := float(loss_sum) / seen): raise FloatingPointError(f"the training loss became {mean}: lower the learning rate")
-    return mean, float(right) / seen
+    loss_sum, right, seen = summed(float(loss_sum), float(right), seen, device=loss.device)
+    if not math.isfinite(mean := loss_sum / seen): raise FloatingPointError(f"the training loss became {mean}: lower the learning rate")
+    return mean, right / seen
 
-# %% ../nbs/06_training.ipynb #14d5f432
+# %% ../nbs/06_training.ipynb #e76512c4
 def fit(
     model: nn.Module,                   # float or quantized network, trained in place
     data: ImageData,                    # training images, on the model's device
@@ -113,14 +117,14 @@ def fit(
     settings = dict(sigma=sigma, epochs=epochs, lr=lr, batch_size=batch_size, weight_decay=weight_decay, seed=seed, precision=precision, images=f"{data.name} ({len(data)})")
     optimiser = make_optimiser(model, weight_decay)
     history = _load_run(Path(checkpoint), model, optimiser, settings) if checkpoint else []
-    per_epoch = math.ceil(len(data) / batch_size)
-    model.train()
+    per_epoch, parallel = math.ceil(len(data) / batch_size), data_parallel(model.train())
     for epoch in tqdm(range(len(history), epochs), initial=len(history), total=epochs, desc="train", unit="epoch", disable=not progress):
         begin = time.perf_counter()
         rates = (learning_rate(epoch * per_epoch + i, epochs * per_epoch, lr) for i in range(per_epoch))
-        loss, accuracy = _train_epoch(model, optimiser, noisy_batches(data, sigma, batch_size, make_generator(seed, epoch, device=device), augmenter), rates, PRECISIONS[precision])
+        loss, accuracy = _train_epoch(parallel, optimiser, noisy_batches(data, sigma, batch_size, make_generator(seed, epoch, device=device), augmenter), rates, PRECISIONS[precision])
         history.append({"epoch": epoch + 1, "loss": loss, "accuracy": accuracy, "seconds": round(time.perf_counter() - begin, 3)})
-        if checkpoint: _save_run(Path(checkpoint), model, optimiser, settings, history)
+        share_buffers(model)
+        if checkpoint and processes()[0] == 0: _save_run(Path(checkpoint), model, optimiser, settings, history)
     model.eval()
     return history
 
