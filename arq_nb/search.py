@@ -4,9 +4,11 @@
 
 # %% auto #0
 __all__ = ['SearchConfig', 'finetuned', 'Evaluation', 'PolicyEvaluator', 'uniform_start', 'given_policies', 'proposals',
-           'rounding', 'predicted_rewards', 'next_episode', 'play', 'read_history', 'SearchResult', 'search', 'finish']
+           'rounding', 'predicted_rewards', 'next_episode', 'play', 'read_history', 'SearchResult', 'search', 'Switch',
+           'switchable', 'switch', 'AnyPrecisionEvaluator', 'finish']
 
-# %% ../nbs/09_search.ipynb #ee693854
+# %% ../nbs/09_search.ipynb #d5ed6a35
+import copy
 import csv
 import io
 import json
@@ -30,7 +32,7 @@ from .data import ImageData
 from .environment import BitWidthEnv, rollout
 from .incremental import build_cache, certify_incremental, fingerprint
 from .models import save_weights
-from .policies import FLOAT_BITS, Budget, Policy, calibrate, model_size, quantize, write_atomically
+from .policies import FLOAT_BITS, Budget, Policy, QuantizedLayer, calibrate, model_size, quantize, write_atomically
 from .quantizers import LSQ, UniformQuantizer
 from .smoothing import CertificateLog, SmoothedClassifier, average_certified_radius, certify_dataset, clean_accuracy, make_generator
 from .training import fit, noisy_batches
@@ -329,6 +331,82 @@ def search(
     policy = _policy(_best(history))
     certificates = finish(model, policy, train, test, sigma, folder / "final", seed=seed, augmenter=augmenter, progress=progress) if test is not None else None
     return SearchResult(policy, history, judge.original_acr, certificates)
+
+# %% ../nbs/09_search.ipynb #669fbd2d
+class Switch(nn.Module):
+    "Quantizers for several bit-widths, one of them in use."
+
+    def __init__(
+        self,
+        make: Callable[[int], UniformQuantizer],  # bits -> quantizer
+        widths: Sequence[int],
+    ):
+        super().__init__()
+        self.options, self.bits = nn.ModuleDict({f"{b}bit_quantizer": make(b) for b in widths}), max(widths)
+
+    @property
+    def chosen(self) -> UniformQuantizer: return self.options[f"{self.bits}bit_quantizer"]
+
+    def forward(self, x: Tensor) -> Tensor: return self.chosen(x)
+
+def switchable(
+    model: nn.Module,         # float network, not changed
+    widths: Sequence[int],    # bit-widths to choose from
+) -> nn.Module:
+    "A copy of `model` with a `Switch` at every layer's weight and input."
+    variants = {b: quantize(model, Policy.uniform(model, b, b), LSQ) for b in widths}
+    for name, layer in ((n, m) for n, m in variants[max(widths)].named_modules() if isinstance(m, QuantizedLayer)):
+        for part in ("weight_quantizer", "input_quantizer"): setattr(layer, part, Switch(lambda b: getattr(variants[b].get_submodule(name), part), widths))
+    return variants[max(widths)]
+
+def switch(model: nn.Module, policy: Policy):
+    "Set a switchable network to the bits of `policy`, in place."
+    for name, (w, a) in policy.bits.items():
+        layer = model.get_submodule(name)
+        layer.weight_quantizer.bits, layer.input_quantizer.bits = w, a
+
+# %% ../nbs/09_search.ipynb #075ab476
+class AnyPrecisionEvaluator(PolicyEvaluator):
+    "Certifies policies with one set of weights that was trained for all of them (after Yu et al. 2021); rewards as `PolicyEvaluator` does."
+
+    def __init__(
+        self,
+        model: nn.Module,      # float network
+        train: ImageData,      # for training the shared weights
+        holdout: ImageData,    # for certifying; training images that `train` does not contain
+        sigma: float,          # noise
+        budget: Budget,        # the policies that the weights are trained for meet it
+        config: SearchConfig = SearchConfig(),
+        seed: int = 0,
+        augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+        epochs: int = 10,      # of training the shared weights
+        progress: bool = False,  # show progress bars
+    ):
+        self.model, self.train, self.holdout, self.sigma = model, train, holdout, sigma
+        self.config, self.seed, self.augmenter, self.known = config, seed, augmenter, {}
+        c, env = config, BitWidthEnv(budget, lambda policy: 0.0, config.mode, config.min_bits, config.max_bits, config.edge_bits)
+        self.shared = switchable(model, sorted({*range(c.min_bits, c.max_bits + 1), c.edge_bits}))
+        centre, draw = env.wishes_for(given_policies(env)[0])[:, 0], make_generator(seed, 4)
+
+        def switching(images: Tensor, generator: torch.Generator) -> Tensor:
+            switch(self.shared, env.granted(truncated_normal(torch.as_tensor(centre), 0.2, draw).numpy()))
+            return images if augmenter is None else augmenter(images, generator)
+
+        fit(self.shared, train, sigma, epochs, c.lr, c.batch_size, c.weight_decay, seed, switching, progress=progress)
+        original = self._tuned(Policy({l.name: (c.max_bits, c.max_bits) for l in budget.layers} | {n: (c.edge_bits, c.edge_bits) for n in env.edges}))
+        self.cache = build_cache(original, holdout, c.n0, c.n, c.alpha, seed, progress)
+        self.original_acr = average_certified_radius(self.cache.log())
+
+    @torch.no_grad()
+    def _tuned(self, policy: Policy) -> SmoothedClassifier:
+        "The shared weights with this policy, batch norm measured again, smoothed."
+        switch(self.shared, policy)
+        found, c = copy.deepcopy(self.shared).train(), self.config
+        for m in found.modules():
+            if isinstance(m, QuantizedLayer): m.weight_quantizer, m.input_quantizer = m.weight_quantizer.chosen, m.input_quantizer.chosen
+            if isinstance(m, nn.modules.batchnorm._BatchNorm): m.reset_running_stats(); m.momentum = None
+        for images, _ in islice(noisy_batches(self.train, self.sigma, c.batch_size, make_generator(self.seed, 5, device=self.train.images.device), self.augmenter), 4): found(images)
+        return SmoothedClassifier(deploy(found.eval(), self.train.shape, c.backend), self.sigma, device=str(self.train.images.device))
 
 # %% ../nbs/09_search.ipynb #ec0930f5
 def finish(
