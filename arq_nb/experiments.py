@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['COSTS', 'TITLES', 'ALL', 'SMOKE', 'CPU', 'GPU', 'PAPER', 'IMAGENET_SMOKE', 'IMAGENET_GPU', 'IMAGENET_PAPER',
-           'VARIANTS', 'CIFAR_SMOKE', 'EXPERIMENTS', 'JUDGES', 'FINDERS', 'QUANTIZERS', 'STAGES', 'RADII', 'COLUMNS',
-           'SHOWN', 'Preset', 'Experiment', 'decoded', 'provenance', 'Stage', 'stages', 'OutOfTime', 'Work', 'settings',
-           'check_settings', 'write_result', 'read_result', 'float_network', 'train_stage', 'KeptJudge', 'policy_text',
-           'judge', 'budget_of', 'policy_stage', 'finish_stage', 'missing', 'run', 'finished', 'measurements',
-           'results', 'differences', 'draw_curves', 'draw_bits', 'draw_costs', 'search_results', 'draw_searches',
-           'draw_times']
+           'VARIANTS', 'CIFAR_SMOKE', 'VIT_SMOKE', 'EXPERIMENTS', 'AGENTS', 'JUDGES', 'FINDERS', 'QUANTIZERS', 'STAGES',
+           'RADII', 'COLUMNS', 'SHOWN', 'Preset', 'Experiment', 'decoded', 'provenance', 'Stage', 'stages', 'OutOfTime',
+           'Work', 'settings', 'check_settings', 'write_result', 'read_result', 'float_network', 'train_stage',
+           'KeptJudge', 'policy_text', 'judge', 'budget_of', 'policy_stage', 'finish_stage', 'missing', 'run',
+           'finished', 'measurements', 'results', 'differences', 'draw_curves', 'draw_bits', 'draw_costs',
+           'search_results', 'draw_searches', 'draw_times']
 
-# %% ../nbs/11a_experiments.ipynb #58f62768
+# %% ../nbs/11a_experiments.ipynb #dc76e056
 import json
 import math
 import os
@@ -39,6 +39,7 @@ from . import __version__
 from .agent import DDPGConfig
 from .baselines import AccuracyEvaluator, agent_search, evolutionary_search, over_seeds, plot_searches, random_search, uniform
 from .data import ImageData, augment, concat, find_data, load_dataset, unpack, without_twins
+from .distributed import from_first, processes
 from .figures import MISSING, bits_per_layer, certified_accuracy_curves, pareto
 from .incremental import fingerprint
 from .models import create_model, load_pretrained, load_weights, pretrained, pretrained_record, save_weights
@@ -128,7 +129,7 @@ VARIANTS = (
     _vary("change-1", search={"change": 1.0}), _vary("change-12", search={"change": 12.0}),
     _vary("size", cost="size", methods=("uniform_lsq", "hawq", "acr_program", "random", "evolutionary", "haq", "arq"), starts=CPU.starts))
 
-# %% ../nbs/11a_experiments.ipynb #9b23d767
+# %% ../nbs/11a_experiments.ipynb #0692c3a3
 @dataclass(frozen=True)
 class Experiment:
     "A network and the images that it is measured on."
@@ -148,6 +149,8 @@ class Experiment:
 
 CIFAR_SMOKE = replace(SMOKE, plan={(0.25, 4): 1}, training=dict(epochs=1, lr=0.1), pool=500, test_images=8)
 
+VIT_SMOKE = dict(size=32, max_images=100, methods=("float32", "uniform_lsq", "arq"), holdout=2, evaluations=2, finish_images=16, test_images=2)  # 86 million weights
+
 def _imagenet(name: str, model: str, smoke: Mapping | None = None, **changes) -> Experiment:
     presets = (replace(IMAGENET_SMOKE, **smoke or {}), replace(IMAGENET_GPU, **changes), replace(IMAGENET_PAPER, **changes))
     return Experiment(name, model, "imagenet", (3, 224, 224), 1000, ("imagenet-sample-1000.tar",), presets)
@@ -157,9 +160,9 @@ EXPERIMENTS = {e.name: e for e in (
     Experiment("cifar10_resnet20", "resnet20", "cifar10", (3, 32, 32), 10, ("cifar10-jpeg.tar.xz", "cifar10-original-subset.tar.xz"),
         (CIFAR_SMOKE, CPU, GPU, PAPER, *VARIANTS)),
     _imagenet("imagenet_resnet50", "resnet50", {"max_images": 400}), _imagenet("imagenet_mobilenetv2", "mobilenet_v2"),
-    _imagenet("imagenet_vit_b_16", "vit_b_16", {"max_images": 200}, start="IMAGENET1K_V1"))}
+    _imagenet("imagenet_vit_b_16", "vit_b_16", VIT_SMOKE, start="IMAGENET1K_V1"))}
 
-# %% ../nbs/11a_experiments.ipynb #507200a1
+# %% ../nbs/11a_experiments.ipynb #13fc2d73
 def _roots(experiment: Experiment, roots: Sequence[str]) -> list[str]:
     "The folders or archives with the images: those given, or the experiment's own archives."
     found = [str(r) for r in roots] or [str(p) for p in map(find_data, experiment.archives) if p]
@@ -193,16 +196,19 @@ def decoded(
 ) -> ImageData:
     "Load images from image files, or from the file that an earlier call left."
     path, key = scratch / "-".join([name, split, *map(str, kwargs.values()), "bytes.safetensors"]), json.dumps([name, *roots])
-    if path.exists():
-        with safe_open(path, "pt") as f:
-            about = f.metadata()
-            if about["key"] == key: return ImageData(f.get_tensor("images"), f.get_tensor("labels"), json.loads(about["classes"]), about["name"])
-    data = _decode(name, roots, split, scratch, **kwargs)
-    about = {"key": key, "classes": json.dumps(data.classes), "name": data.name}
-    write_atomically(path, lambda p: save_file({"images": data.images.contiguous(), "labels": data.labels}, p, about))
-    return data
+    def fill():
+        if path.exists():
+            with safe_open(path, "pt") as f:
+                if f.metadata()["key"] == key: return
+        data = _decode(name, roots, split, scratch, **kwargs)
+        about = {"key": key, "classes": json.dumps(data.classes), "name": data.name}
+        write_atomically(path, lambda p: save_file({"images": data.images.contiguous(), "labels": data.labels}, p, about))
+    from_first(fill)
+    with safe_open(path, "pt") as f:
+        about = f.metadata()
+        return ImageData(f.get_tensor("images"), f.get_tensor("labels"), json.loads(about["classes"]), about["name"])
 
-# %% ../nbs/11a_experiments.ipynb #27fe1004
+# %% ../nbs/11a_experiments.ipynb #7bb3bf66
 def _processor() -> str:
     "Name of the CPU."
     try: names = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
@@ -222,7 +228,7 @@ def provenance(
     device: str = "cpu",
 ) -> dict:  # plain JSON
     "Who, where and with what a result is made."
-    return {"experiment": experiment.name, "preset": preset.name, "seed": seed, "commit": _commit(), "device": device,
+    return {"experiment": experiment.name, "preset": preset.name, "seed": seed, "commit": _commit(), "device": device, "processes": processes()[1],
             "processor": torch.cuda.get_device_name(device) if str(device).startswith("cuda") else _processor(),
             "versions": {"arq_nb": __version__, "python": platform.python_version(), "torch": torch.__version__, "torchvision": torchvision.__version__},
             "utc": time.strftime("%Y-%m-%d %H:%M", time.gmtime())}
@@ -266,7 +272,7 @@ def stages(
                 else: found += [Stage(kind, sigma, bits, method, seed) for kind in ("policy", "finish")]
     return list(dict.fromkeys(found))
 
-# %% ../nbs/11a_experiments.ipynb #834627a9
+# %% ../nbs/11a_experiments.ipynb #f83b73fa
 class OutOfTime(Exception):
     "The time that was given is over; what is done so far is on disk."
 
@@ -289,7 +295,7 @@ class Work:
 
     def check_time(self) -> None:
         "`OutOfTime` if it is over."
-        if time.monotonic() >= self.end: raise OutOfTime
+        if from_first(lambda: time.monotonic() >= self.end): raise OutOfTime
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -328,19 +334,23 @@ class Work:
     @property
     def augmenter(self) -> Callable | None: return None if self.experiment.data == "digits" else augment
 
-# %% ../nbs/11a_experiments.ipynb #75d42466
-def settings(preset: Preset) -> dict:
-    "What decides a result, as plain JSON; the plan and the methods decide only which results there are."
-    return json.loads(json.dumps({k: v for k, v in asdict(replace(preset, plan={})).items() if k not in ("name", "plan", "methods", "training")}))
+# %% ../nbs/11a_experiments.ipynb #8f1b1223
+AGENTS = "haq", "arq"  # methods that the agent's settings decide
+
+def settings(preset: Preset, method: str | None = None) -> dict:
+    "What decides a result, as plain JSON; the plan and the methods decide only which results there are, the agent only those of its own searches."
+    found = {k: v for k, v in asdict(replace(preset, plan={})).items() if k not in ("name", "plan", "methods", "training")}
+    if method not in AGENTS: found = {k: v for k, v in found.items() if k != "starts"} | {"search": {k: v for k, v in found["search"].items() if k not in ("agent", "change", "candidates")}}
+    return json.loads(json.dumps(found))
 
 def _flat(tree: Mapping, path: str = "") -> dict:
     "Nested settings as one level: {'search.agent.noise': 0.1}."
     pairs = [(f"{path}{k}", v) for k, v in tree.items()]
     return {name: value for k, v in pairs for name, value in (_flat(v, f"{k}.").items() if isinstance(v, Mapping) else [(k, v)])}
 
-def check_settings(path: Path, stored: Mapping, preset: Preset) -> None:
+def check_settings(path: Path, stored: Mapping, preset: Preset, method: str | None = None) -> None:
     "`ValueError` if a result was made with other settings than `preset` has; settings that did not exist then are not compared."
-    old, new = _flat(stored), _flat(settings(preset))
+    old, new = _flat(stored), _flat(settings(preset, method))
     if different := [k for k in old if k in new and old[k] != new[k]]:
         changes = ", ".join(f"{k}={old[k]!r} there, {new[k]!r} now" for k in different)
         raise ValueError(f"{path} was made with other settings: {changes}; rename the preset or delete the file")
@@ -348,15 +358,15 @@ def check_settings(path: Path, stored: Mapping, preset: Preset) -> None:
 def write_result(work: Work, stage: Stage, content: Mapping) -> None:
     "The file of a stage, with its provenance."
     about = provenance(work.experiment, work.preset, stage.seed, work.device)
-    text = json.dumps({**content, "provenance": about, "settings": settings(work.preset)}, indent=1)
-    write_atomically(work.folder / stage.file, lambda p: p.write_text(text + "\n"))
+    text = json.dumps({**content, "provenance": about, "settings": settings(work.preset, stage.method)}, indent=1)
+    if processes()[0] == 0: write_atomically(work.folder / stage.file, lambda p: p.write_text(text + "\n"))
 
 def read_result(work: Work, stage: Stage) -> dict | None:
     "What a stage has written; None if it is not done."
     path = work.folder / stage.file
     if not path.exists(): return None
     found = json.loads(path.read_text())
-    check_settings(path, found["settings"], work.preset)
+    check_settings(path, found["settings"], work.preset, stage.method)
     return found
 
 # %% ../nbs/11a_experiments.ipynb #d1e89b4a
@@ -390,7 +400,7 @@ def train_stage(work: Work, stage: Stage) -> None:
     accuracy = {"images": pool.name, "accuracy": evaluate(model, pool), "accuracy_under_noise": evaluate(model, pool, stage.sigma)}
     write_result(work, stage, {"source": source, "record": record, **accuracy})
 
-# %% ../nbs/11a_experiments.ipynb #02250558
+# %% ../nbs/11a_experiments.ipynb #47df2b64
 class KeptJudge:
     "Asks a judge, which is made when first needed, and keeps every answer in a file."
 
@@ -402,7 +412,8 @@ class KeptJudge:
         check: Callable[[], None] = lambda: None,  # called before each judgement, may raise
     ):
         self.make, self.path, self.identity, self.check = make, path, identity, check
-        kept = json.loads(path.read_text()) if path.exists() else {"identity": identity, "setup_seconds": 0.0, "answers": []}
+        new = {"identity": identity, "setup_seconds": 0.0, "answers": []}
+        kept = from_first(lambda: json.loads(path.read_text()) if path.exists() else new)
         if different := [k for k in kept["identity"] if kept["identity"][k] != identity.get(k)]:
             raise ValueError(f"{path} was judged differently, its {', '.join(different)} differ: delete it")
         self.kept, self.known = kept, {a["policy"]: a for a in kept["answers"]}
@@ -424,24 +435,24 @@ class KeptJudge:
         if (text := policy_text(policy)) not in self.known:
             self.check()
             judge, begin = self.judge, time.perf_counter()
-            answer = {"policy": text, **asdict(judge.evaluate(policy)), "seconds": round(time.perf_counter() - begin, 3)}
+            mine = {"policy": text, **asdict(judge.evaluate(policy)), "seconds": round(time.perf_counter() - begin, 3)}
+            self.known[text] = answer = from_first(lambda: mine)
             self.kept["answers"].append(answer)
-            self.known[text] = answer
-            write_atomically(self.path, lambda p: p.write_text(json.dumps(self.kept)))
+            if processes()[0] == 0: write_atomically(self.path, lambda p: p.write_text(json.dumps(self.kept)))
         return Evaluation(*(self.known[text][k] for k in ("reward", "acr", "accuracy")))
 
 def policy_text(policy: Policy) -> str:
     "Weight/activation bits of each layer, in order."
     return " ".join(f"{w}/{a}" for w, a in policy.bits.values())
 
-# %% ../nbs/11a_experiments.ipynb #ad7ee4e0
+# %% ../nbs/11a_experiments.ipynb #2466d099
 JUDGES = {"acr": PolicyEvaluator, "accuracy": AccuracyEvaluator}
 
 def judge(work: Work, sigma: float, seed: int, kind: str = "acr") -> KeptJudge:
     "The judge of a noise level and a seed, whatever the budget."
     if (key := (sigma, seed, kind)) not in work.judges:
         train, holdout, model = work.some(work.preset.search_images, seed, 1), work.held_out(work.preset.holdout), float_network(work, sigma)
-        config = {k: v for k, v in asdict(work.preset.search).items() if k != "agent"}
+        config = settings(work.preset)["search"]
         identity = json.loads(json.dumps(dict(kind=kind, sigma=sigma, seed=seed, device=work.device, config=config,
             train=fingerprint(train.images), holdout=fingerprint(holdout.images), weights=sum(float(t.double().sum()) for t in model.state_dict().values()))))
         make = lambda: JUDGES[kind](model, train, holdout, sigma, work.preset.search, seed, work.augmenter)
@@ -492,7 +503,7 @@ def budget_of(work: Work, sigma: float, bits: int) -> Budget:
     "The budget of so many equivalent bits."
     return COSTS[work.preset.cost](float_network(work, sigma), work.shape, bits)
 
-# %% ../nbs/11a_experiments.ipynb #9ac98966
+# %% ../nbs/11a_experiments.ipynb #06a25f6f
 def _short(row: Mapping) -> dict:
     "A line of a history with the bits as text."
     def plain(v): return v if not isinstance(v, float) else None if math.isnan(v) else round(v, 6)
@@ -503,7 +514,8 @@ def policy_stage(work: Work, stage: Stage) -> None:
     budget = budget_of(work, stage.sigma, stage.bits)
     before = [replace(stage, method=m) for m in work.preset.starts if stage.method == "arq"]
     starts = {"starts": [Policy.load(work.folder / s.folder / "policy.json") for s in before]} if stage.method == "arq" else {}
-    result, seconds = FINDERS[stage.method](work, stage.sigma, budget, stage.seed, **starts)
+    mine = FINDERS[stage.method](work, stage.sigma, budget, stage.seed, **starts)
+    result, seconds = from_first(lambda: mine)
     seconds += sum(read_result(work, s)["seconds"] for s in before)
     result.policy.save(work.folder / stage.folder / "policy.json")
     original = None if math.isnan(result.original_acr) else result.original_acr
@@ -512,7 +524,7 @@ def policy_stage(work: Work, stage: Stage) -> None:
     history = [_short(row) for row in result.history]
     write_result(work, stage, {**about, "evaluations": len({row["policy"] for row in history}), "original_acr": original, "history": history})
 
-# %% ../nbs/11a_experiments.ipynb #88ffbf62
+# %% ../nbs/11a_experiments.ipynb #58463506
 QUANTIZERS: dict[str, type[UniformQuantizer]] = {"uniform_pact": PACT}  # all others: LSQ
 
 def finish_stage(work: Work, stage: Stage) -> None:
@@ -523,11 +535,11 @@ def finish_stage(work: Work, stage: Stage) -> None:
     finish(model, policy, train, work.test, stage.sigma, heavy, seed=stage.seed, augmenter=work.augmenter, quantizer=QUANTIZERS.get(stage.method, LSQ),
         progress=sys.stderr.isatty(), **work.preset.finish)
     log, about = (heavy / "certificates.tsv").read_bytes(), json.loads((heavy / "certificates.tsv.json").read_text())
-    write_atomically(light / "certificates.tsv", lambda p: p.write_bytes(log))
+    if processes()[0] == 0: write_atomically(light / "certificates.tsv", lambda p: p.write_bytes(log))
     record = json.loads((heavy / "record.json").read_text())
     write_result(work, stage, {**record, "precision": about["precision"], "noise": about["noise"], "fine_tuned_on": f"{len(train)} of {work.train.name}"})
 
-# %% ../nbs/11a_experiments.ipynb #78b0dbda
+# %% ../nbs/11a_experiments.ipynb #2d4411a2
 STAGES = {"train": train_stage, "policy": policy_stage, "finish": finish_stage}
 
 def missing(work: Work, match: str = "*") -> list[Stage]:
@@ -547,17 +559,17 @@ def run(
     match: str = "*",            # only stages whose name matches, such as "sigma0.25/4bit/*"
 ) -> list[Stage]:  # what is still missing
     "Run the missing stages, one after the other, until the time is over; prints a line for each."
-    work.end = time.monotonic() + 60 * minutes
+    work.end, say = time.monotonic() + 60 * minutes, print if processes()[0] == 0 else lambda *_, **__: None
     try:
-        for wanted in missing(work, match):
-            for stage in _ready_to_run(work, wanted):
+        for wanted in from_first(lambda: missing(work, match)):
+            for stage in from_first(lambda: _ready_to_run(work, wanted)):
                 work.check_time()
                 begin = time.monotonic()
                 STAGES[stage.kind](work, stage)
-                print(f"{time.monotonic() - begin:7.1f} s  {stage}", flush=True)
-    except OutOfTime: print(f"the {minutes:g} minutes are over; the same command continues")
-    left = missing(work, match)
-    print(f"{work.experiment.name}, {work.preset.name}: {len(stages(work.preset)) - len(missing(work))} of {len(stages(work.preset))} results are there")
+                say(f"{time.monotonic() - begin:7.1f} s  {stage}", flush=True)
+    except OutOfTime: say(f"the {minutes:g} minutes are over; the same command continues")
+    left, all_left = from_first(lambda: (missing(work, match), missing(work)))
+    say(f"{work.experiment.name}, {work.preset.name}: {len(stages(work.preset)) - len(all_left)} of {len(stages(work.preset))} results are there")
     return left
 
 # %% ../nbs/11a_experiments.ipynb #aac146eb

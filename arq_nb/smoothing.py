@@ -9,7 +9,7 @@ __all__ = ['CHUNK', 'SELECTION', 'ESTIMATION', 'CERTIFICATION', 'ABSTAIN', 'COLU
            'CertificateLog', 'read_log', 'average_certified_radius', 'certified_accuracy', 'clean_accuracy',
            'abstention_rate', 'share_interval', 'mean_interval', 'summary', 'compare', 'certify_dataset']
 
-# %% ../nbs/04_smoothing.ipynb #61c9d46c
+# %% ../nbs/04_smoothing.ipynb #9fc14f5f
 import csv
 import json
 import math
@@ -26,6 +26,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .data import ImageData, to_float
+from .distributed import from_first, processes
 from .policies import write_atomically
 
 # %% ../nbs/04_smoothing.ipynb #c0eff7ce
@@ -386,7 +387,18 @@ def _rows(indices: list[int], labels: list[int], certificates: list[Certificate]
     rows = [(i, y, c.prediction, repr(c.radius), int(c.prediction == y), f"{seconds / len(indices):.4f}") for i, y, c in zip(indices, labels, certificates)]
     return "".join("\t".join(map(str, r)) + "\n" for r in rows)
 
-# %% ../nbs/04_smoothing.ipynb #6c9b5df8
+# %% ../nbs/04_smoothing.ipynb #77aca9eb
+def _gather_parts(path: Path, settings: dict):
+    "Move the lines of the parts of a log into the log; opens it."
+    _open_log(path, settings)
+    parts = sorted(p for p in path.parent.glob(f"{path.name}.*") if p.suffix[1:].isdigit())
+    for part in parts: _open_log(part, settings)
+    head, *lines = path.read_text().splitlines(keepends=True)
+    lines += [line for part in parts for line in part.read_text().splitlines(keepends=True)[1:]]
+    if parts: write_atomically(path, lambda p: p.write_text(head + "".join(sorted(set(lines), key=lambda line: int(line.split("\t")[0])))))
+    for part in parts: part.unlink(); part.with_suffix(part.suffix + ".json").unlink()
+
+# %% ../nbs/04_smoothing.ipynb #2afe13da
 def certify_dataset(
     smoothed: SmoothedClassifier,
     data: ImageData,             # images and labels
@@ -402,11 +414,15 @@ def certify_dataset(
     "Certify images of a data set, appending to a log that can be stopped and continued at any time."
     path = Path(path)
     indices = list(range(0, len(data), skip))[:max]
-    settings = dict(sigma=smoothed.sigma, noise=smoothed.noise.name, precision=smoothed.precision, n0=n0, n=n, alpha=alpha, seed=seed, device=str(smoothed.device), images=data.name)
-    done = _open_log(path, settings)
-    todo = [i for i in indices if i not in done]
+    settings = dict(sigma=smoothed.sigma, noise=smoothed.noise.name, precision=smoothed.precision, n0=n0, n=n, alpha=alpha, seed=seed,
+                    device=torch.device(smoothed.device).type, images=data.name)
+    rank, world = processes()
+    done = from_first(lambda: (_gather_parts(path, settings), set(read_log(path).idx.tolist()))[1])
+    todo = [i for i in indices if i not in done][rank::world]
+    mine = path if world == 1 else path.with_name(f"{path.name}.{rank}")
+    _open_log(mine, settings)
     group = min(64, -(-smoothed.batch_size // n))
-    with open(path, "a") as f, tqdm(total=len(indices), initial=len(indices) - len(todo), disable=not progress, unit="image", desc="certify") as bar:
+    with open(mine, "a") as f, tqdm(total=len(todo) + len(done), initial=len(done), disable=not progress or rank > 0, unit="image", desc="certify") as bar:
         total, count = 0.0, 0
         for start in range(0, len(todo), group):
             some, begin = todo[start : start + group], time.perf_counter()
@@ -417,4 +433,6 @@ def certify_dataset(
             f.flush()
             total, count = total + sum(c.radius for c, y in zip(certificates, labels) if c.prediction == y), count + len(some)
             bar.set_postfix(ACR=f"{total / count:.3f}"); bar.update(len(some))
+    from_first(lambda: None)  # all are done
+    from_first(lambda: _gather_parts(path, settings))
     return read_log(path)
