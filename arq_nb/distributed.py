@@ -38,7 +38,7 @@ def connect(
 # %% ../nbs/03b_distributed.ipynb #ca7d9215
 def from_first(
     value: Callable[[], object],  # what to find out; only called in the first process
-):
+) -> object:
     "The value that the first process finds; an error there is raised in all. Waits for all processes."
     rank, world = processes()
     if world == 1: return value()
@@ -71,7 +71,7 @@ def data_parallel(
 @torch.no_grad()
 def share_buffers(
     model: nn.Module,  # its buffers (running statistics of batch norm) become those of the first process
-):
+) -> None:
     "The first process's buffers for all."
     if processes()[1] == 1: return
     for buffer in model.buffers(): dist.broadcast(buffer, 0)

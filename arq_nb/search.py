@@ -359,7 +359,7 @@ def switchable(
         for part in ("weight_quantizer", "input_quantizer"): setattr(layer, part, Switch(lambda b: getattr(variants[b].get_submodule(name), part), widths))
     return variants[max(widths)]
 
-def switch(model: nn.Module, policy: Policy):
+def switch(model: nn.Module, policy: Policy) -> None:
     "Set a switchable network to the bits of `policy`, in place."
     for name, (w, a) in policy.bits.items():
         layer = model.get_submodule(name)
