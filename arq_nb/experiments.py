@@ -94,11 +94,11 @@ SMOKE = Preset(
     search=SearchConfig(n=100, n_p=50, agent=DDPGConfig(warmup_episodes=2)), search_images=200, program_images=10, program_samples=10, nipq_epochs=2,
     finish_images=400, finish=dict(epochs=1, lr=0.02, n0=20, n=100, alpha=0.001), test_images=20)
 CPU = Preset(
-    "cpu", {(0.25, 4): 3, (0.5, 4): 1, (1.0, 4): 1}, training=dict(epochs=12, lr=0.1, precision="bfloat16"), evaluations=20, starts=("hawq", "acr_program"),
+    "cpu", {(0.25, 4): 3, (0.5, 4): 1, (1.0, 4): 1}, training=dict(epochs=12, lr=0.1, precision="bfloat16"), evaluations=20, starts=("hawq", "nipq"),
     search=SearchConfig(n=500, backend="int8"), search_images=1_000, program_images=40, program_samples=25, finish_images=5_000,
     finish=dict(epochs=1, lr=0.02, n0=100, n=1_000, alpha=0.001, backend="int8"))
 GPU = Preset(
-    "gpu", {(s, b): 3 if b == 4 else 1 for s, b in ALL}, training=dict(epochs=90, lr=0.1), holdout=500, evaluations=150, starts=("hawq", "acr_program"),
+    "gpu", {(s, b): 3 if b == 4 else 1 for s, b in ALL}, training=dict(epochs=90, lr=0.1), holdout=500, evaluations=150, starts=("hawq", "nipq"),
     search=SearchConfig(agent=replace(SearchConfig().agent, warmup_episodes=40)), search_images=10_000, program_images=200, program_samples=100, nipq_epochs=10,
     finish_images=None, finish=dict(epochs=10, lr=0.02, n0=100, n=10_000, alpha=0.001), test_images=500)
 PAPER = replace(
@@ -127,7 +127,7 @@ VARIANTS = (
     _vary("noise-0.05", agent={"noise": 0.05}), _vary("noise-0.5", agent={"noise": 0.5}),
     _vary("warmup-4", agent={"warmup_episodes": 4}), _vary("warmup-20", agent={"warmup_episodes": 20}),
     _vary("change-1", search={"change": 1.0}), _vary("change-12", search={"change": 12.0}),
-    _vary("size", cost="size", methods=("uniform_lsq", "hawq", "acr_program", "random", "evolutionary", "haq", "arq"), starts=CPU.starts))
+    _vary("size", cost="size", methods=("uniform_lsq", "hawq", "acr_program", "random", "evolutionary", "haq", "arq"), starts=("hawq",)))
 
 # %% ../nbs/11a_experiments.ipynb #0692c3a3
 @dataclass(frozen=True)
@@ -340,7 +340,8 @@ AGENTS = "haq", "arq"  # methods that the agent's settings decide
 def settings(preset: Preset, method: str | None = None) -> dict:
     "What decides a result, as plain JSON; the plan and the methods decide only which results there are, the agent only those of its own searches."
     found = {k: v for k, v in asdict(replace(preset, plan={})).items() if k not in ("name", "plan", "methods", "training")}
-    if method not in AGENTS: found = {k: v for k, v in found.items() if k != "starts"} | {"search": {k: v for k, v in found["search"].items() if k not in ("agent", "change", "candidates")}}
+    if method != "arq": del found["starts"]
+    if method not in AGENTS: found["search"] = {k: v for k, v in found["search"].items() if k not in ("agent", "change", "candidates")}
     return json.loads(json.dumps(found))
 
 def _flat(tree: Mapping, path: str = "") -> dict:
