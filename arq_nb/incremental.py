@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['GUESSES', 'ARRAYS', 'CacheSettings', 'fingerprint', 'network_fingerprint', 'CertificateCache', 'build_cache',
-           'cache_log', 'log_change_wealth', 'change_lower', 'incremental_bound', 'certify_incremental', 'replays_for',
-           'save_cache', 'load_cache']
+           'cache_log', 'log_change_wealth', 'change_lower', 'incremental_bound', 'certify_incremental', 'ReplayPlan',
+           'plan_replays', 'recertify', 'save_cache', 'load_cache']
 
 # %% ../nbs/05_incremental.ipynb #ccb30362
 import hashlib
@@ -166,14 +166,14 @@ def incremental_bound(
     return np.where(sure, clopper_pearson_lower(kept, n_p, alpha + alpha_zeta), np.maximum(through_change, direct))
 
 # %% ../nbs/05_incremental.ipynb #4e12e1ee
-def _count_changes(cache: CertificateCache, smoothed: SmoothedClassifier, images: Tensor, sizes: np.ndarray) -> tuple[np.ndarray, ...]:
-    "For each image the votes won, lost and held by the variant in its first `sizes` replayed samples."
-    counts, streams = np.zeros((3, len(images)), int), _streams(cache.settings, len(images), ESTIMATION, smoothed.device)
+def _count_changes(cache: CertificateCache, smoothed: SmoothedClassifier, images: Tensor, sizes: np.ndarray, streams: list[torch.Generator], first: int = 0) -> tuple[np.ndarray, ...]:
+    "For each image the votes won, lost and held by the variant in `sizes` replays, of which sample `first` of the cache is the first."
+    counts = np.zeros((3, len(images)), int)
     for size in np.unique(sizes[sizes > 0]):
         group = np.flatnonzero(sizes == size)
         replay = smoothed.votes(images[group], int(size), [streams[i] for i in group]).cpu().numpy()
         kept = replay == cache.guess[group][:, None]
-        had = np.unpackbits(cache.hits[group], axis=1, count=int(size)).astype(bool)
+        had = np.unpackbits(cache.hits[group], axis=1, count=first + int(size)).astype(bool)[:, first:]
         counts[:, group] = (~had & kept).sum(1), (had & ~kept).sum(1), kept.sum(1)
     return tuple(counts)
 
@@ -181,7 +181,7 @@ def certify_incremental(
     cache: CertificateCache,         # of the original network
     smoothed: SmoothedClassifier,    # the changed network, smoothed with the same sigma
     data: ImageData,                 # the images of the cache
-    n_p: int | np.ndarray = 100,     # noise samples to replay for each image: one number, or (images,) as from `replays_for`
+    n_p: int | np.ndarray = 100,     # noise samples to replay for each image: one number, or (images,)
     alpha_zeta: float = 0.001,       # error probability of the bound on the change
     gamma: float = 0.99,             # share of selection votes from which on the variant is certified directly
     origin: Callable[[Tensor], Tensor] | None = None,  # the original network, to make sure that the cache is its own
@@ -194,33 +194,67 @@ def certify_incremental(
     it holds. The batch size may differ: it does not change a noise stream."""
     _check_replay(cache, smoothed, data, n_p, origin)
     s = cache.settings
-    sizes = np.broadcast_to(n_p, len(data))
-    won, lost, kept = _count_changes(cache, smoothed, to_float(data.images), sizes)
+    sizes, streams = np.broadcast_to(n_p, len(data)), _streams(s, len(data), ESTIMATION, smoothed.device)
+    won, lost, kept = _count_changes(cache, smoothed, to_float(data.images), sizes, streams)
     p_lower = incremental_bound(cache.p_lower, won, lost, kept, sizes, s.alpha, alpha_zeta, cache.selection_votes >= gamma * s.n0)
     return _log(cache.label, cache.guess, smoothed.noise.radius(np.clip(p_lower, 0, 1), s.sigma))
 
 # %% ../nbs/05_incremental.ipynb #a8f0ebc1
-def replays_for(
+@dataclass(frozen=True)
+class ReplayPlan:
+    "How each image of a cache will be certified again."
+    n: np.ndarray       # (images,) replays after the pilot, whole chunks; 0 where the guess is not the label
+    direct: np.ndarray  # (images,) true: bound the variant's own votes; false: bound the change
+
+def _path_bounds(p_lower: np.ndarray, won: np.ndarray, lost: np.ndarray, kept: np.ndarray, n: np.ndarray, alpha: float, alpha_zeta: float) -> np.ndarray:
+    "(2, ...) lower bounds through the change and directly, each wrong with probability at most alpha + alpha_zeta."
+    return np.stack([p_lower + change_lower(won, lost, n, alpha_zeta), clopper_pearson_lower(kept, n, alpha + alpha_zeta)]).clip(0, 1)
+
+def plan_replays(
     cache: CertificateCache,
+    won: np.ndarray,             # (images,) pilot replays on which the variant votes for the guess and the original did not
+    lost: np.ndarray,            # (images,) pilot replays on which the original voted for the guess and the variant does not
+    pilot: int,                  # pilot replays of each image
     noise: GaussianNoise = GaussianNoise(),  # the kind of noise of the cache
-    n: int = 100_000,            # samples of a certificate from scratch to be as good as
-    disagreement: float = 0.05,  # expected share of changed votes for an image in full doubt
+    n: int = 10_000,             # samples of a certificate from scratch to be as good as
     tolerance: float = 0.015,    # radius that may be lost, in units of sigma
     alpha_zeta: float = 0.001,   # error probability of the bound on the change
-    gamma: float = 0.99,         # share of selection votes from which on the variant is certified directly
-) -> np.ndarray:  # (images,) samples, whole chunks; 0 where the guess is not the label
-    "The fewest replays that are expected to certify within `tolerance * sigma` of `n` samples from scratch."
+) -> ReplayPlan:
+    "For each image the path with the fewest replays that is expected to certify within `tolerance * sigma` of `n` samples from scratch."
     if not tolerance > 0: raise ValueError(f"tolerance={tolerance!r} must be positive")
-    s, share = cache.settings, cache.selection_votes / cache.settings.n0
-    most = min(n, s.n)
+    s, most = cache.settings, min(n, cache.settings.n - pilot)
+    share = np.clip(cache.selection_votes / s.n0 + (won - lost) / pilot, 0, 1)
     sizes = np.unique((np.geomspace(1, max(1, most / CHUNK), 60).round() * CHUNK).clip(max=most))[:, None]
-    changed = 2 * disagreement * share * (1 - share) * sizes
-    p_cached = clopper_pearson_lower(share * s.n, s.n, s.alpha)
-    expected = incremental_bound(p_cached, changed, changed, share * sizes, sizes, s.alpha, alpha_zeta, share >= gamma)
-    lost = noise.radius(clopper_pearson_lower(share * n, n, s.alpha + alpha_zeta), 1.0) - noise.radius(expected, 1.0)
-    enough = lost <= tolerance
-    enough[-1] = True
-    return np.where(cache.guess == cache.label, sizes[enough.argmax(0), 0], 0).astype(int)
+    won, lost = ((v + 0.5) / (pilot + 1) * sizes for v in (won, lost))
+    p_cached = clopper_pearson_lower(cache.selection_votes / s.n0 * s.n, s.n, s.alpha)
+    target = noise.radius(clopper_pearson_lower(share * n, n, s.alpha + alpha_zeta), 1.0)
+    short = target - noise.radius(_path_bounds(p_cached, won, lost, share * sizes, sizes, s.alpha, alpha_zeta), 1.0)
+    price = np.where(short <= tolerance, sizes, most + short)  # what is too short comes last, the least short first
+    best = price.reshape(-1, len(cache)).argmin(0)
+    return ReplayPlan(np.where(cache.guess == cache.label, sizes[best % len(sizes), 0], 0).astype(int), best >= len(sizes))
+
+# %% ../nbs/05_incremental.ipynb #a281812e
+def recertify(
+    cache: CertificateCache,         # of the original network
+    smoothed: SmoothedClassifier,    # the changed network, smoothed with the same sigma
+    data: ImageData,                 # the images of the cache
+    n: int = 10_000,                 # samples of a certificate from scratch to be as good as
+    tolerance: float = 0.015,        # radius that may be lost, in units of sigma
+    pilot: int = 200,                # replays that serve planning alone, whole chunks of 50
+    alpha_zeta: float = 0.001,       # further error probability that may be spent
+    origin: Callable[[Tensor], Tensor] | None = None,  # the original network, to make sure that the cache is its own
+) -> tuple[CertificateLog, np.ndarray]:  # certificates, each wrong with probability at most `cache.settings.alpha + alpha_zeta`; samples spent on each image
+    "Certify the changed network nearly as well as with `n` samples from scratch; images whose guess is wrong get no sample. `ValueError` as `certify_incremental`."
+    _check_replay(cache, smoothed, data, pilot, origin)
+    s, images, streams = cache.settings, to_float(data.images), _streams(cache.settings, len(data), ESTIMATION, smoothed.device)
+    if pilot % CHUNK or pilot >= s.n: raise ValueError(f"pilot={pilot!r} must be a multiple of {CHUNK} and less than the {s.n} samples in the cache")
+    first = np.where(cache.guess == cache.label, pilot, 0)
+    won, lost, _ = _count_changes(cache, smoothed, images, first, streams)
+    plan = plan_replays(cache, won, lost, pilot, smoothed.noise, n, tolerance, alpha_zeta)
+    counts = _count_changes(cache, smoothed, images, plan.n, streams, pilot)
+    had = np.unpackbits(cache.hits, axis=1, count=s.n)[:, pilot:].sum(1, dtype=int)
+    change, direct = _path_bounds(clopper_pearson_lower(had, s.n - pilot, s.alpha), *counts, plan.n, s.alpha, alpha_zeta)
+    return _log(cache.label, cache.guess, smoothed.noise.radius(np.where(plan.n == 0, 0, np.where(plan.direct, direct, change)), s.sigma)), first + plan.n
 
 # %% ../nbs/05_incremental.ipynb #6d064a63
 ARRAYS = ("label", "guess", "selection_votes", "p_lower", "radius", "hits")

@@ -55,9 +55,10 @@ def classifiers(model, x, compiled, device):
 def variants(model, x, n, sigma, batch_size, compiled, device):
     "name -> a call that draws n samples; CERTIFY's own statistics are part of ours."
     calls = {f"field's loop, batch {b}": lambda b=b: field_loop(model, x, n, sigma, b) for b in FIELD_BATCHES}
-    def certify(f, **more): return lambda: SmoothedClassifier(f, sigma, batch_size, device, **more).certify(x, n0=100, n=n - 100)
+    def certify(f, batch=batch_size, **more): return lambda: SmoothedClassifier(f, sigma, batch, device, **more).certify(x, n0=100, n=n - 100)
     found = classifiers(model, x, compiled, device)
     calls |= {f"certify, {name}": certify(f) for name, f in found.items()}
+    calls[f"certify, bfloat16, batch {4 * batch_size}"] = certify(found["bfloat16"], 4 * batch_size)  # half as many bytes: a larger batch fits
     return calls | {"certify, deployed, sound noise": certify(found["deployed"], noise=SoundGaussianNoise())}
 
 
