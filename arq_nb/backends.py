@@ -179,6 +179,7 @@ def _every_nth(x, index):
     steps = [i.step or 1 for i in index]
     return _operations().strided_slice(x, _constant([0] * len(steps)), _constant([0] * len(steps)), _constant(steps), [1] * len(steps), [1] * len(steps))
 
+# %% ../nbs/03a_backends.ipynb #4b8852a1
 def _pad(x, pad, mode="constant", value=None):
     if mode != "constant": raise ValueError(f"only padding by a constant can be exported, not {mode!r}")
     before, after = [*pad[0::2], *[0] * (4 - len(pad) // 2)][::-1], [*pad[1::2], *[0] * (4 - len(pad) // 2)][::-1]
@@ -204,7 +205,7 @@ _FUNCTIONS = {
 }
 _METHODS = {"mean": _mean, "flatten": _flatten, "relu": _named("relu")}
 
-# %% ../nbs/03a_backends.ipynb #4b8852a1
+# %% ../nbs/03a_backends.ipynb #6142bdee
 class _Exporter(fx.Interpreter):
     "Rebuilds a network as an OpenVINO graph; counts the layers that run in integers and those that may saturate."
 
@@ -230,6 +231,7 @@ class _Exporter(fx.Interpreter):
         if type(module) not in _MODULES: raise ValueError(f"layer {target!r} of type {type(module).__name__} cannot be exported")
         return _MODULES[type(module)](module, *args)
 
+# %% ../nbs/03a_backends.ipynb #db8ea398
 def _layer(self: _Exporter, name: str, layer: nn.Module, x):
     "A convolution or linear layer: in integers if it has codes for both input and weight, else in float32."
     weights = [_constant(layer.weight)]

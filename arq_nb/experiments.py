@@ -187,6 +187,7 @@ def _decode(name: str, roots: Sequence[str], split: str, scratch: Path, **kwargs
     for path in paths[1:] if split == "train" else (): joined = concat(joined, load(path, split, **kwargs))
     return joined
 
+# %% ../nbs/11a_experiments.ipynb #12df50c6
 def decoded(
     name: str,              # of the data set, for `load_dataset`
     roots: Sequence[str],   # folders or archives
@@ -276,6 +277,7 @@ def stages(
 class OutOfTime(Exception):
     "The time that was given is over; what is done so far is on disk."
 
+# %% ../nbs/11a_experiments.ipynb #b35be760
 @dataclass
 class Work:
     "An experiment with a preset, on this machine."
@@ -442,6 +444,7 @@ class KeptJudge:
             if processes()[0] == 0: write_atomically(self.path, lambda p: p.write_text(json.dumps(self.kept)))
         return Evaluation(*(self.known[text][k] for k in ("reward", "acr", "accuracy")))
 
+# %% ../nbs/11a_experiments.ipynb #cfc5eff1
 def policy_text(policy: Policy) -> str:
     "Weight/activation bits of each layer, in order."
     return " ".join(f"{w}/{a}" for w, a in policy.bits.values())
@@ -709,6 +712,7 @@ def draw_searches(
     runs = {name: some for name, some in runs.items() if some}
     return plot_searches(runs).figure if runs else None
 
+# %% ../nbs/11a_experiments.ipynb #952bc4e2
 def draw_times(
     work: Work,
     sigma: float,      # noise

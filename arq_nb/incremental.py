@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['GUESSES', 'ARRAYS', 'CacheSettings', 'fingerprint', 'network_fingerprint', 'CertificateCache', 'build_cache',
            'cache_log', 'log_change_wealth', 'change_lower', 'incremental_bound', 'certify_incremental', 'ReplayPlan',
-           'plan_replays', 'recertify', 'save_cache', 'load_cache']
+           'plan_replays', 'planned_bound', 'recertify', 'save_cache', 'load_cache']
 
 # %% ../nbs/05_incremental.ipynb #ccb30362
 import hashlib
@@ -221,7 +221,7 @@ def plan_replays(
     alpha_zeta: float = 0.001,   # error probability of the bound on the change
 ) -> ReplayPlan:
     "For each image the path with the fewest replays that is expected to certify within `tolerance * sigma` of `n` samples from scratch."
-    if not tolerance > 0: raise ValueError(f"tolerance={tolerance!r} must be positive")
+    if not tolerance > 0 or n < 1: raise ValueError(f"tolerance={tolerance!r} must be positive and n={n!r} at least 1")
     s, most = cache.settings, min(n, cache.settings.n - pilot)
     share = np.clip(cache.selection_votes / s.n0 + (won - lost) / pilot, 0, 1)
     sizes = np.unique((np.geomspace(1, max(1, most / CHUNK), 60).round() * CHUNK).clip(max=most))[:, None]
@@ -233,7 +233,22 @@ def plan_replays(
     best = price.reshape(-1, len(cache)).argmin(0)
     return ReplayPlan(np.where(cache.guess == cache.label, sizes[best % len(sizes), 0], 0).astype(int), best >= len(sizes))
 
-# %% ../nbs/05_incremental.ipynb #a281812e
+# %% ../nbs/05_incremental.ipynb #30dfc275
+def planned_bound(
+    cache: CertificateCache,
+    plan: ReplayPlan,
+    pilot: int,              # first samples of the cache, which served the plan and serve no bound
+    won: np.ndarray,         # (images,) votes won, in the replays of the plan
+    lost: np.ndarray,        # (images,) votes lost
+    kept: np.ndarray,        # (images,) votes for the guess
+    alpha_zeta: float = 0.001,  # further error probability that may be spent
+) -> np.ndarray:  # (images,) lower bound on P(f'(x + e) = c), wrong with probability at most alpha + alpha_zeta; 0 where nothing is replayed
+    "The bound for the variant along the planned path."
+    s = cache.settings
+    had = np.unpackbits(cache.hits, axis=1, count=s.n)[:, pilot:].sum(1, dtype=int)
+    change, direct = _path_bounds(clopper_pearson_lower(had, s.n - pilot, s.alpha), won, lost, kept, plan.n, s.alpha, alpha_zeta)
+    return np.where(plan.n == 0, 0, np.where(plan.direct, direct, change))
+
 def recertify(
     cache: CertificateCache,         # of the original network
     smoothed: SmoothedClassifier,    # the changed network, smoothed with the same sigma
@@ -244,17 +259,18 @@ def recertify(
     alpha_zeta: float = 0.001,       # further error probability that may be spent
     origin: Callable[[Tensor], Tensor] | None = None,  # the original network, to make sure that the cache is its own
 ) -> tuple[CertificateLog, np.ndarray]:  # certificates, each wrong with probability at most `cache.settings.alpha + alpha_zeta`; samples spent on each image
-    "Certify the changed network nearly as well as with `n` samples from scratch; images whose guess is wrong get no sample. `ValueError` as `certify_incremental`."
+    """Certify the changed network nearly as well as with `n` samples from scratch; images whose guess is wrong get no sample.
+
+    Ours, on the bounds of `incremental_bound`. `ValueError` as `certify_incremental`, and for a `pilot` that is not whole chunks or as large as the cache."""
+    s = cache.settings
+    if pilot < 1 or pilot % CHUNK or pilot >= s.n: raise ValueError(f"pilot={pilot!r} must be a positive multiple of {CHUNK} and less than the {s.n} samples in the cache")
     _check_replay(cache, smoothed, data, pilot, origin)
-    s, images, streams = cache.settings, to_float(data.images), _streams(cache.settings, len(data), ESTIMATION, smoothed.device)
-    if pilot % CHUNK or pilot >= s.n: raise ValueError(f"pilot={pilot!r} must be a multiple of {CHUNK} and less than the {s.n} samples in the cache")
+    images, streams = to_float(data.images), _streams(s, len(data), ESTIMATION, smoothed.device)
     first = np.where(cache.guess == cache.label, pilot, 0)
     won, lost, _ = _count_changes(cache, smoothed, images, first, streams)
     plan = plan_replays(cache, won, lost, pilot, smoothed.noise, n, tolerance, alpha_zeta)
-    counts = _count_changes(cache, smoothed, images, plan.n, streams, pilot)
-    had = np.unpackbits(cache.hits, axis=1, count=s.n)[:, pilot:].sum(1, dtype=int)
-    change, direct = _path_bounds(clopper_pearson_lower(had, s.n - pilot, s.alpha), *counts, plan.n, s.alpha, alpha_zeta)
-    return _log(cache.label, cache.guess, smoothed.noise.radius(np.where(plan.n == 0, 0, np.where(plan.direct, direct, change)), s.sigma)), first + plan.n
+    p_lower = planned_bound(cache, plan, pilot, *_count_changes(cache, smoothed, images, plan.n, streams, pilot), alpha_zeta)
+    return _log(cache.label, cache.guess, smoothed.noise.radius(p_lower, s.sigma)), first + plan.n
 
 # %% ../nbs/05_incremental.ipynb #6d064a63
 ARRAYS = ("label", "guess", "selection_votes", "p_lower", "radius", "hits")
