@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['COSTS', 'TITLES', 'ALL', 'SMOKE', 'CPU', 'GPU', 'PAPER', 'IMAGENET_SMOKE', 'IMAGENET_GPU', 'IMAGENET_PAPER',
-           'VARIANTS', 'CIFAR_SMOKE', 'VIT_SMOKE', 'EXPERIMENTS', 'AGENTS', 'JUDGES', 'FINDERS', 'QUANTIZERS', 'STAGES',
-           'RADII', 'COLUMNS', 'SHOWN', 'Preset', 'Experiment', 'decoded', 'provenance', 'Stage', 'stages', 'OutOfTime',
-           'Work', 'settings', 'check_settings', 'write_result', 'read_result', 'float_network', 'train_stage',
-           'KeptJudge', 'policy_text', 'judge', 'budget_of', 'policy_stage', 'finish_stage', 'missing', 'run',
-           'finished', 'measurements', 'results', 'differences', 'draw_curves', 'draw_bits', 'draw_costs',
-           'search_results', 'draw_searches', 'draw_times']
+           'VARIANTS', 'CIFAR_SMOKE', 'VIT_SMOKE', 'EXPERIMENTS', 'AGENTS', 'TRAINED_WITH', 'FINISHED_WITH', 'JUDGES',
+           'FINDERS', 'QUANTIZERS', 'STAGES', 'RADII', 'COLUMNS', 'SHOWN', 'Preset', 'Experiment', 'decoded',
+           'provenance', 'Stage', 'stages', 'OutOfTime', 'Work', 'judging', 'settings', 'check_settings',
+           'write_result', 'read_result', 'float_network', 'train_stage', 'KeptJudge', 'policy_text', 'judge',
+           'budget_of', 'policy_stage', 'finish_stage', 'missing', 'run', 'finished', 'measurements', 'results',
+           'differences', 'draw_curves', 'draw_bits', 'draw_costs', 'search_results', 'draw_searches', 'draw_times']
 
 # %% ../nbs/11a_experiments.ipynb #dc76e056
 import json
@@ -95,7 +95,7 @@ SMOKE = Preset(
     finish_images=400, finish=dict(epochs=1, lr=0.02, n0=20, n=100, alpha=0.001), test_images=20)
 CPU = Preset(
     "cpu", {(0.25, 4): 3, (0.5, 4): 1, (1.0, 4): 1}, training=dict(epochs=12, lr=0.1, precision="bfloat16"), evaluations=20, starts=("hawq", "nipq"),
-    search=SearchConfig(n=500, backend="int8"), search_images=1_000, program_images=40, program_samples=25, finish_images=5_000,
+    search=SearchConfig(n=500, backend="int8"), search_images=1_000, program_images=40, program_samples=25, finish_images=20_000,
     finish=dict(epochs=1, lr=0.02, n0=100, n=1_000, alpha=0.001, backend="int8"))
 GPU = Preset(
     "gpu", {(s, b): 3 if b == 4 else 1 for s, b in ALL}, training=dict(epochs=90, lr=0.1), holdout=500, evaluations=150, starts=("hawq", "nipq"),
@@ -122,7 +122,7 @@ def _vary(name: str, agent: Mapping | None = None, search: Mapping | None = None
     return replace(CPU, **dict(name=f"cpu-{name}", plan={(0.25, 4): 1}, methods=("arq",), starts=(), search=config) | changes)
 
 VARIANTS = (
-    _vary("alone"), _vary("lambda-0.01", search={"reward_scale": 0.01}), _vary("lambda-1", search={"reward_scale": 1.0}),
+    replace(CPU, name="cpu-short", plan={(0.25, 4): 3}, finish_images=5_000), _vary("alone"), _vary("lambda-0.01", search={"reward_scale": 0.01}), _vary("lambda-1", search={"reward_scale": 1.0}),
     _vary("np-25", search={"n_p": 25}), _vary("np-400", search={"n_p": 400}),
     _vary("noise-0.05", agent={"noise": 0.05}), _vary("noise-0.5", agent={"noise": 0.5}),
     _vary("warmup-4", agent={"warmup_episodes": 4}), _vary("warmup-20", agent={"warmup_episodes": 20}),
@@ -338,22 +338,28 @@ class Work:
 
 # %% ../nbs/11a_experiments.ipynb #8f1b1223
 AGENTS = "haq", "arq"  # methods that the agent's settings decide
+TRAINED_WITH = "pool", "size", "max_images", "start"       # what a float network depends on, besides `training`
+FINISHED_WITH = "finish_images", "finish", "test_images"   # what the choice of bits does not depend on
 
-def settings(preset: Preset, method: str | None = None) -> dict:
-    "What decides a result, as plain JSON; the plan and the methods decide only which results there are, the agent only those of its own searches."
-    found = {k: v for k, v in asdict(replace(preset, plan={})).items() if k not in ("name", "plan", "methods", "training")}
-    if method != "arq": del found["starts"]
-    if method not in AGENTS: found["search"] = {k: v for k, v in found["search"].items() if k not in ("agent", "change", "candidates")}
-    return json.loads(json.dumps(found))
+def judging(config: SearchConfig) -> dict:
+    "The settings of a search that decide what a policy is worth: all but the agent's."
+    return {k: v for k, v in asdict(config).items() if k not in ("agent", "change", "candidates")}
+
+def settings(preset: Preset, stage: Stage) -> dict:
+    "What decides the result of a stage, as plain JSON: no later stage, and the agent and ARQ's starts only where they are used."
+    found = asdict(replace(preset, plan={}))
+    others = {"name", "plan", "methods", "training", *(FINISHED_WITH if stage.kind == "policy" else ()), *(() if stage.method == "arq" else ("starts",))}
+    if stage.method not in AGENTS: found["search"] = judging(preset.search)
+    return json.loads(json.dumps({k: v for k, v in found.items() if (k in TRAINED_WITH if stage.kind == "train" else k not in others)}))
 
 def _flat(tree: Mapping, path: str = "") -> dict:
     "Nested settings as one level: {'search.agent.noise': 0.1}."
     pairs = [(f"{path}{k}", v) for k, v in tree.items()]
     return {name: value for k, v in pairs for name, value in (_flat(v, f"{k}.").items() if isinstance(v, Mapping) else [(k, v)])}
 
-def check_settings(path: Path, stored: Mapping, preset: Preset, method: str | None = None) -> None:
+def check_settings(path: Path, stored: Mapping, preset: Preset, stage: Stage) -> None:
     "`ValueError` if a result was made with other settings than `preset` has; settings that did not exist then are not compared."
-    old, new = _flat(stored), _flat(settings(preset, method))
+    old, new = _flat(stored), _flat(settings(preset, stage))
     if different := [k for k in old if k in new and old[k] != new[k]]:
         changes = ", ".join(f"{k}={old[k]!r} there, {new[k]!r} now" for k in different)
         raise ValueError(f"{path} was made with other settings: {changes}; rename the preset or delete the file")
@@ -361,7 +367,7 @@ def check_settings(path: Path, stored: Mapping, preset: Preset, method: str | No
 def write_result(work: Work, stage: Stage, content: Mapping) -> None:
     "The file of a stage, with its provenance."
     about = provenance(work.experiment, work.preset, stage.seed, work.device)
-    text = json.dumps({**content, "provenance": about, "settings": settings(work.preset, stage.method)}, indent=1)
+    text = json.dumps({**content, "provenance": about, "settings": settings(work.preset, stage)}, indent=1)
     if processes()[0] == 0: write_atomically(work.folder / stage.file, lambda p: p.write_text(text + "\n"))
 
 def read_result(work: Work, stage: Stage) -> dict | None:
@@ -369,7 +375,7 @@ def read_result(work: Work, stage: Stage) -> dict | None:
     path = work.folder / stage.file
     if not path.exists(): return None
     found = json.loads(path.read_text())
-    check_settings(path, found["settings"], work.preset, stage.method)
+    check_settings(path, found["settings"], work.preset, stage)
     return found
 
 # %% ../nbs/11a_experiments.ipynb #d1e89b4a
@@ -456,7 +462,7 @@ def judge(work: Work, sigma: float, seed: int, kind: str = "acr") -> KeptJudge:
     "The judge of a noise level and a seed, whatever the budget."
     if (key := (sigma, seed, kind)) not in work.judges:
         train, holdout, model = work.some(work.preset.search_images, seed, 1), work.held_out(work.preset.holdout), float_network(work, sigma)
-        config = settings(work.preset)["search"]
+        config = judging(work.preset.search)
         identity = json.loads(json.dumps(dict(kind=kind, sigma=sigma, seed=seed, device=work.device, config=config,
             train=fingerprint(train.images), holdout=fingerprint(holdout.images), weights=sum(float(t.double().sum()) for t in model.state_dict().values()))))
         make = lambda: JUDGES[kind](model, train, holdout, sigma, work.preset.search, seed, work.augmenter)
