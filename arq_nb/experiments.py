@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['COSTS', 'TITLES', 'ALL', 'SMOKE', 'CPU', 'GPU', 'PAPER', 'IMAGENET_SMOKE', 'IMAGENET_GPU', 'IMAGENET_PAPER',
-           'VARIANTS', 'CIFAR_SMOKE', 'VIT_SMOKE', 'EXPERIMENTS', 'AGENTS', 'TRAINED_WITH', 'FINISHED_WITH', 'JUDGES',
-           'FINDERS', 'QUANTIZERS', 'STAGES', 'RADII', 'COLUMNS', 'SHOWN', 'Preset', 'Experiment', 'decoded',
+           'VARIANTS', 'CIFAR_SMOKE', 'VIT_SMOKE', 'EXPERIMENTS', 'AGENTS', 'SEARCHES', 'TRAINED_WITH', 'FINISHED_WITH',
+           'JUDGES', 'FINDERS', 'QUANTIZERS', 'STAGES', 'RADII', 'COLUMNS', 'SHOWN', 'Preset', 'Experiment', 'decoded',
            'provenance', 'Stage', 'stages', 'OutOfTime', 'Work', 'judging', 'settings', 'check_settings',
            'write_result', 'read_result', 'float_network', 'train_stage', 'KeptJudge', 'policy_text', 'judge',
-           'budget_of', 'policy_stage', 'finish_stage', 'missing', 'run', 'finished', 'measurements', 'results',
-           'differences', 'draw_curves', 'draw_bits', 'draw_costs', 'search_results', 'draw_searches', 'draw_times']
+           'budget_of', 'finals', 'policy_stage', 'finish_stage', 'missing', 'run', 'finished', 'measurements',
+           'results', 'differences', 'draw_curves', 'draw_bits', 'draw_costs', 'search_results', 'draw_searches',
+           'draw_times']
 
 # %% ../nbs/11a_experiments.ipynb #dc76e056
 import json
@@ -47,7 +48,7 @@ from .policies import FLOAT_BITS, Budget, LayerInfo, Policy, layer_table, write_
 from .quantizers import LSQ, PACT, UniformQuantizer
 from .search import Evaluation, PolicyEvaluator, SearchConfig, SearchResult, finish
 from .sensitivities import acr_program, hawq, nipq
-from .smoothing import CertificateLog, certified_accuracy, clean_accuracy, compare, make_generator, mean_interval, read_log
+from .smoothing import CertificateLog, average_certified_radius, certified_accuracy, clean_accuracy, compare, make_generator, mean_interval, read_log
 from .training import evaluate, fit
 
 # %% ../nbs/11a_experiments.ipynb #633c1a3a
@@ -70,6 +71,7 @@ class Preset:
     evaluations: int = 24              # different policies that ARQ, HAQ, random and evolutionary search may judge
     starts: tuple[str, ...] = ()       # methods whose policies ARQ judges first, after the cut uniform one; their seconds are added to its own
     search: SearchConfig = SearchConfig()  # how a policy is judged, and the agent
+    finalists: int = 1                 # so many of a search's best policies are finished and certified on unseen held-out images; the best is handed in
     search_images: int | None = 2_000  # training images that fine-tune each candidate, and NIPQ; None: all
     program_images: int = 50           # held-out images of the ACR program
     program_samples: int = 40          # noise samples it replays for each image and each of 14 widths of a layer
@@ -84,13 +86,15 @@ class Preset:
     def __post_init__(self):
         if self.cost not in COSTS: raise ValueError(f"cost={self.cost!r} is unknown: choose from {', '.join(COSTS)}")
         if unknown := {*self.methods, *self.starts} - TITLES.keys(): raise ValueError(f"unknown methods {sorted(unknown)}: choose from {', '.join(TITLES)}")
+        if self.finalists < 1 or self.finalists > 1 and self.holdout == self.pool:
+            raise ValueError(f"finalists={self.finalists!r} must be 1, or more where the pool ({self.pool}) has images that drive no search (holdout={self.holdout})")
         if self.holdout > self.pool: raise ValueError(f"holdout={self.holdout} images cannot come from a pool of {self.pool}")
 
 # %% ../nbs/11a_experiments.ipynb #abc12d62
 ALL = [(sigma, bits) for sigma in (0.25, 0.5, 1.0) for bits in (3, 4, 6)]
 
 SMOKE = Preset(
-    "smoke", {(0.5, 4): 2}, training=dict(epochs=8, lr=0.2), pool=100, holdout=40, evaluations=4,
+    "smoke", {(0.5, 4): 2}, training=dict(epochs=8, lr=0.2), pool=100, holdout=40, evaluations=4, finalists=2,
     search=SearchConfig(n=100, n_p=50, agent=DDPGConfig(warmup_episodes=2)), search_images=200, program_images=10, program_samples=10, nipq_epochs=2,
     finish_images=400, finish=dict(epochs=1, lr=0.02, n0=20, n=100, alpha=0.001), test_images=20)
 CPU = Preset(
@@ -107,7 +111,7 @@ PAPER = replace(
 # ImageNet: from torchvision's weights; images are decoded at 224 pixels into memory, 150 kB each and twice that while they are split
 IMAGENET_SMOKE = replace(
     SMOKE, plan={(0.25, 4): 1}, methods=("float32", "uniform_pact", "uniform_lsq", "random", "arq"), size=64,
-    training=dict(epochs=1, lr=0.01, batch_size=64), pool=20, holdout=4, evaluations=3,
+    training=dict(epochs=1, lr=0.01, batch_size=64), pool=20, holdout=4, evaluations=3, finalists=1,
     search=SearchConfig(n=50, n0=10, n_p=20, agent=DDPGConfig(warmup_episodes=2)), search_images=16, finish_images=32, test_images=4,
     finish=dict(epochs=1, lr=0.02, n0=10, n=50, alpha=0.001))
 IMAGENET_GPU = replace(GPU, max_images=100_000, training=dict(epochs=5, lr=0.02, batch_size=256, precision="bfloat16"), pool=1_000, evaluations=100,
@@ -122,11 +126,11 @@ def _vary(name: str, agent: Mapping | None = None, search: Mapping | None = None
     return replace(CPU, **dict(name=f"cpu-{name}", plan={(0.25, 4): 1}, methods=("arq",), starts=(), search=config) | changes)
 
 VARIANTS = (
-    replace(CPU, name="cpu-short", plan={(0.25, 4): 3}, finish_images=5_000), _vary("alone"), _vary("lambda-0.01", search={"reward_scale": 0.01}), _vary("lambda-1", search={"reward_scale": 1.0}),
+    replace(CPU, name="cpu-short", finish_images=5_000), _vary("alone"), _vary("lambda-0.01", search={"reward_scale": 0.01}), _vary("lambda-1", search={"reward_scale": 1.0}),
     _vary("np-25", search={"n_p": 25}), _vary("np-400", search={"n_p": 400}),
     _vary("noise-0.05", agent={"noise": 0.05}), _vary("noise-0.5", agent={"noise": 0.5}),
     _vary("warmup-4", agent={"warmup_episodes": 4}), _vary("warmup-20", agent={"warmup_episodes": 20}),
-    _vary("change-1", search={"change": 1.0}), _vary("change-12", search={"change": 12.0}),
+    _vary("change-1", search={"change": 1.0}), _vary("change-12", search={"change": 12.0}), _vary("finalists", finalists=3, starts=CPU.starts),
     _vary("size", cost="size", methods=("uniform_lsq", "hawq", "acr_program", "random", "evolutionary", "haq", "arq"), starts=("hawq",)))
 
 # %% ../nbs/11a_experiments.ipynb #0692c3a3
@@ -329,6 +333,12 @@ class Work:
         "The first `count` images of the pool: a smaller number is a subset of a larger one."
         return self.everything.split(count, make_generator(0))[1].to(self.device)
 
+    @cached_property
+    def unseen(self) -> ImageData:
+        "Images of the pool that drive no search, evenly spread, at most as many as are tested."
+        data = without_twins(self.held_out(self.preset.pool), self.held_out(self.preset.holdout))
+        return data.every(math.ceil(len(data) / self.preset.test_images))
+
     def some(self, count: int | None, seed: int, purpose: int) -> ImageData:
         "So many training images, each class in proportion; None: all."
         return self.train if count is None or count >= len(self.train) else self.train.split(count, make_generator(seed, purpose))[1]
@@ -338,6 +348,7 @@ class Work:
 
 # %% ../nbs/11a_experiments.ipynb #8f1b1223
 AGENTS = "haq", "arq"  # methods that the agent's settings decide
+SEARCHES = "random", "evolutionary", *AGENTS  # methods that judge policies, and have finalists
 TRAINED_WITH = "pool", "size", "max_images", "start"       # what a float network depends on, besides `training`
 FINISHED_WITH = "finish_images", "finish", "test_images"   # what the choice of bits does not depend on
 
@@ -346,9 +357,9 @@ def judging(config: SearchConfig) -> dict:
     return {k: v for k, v in asdict(config).items() if k not in ("agent", "change", "candidates")}
 
 def settings(preset: Preset, stage: Stage) -> dict:
-    "What decides the result of a stage, as plain JSON: no later stage, and the agent and ARQ's starts only where they are used."
+    "What decides the result of a stage, as plain JSON: no later stage (but for finalists), and the agent, finalists and ARQ's starts only where they are used."
     found = asdict(replace(preset, plan={}))
-    others = {"name", "plan", "methods", "training", *(FINISHED_WITH if stage.kind == "policy" else ()), *(() if stage.method == "arq" else ("starts",))}
+    others = {"name", "plan", "methods", "training", *(FINISHED_WITH if stage.kind == "policy" and (stage.method not in SEARCHES or preset.finalists == 1) else ()), *(() if stage.method == "arq" else ("starts",)), *(() if stage.method in SEARCHES else ("finalists",))}
     if stage.method not in AGENTS: found["search"] = judging(preset.search)
     return json.loads(json.dumps({k: v for k, v in found.items() if (k in TRAINED_WITH if stage.kind == "train" else k not in others)}))
 
@@ -513,6 +524,29 @@ def budget_of(work: Work, sigma: float, bits: int) -> Budget:
     "The budget of so many equivalent bits."
     return COSTS[work.preset.cost](float_network(work, sigma), work.shape, bits)
 
+# %% ../nbs/11a_experiments.ipynb #d0d51140
+QUANTIZERS: dict[str, type[UniformQuantizer]] = {"uniform_pact": PACT}  # all others: LSQ
+
+def _finish(work: Work, stage: Stage, policy: Policy, images: ImageData, folder: Path) -> tuple[CertificateLog, dict]:
+    "Fine-tune a policy as the preset says and certify it; the log and the record."
+    train, quantizer = work.some(work.preset.finish_images, stage.seed, 2), QUANTIZERS.get(stage.method, LSQ)
+    log = finish(float_network(work, stage.sigma), policy, train, images, stage.sigma, folder, seed=stage.seed, augmenter=work.augmenter,
+        quantizer=quantizer, progress=sys.stderr.isatty(), **work.preset.finish)
+    return log, json.loads((folder / "record.json").read_text()) | {"fine_tuned_on": f"{len(train)} of {work.train.name}"}
+
+def finals(
+    work: Work,
+    stage: Stage,          # of a search
+    result: SearchResult,  # what it found
+) -> list[dict]:  # policy, reward, acr on the unseen images and seconds of each finalist, the best one first
+    "Finish a search's best policies and certify them on images that it has not seen."
+    rewards, found = {policy_text(_policy(row)): (row["reward"], _policy(row)) for row in result.history}, []
+    for k, (reward, policy) in enumerate(sorted(rewards.values(), key=lambda pair: -pair[0])[: work.preset.finalists]):
+        work.check_time()
+        log, record = _finish(work, stage, policy, work.unseen, work.heavy / stage.folder / f"finalist{k}")
+        found.append({"policy": policy, "reward": reward, "acr": average_certified_radius(log), "seconds": record["train_seconds"] + record["certify_seconds"]})
+    return sorted(found, key=lambda row: -row["acr"])
+
 # %% ../nbs/11a_experiments.ipynb #06a25f6f
 def _short(row: Mapping) -> dict:
     "A line of a history with the bits as text."
@@ -526,28 +560,25 @@ def policy_stage(work: Work, stage: Stage) -> None:
     starts = {"starts": [Policy.load(work.folder / s.folder / "policy.json") for s in before]} if stage.method == "arq" else {}
     mine = FINDERS[stage.method](work, stage.sigma, budget, stage.seed, **starts)
     result, seconds = from_first(lambda: mine)
-    seconds += sum(read_result(work, s)["seconds"] for s in before)
-    result.policy.save(work.folder / stage.folder / "policy.json")
+    last = finals(work, stage, result) if result.history and work.preset.finalists > 1 else []
+    seconds += sum(read_result(work, s)["seconds"] for s in before) + sum(row["seconds"] for row in last)
+    policy = last[0]["policy"] if last else result.policy
+    policy.save(work.folder / stage.folder / "policy.json")
     original = None if math.isnan(result.original_acr) else result.original_acr
-    cost = {"cost": budget.fraction(result.policy), "limit": budget.limit / budget.float_cost}
-    about = {"policy": policy_text(result.policy), **cost, "seconds": round(seconds, 1)}
+    about = {"policy": policy_text(policy), "cost": budget.fraction(policy), "limit": budget.limit / budget.float_cost, "seconds": round(seconds, 1)}
+    if last: about["finalists"] = [{**row, "policy": policy_text(row["policy"])} for row in last]
     history = [_short(row) for row in result.history]
     write_result(work, stage, {**about, "evaluations": len({row["policy"] for row in history}), "original_acr": original, "history": history})
 
 # %% ../nbs/11a_experiments.ipynb #58463506
-QUANTIZERS: dict[str, type[UniformQuantizer]] = {"uniform_pact": PACT}  # all others: LSQ
-
 def finish_stage(work: Work, stage: Stage) -> None:
     "Fine-tune a policy and certify it on the test images; writes certificates.tsv and record.json."
     model, heavy, light = float_network(work, stage.sigma), work.heavy / stage.folder, work.folder / stage.folder
     policy = Policy.uniform(model, FLOAT_BITS, FLOAT_BITS) if stage.method == "float32" else Policy.load(light / "policy.json")
-    train = work.some(work.preset.finish_images, stage.seed, 2)
-    finish(model, policy, train, work.test, stage.sigma, heavy, seed=stage.seed, augmenter=work.augmenter, quantizer=QUANTIZERS.get(stage.method, LSQ),
-        progress=sys.stderr.isatty(), **work.preset.finish)
+    _, record = _finish(work, stage, policy, work.test, heavy)
     log, about = (heavy / "certificates.tsv").read_bytes(), json.loads((heavy / "certificates.tsv.json").read_text())
     if processes()[0] == 0: write_atomically(light / "certificates.tsv", lambda p: p.write_bytes(log))
-    record = json.loads((heavy / "record.json").read_text())
-    write_result(work, stage, {**record, "precision": about["precision"], "noise": about["noise"], "fine_tuned_on": f"{len(train)} of {work.train.name}"})
+    write_result(work, stage, {**record, "precision": about["precision"], "noise": about["noise"]})
 
 # %% ../nbs/11a_experiments.ipynb #2d4411a2
 STAGES = {"train": train_stage, "policy": policy_stage, "finish": finish_stage}
