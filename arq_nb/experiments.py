@@ -731,7 +731,8 @@ def draw_costs(
     table = measurements(work)
     known = table[(table.sigma == sigma) & table.acr.notna()]
     means = known.groupby(["method", known.bits.fillna(0)], sort=False)[["bitops_fraction", "acr"]].mean()
-    points = [{"name": TITLES[method] + (f", {bits}" if bits else ""), "cost": row.bitops_fraction, "acr": row.acr} for (method, bits), row in means.iterrows()]
+    several = len({bits for _, bits in means.index} - {0}) > 1
+    points = [{"name": TITLES[method] + (f", {bits:g} bits" if bits and several else ""), "cost": row.bitops_fraction, "acr": row.acr} for (method, bits), row in means.iterrows()]
     return pareto(points) if points else None
 
 def search_results(work: Work, sigma: float, bits: int, method: str) -> list[SearchResult]:

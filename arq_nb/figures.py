@@ -25,6 +25,7 @@ from fastcore.basics import patch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullFormatter
+from sklearn.isotonic import isotonic_regression
 from torch import nn
 
 from .data import ImageData, to_float
@@ -239,6 +240,27 @@ def _cost_axis(ax: Axes, cost: np.ndarray, label: str):
         ax.xaxis.set_minor_formatter(NullFormatter())
     ax.xaxis.set_major_formatter(shown)
 
+def _apart(heights: np.ndarray, least: float) -> np.ndarray:
+    "The heights closest to these, in squares, that keep the order and are at least `least` from each other."
+    order, steps, moved = np.argsort(heights, kind="stable"), least * np.arange(len(heights)), np.empty(len(heights))
+    moved[order] = isotonic_regression(heights[order] - steps) + steps
+    return moved
+
+def _columns_of(x: np.ndarray, gap: float) -> list[np.ndarray]:
+    "Indices of values that follow each other with less than `gap` between them."
+    order = np.argsort(x, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(x[order]) > gap) + 1)
+
+def _name_points(ax: Axes, rows: Sequence[Mapping], front: np.ndarray):
+    "The name of each row beside its point: to the left if it is the only one of its column on the front; names of a column one above the other."
+    spots = ax.transData.transform([(row["cost"], row["acr"]) for row in rows]) * 72 / ax.figure.dpi  # in points
+    for column in _columns_of(spots[:, 0], 40):
+        left = front[column] & (front[column].sum() == 1)
+        for some, is_left in ((part, side) for part, side in ((column[left], True), (column[~left], False)) if len(part)):
+            for i, height in zip(some, _apart(spots[some, 1] + 6 * is_left, 9)):
+                ax.annotate(rows[i]["name"], (rows[i]["cost"], rows[i]["acr"]), (-8 if is_left else 8, height - spots[i, 1]), textcoords="offset points", fontsize=8,
+                    ha="right" if is_left else "left", va="center", arrowprops=dict(arrowstyle="-", linewidth=0.5, color="0.6", shrinkA=0, shrinkB=2))
+
 @style()
 def pareto(
     points: Sequence[Mapping],  # rows with cost and acr, and a name if it should be shown; a search history will do
@@ -251,11 +273,11 @@ def pareto(
     ax.scatter(cost[~front], acr[~front], s=18, facecolors="none", edgecolors="0.45", label="dominated")
     order = np.flatnonzero(front)[np.lexsort((acr[front], cost[front]))]
     ax.step(cost[order], acr[order], where="post", color=COLOURS[0], linestyle="-", marker="s", markersize=5, label="front")
-    for row, on_front in zip(points, front):
-        look = dict(xytext=(-5, 4), ha="right", va="bottom") if on_front else dict(xytext=(6, 0), ha="left", va="center")
-        if row.get("name"): ax.annotate(row["name"], (row["cost"], row["acr"]), textcoords="offset points", fontsize=8, **look)
+    named = np.flatnonzero([bool(row.get("name")) for row in points])
     _cost_axis(ax, cost, cost_label)
-    ax.margins(x=0.18 if any(row.get("name") for row in points) else 0.05, y=0.12)
+    ax.margins(x=0.2 if len(named) else 0.05, y=0.12)
+    ax.autoscale_view()
+    if len(named): _name_points(ax, [points[i] for i in named], front[named])
     ax.legend(loc="lower right")
     return ax.figure
 
