@@ -375,6 +375,7 @@ def check_settings(path: Path, stored: Mapping, preset: Preset, stage: Stage) ->
         changes = ", ".join(f"{k}={old[k]!r} there, {new[k]!r} now" for k in different)
         raise ValueError(f"{path} was made with other settings: {changes}; rename the preset or delete the file")
 
+# %% ../nbs/11a_experiments.ipynb #e131614d
 def write_result(work: Work, stage: Stage, content: Mapping) -> None:
     "The file of a stage, with its provenance."
     about = provenance(work.experiment, work.preset, stage.seed, work.device)

@@ -240,8 +240,10 @@ def _cost_axis(ax: Axes, cost: np.ndarray, label: str):
         ax.xaxis.set_minor_formatter(NullFormatter())
     ax.xaxis.set_major_formatter(shown)
 
+# %% ../nbs/11_figures.ipynb #d6793d62
 def _apart(heights: np.ndarray, least: float) -> np.ndarray:
     "The heights closest to these, in squares, that keep the order and are at least `least` from each other."
+    if not len(heights): return heights
     order, steps, moved = np.argsort(heights, kind="stable"), least * np.arange(len(heights)), np.empty(len(heights))
     moved[order] = isotonic_regression(heights[order] - steps) + steps
     return moved
@@ -256,11 +258,12 @@ def _name_points(ax: Axes, rows: Sequence[Mapping], front: np.ndarray):
     spots = ax.transData.transform([(row["cost"], row["acr"]) for row in rows]) * 72 / ax.figure.dpi  # in points
     for column in _columns_of(spots[:, 0], 40):
         left = front[column] & (front[column].sum() == 1)
-        for some, is_left in ((part, side) for part, side in ((column[left], True), (column[~left], False)) if len(part)):
+        for some, is_left in ((column[left], True), (column[~left], False)):
             for i, height in zip(some, _apart(spots[some, 1] + 6 * is_left, 9)):
                 ax.annotate(rows[i]["name"], (rows[i]["cost"], rows[i]["acr"]), (-8 if is_left else 8, height - spots[i, 1]), textcoords="offset points", fontsize=8,
                     ha="right" if is_left else "left", va="center", arrowprops=dict(arrowstyle="-", linewidth=0.5, color="0.6", shrinkA=0, shrinkB=2))
 
+# %% ../nbs/11_figures.ipynb #04530607
 @style()
 def pareto(
     points: Sequence[Mapping],  # rows with cost and acr, and a name if it should be shown; a search history will do
