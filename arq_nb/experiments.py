@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['COSTS', 'TITLES', 'ALL', 'SMOKE', 'CPU', 'GPU', 'PAPER', 'IMAGENET_SMOKE', 'IMAGENET_GPU', 'IMAGENET_PAPER',
-           'VARIANTS', 'CIFAR_SMOKE', 'VIT_SMOKE', 'EXPERIMENTS', 'AGENTS', 'SEARCHES', 'TRAINED_WITH', 'FINISHED_WITH',
-           'JUDGES', 'FINDERS', 'QUANTIZERS', 'STAGES', 'RADII', 'COLUMNS', 'SHOWN', 'Preset', 'Experiment', 'decoded',
-           'provenance', 'Stage', 'stages', 'OutOfTime', 'Work', 'judging', 'settings', 'check_settings',
-           'write_result', 'read_result', 'float_network', 'train_stage', 'KeptJudge', 'policy_text', 'judge',
-           'budget_of', 'finals', 'policy_stage', 'finish_stage', 'missing', 'run', 'finished', 'measurements',
-           'results', 'differences', 'draw_curves', 'draw_bits', 'draw_costs', 'search_results', 'draw_searches',
-           'draw_times']
+           'VARIANTS', 'STUDY', 'CIFAR_SMOKE', 'VIT_SMOKE', 'EXPERIMENTS', 'AGENTS', 'SEARCHES', 'TRAINED_WITH',
+           'FINISHED_WITH', 'JUDGES', 'FINDERS', 'QUANTIZERS', 'STAGES', 'RADII', 'COLUMNS', 'SHOWN', 'Preset',
+           'variants', 'Experiment', 'decoded', 'provenance', 'Stage', 'stages', 'OutOfTime', 'Work', 'judging',
+           'settings', 'check_settings', 'write_result', 'read_result', 'float_network', 'train_stage', 'KeptJudge',
+           'policy_text', 'judge', 'budget_of', 'finals', 'policy_stage', 'finish_stage', 'missing', 'run', 'finished',
+           'measurements', 'results', 'differences', 'draw_curves', 'draw_bits', 'draw_costs', 'search_results',
+           'draw_searches', 'draw_times']
 
 # %% ../nbs/11a_experiments.ipynb #dc76e056
 import json
@@ -120,18 +120,27 @@ IMAGENET_PAPER = replace(PAPER, training=dict(epochs=30, lr=0.05, batch_size=256
     finish=dict(epochs=3, lr=0.01, n0=100, n=100_000, alpha=0.001), start="IMAGENET1K_V2")
 
 # %% ../nbs/11a_experiments.ipynb #716c5183
-def _vary(name: str, agent: Mapping | None = None, search: Mapping | None = None, **changes) -> Preset:
-    "`CPU` with a change, for one seed at sigma 0.25 and, unless `changes` says otherwise, ARQ alone."
-    config = replace(CPU.search, agent=replace(CPU.search.agent, **agent or {}), **search or {})
-    return replace(CPU, **dict(name=f"cpu-{name}", plan={(0.25, 4): 1}, methods=("arq",), starts=(), search=config) | changes)
+def variants(
+    base: Preset,
+    plan: Mapping[tuple[float, int], int],  # of every variant
+) -> tuple[Preset, ...]:
+    "`base` with one change at a time, for ARQ alone; and with a budget that counts bytes, for its rivals too."
+    def vary(name, agent=None, search=None, **changes):
+        config = replace(base.search, agent=replace(base.search.agent, **agent or {}), **search or {})
+        return replace(base, **dict(name=f"{base.name}-{name}", plan=plan, methods=("arq",), starts=(), search=config) | changes)
+    return (vary("alone"), vary("lambda-0.01", search={"reward_scale": 0.01}), vary("lambda-1", search={"reward_scale": 1.0}),
+        vary("np-25", search={"n_p": 25}), vary("np-400", search={"n_p": 400}),
+        vary("noise-0.05", agent={"noise": 0.05}), vary("noise-0.5", agent={"noise": 0.5}),
+        vary("warmup-4", agent={"warmup_episodes": 4}), vary("warmup-20", agent={"warmup_episodes": 20}),
+        vary("change-1", search={"change": 1.0}), vary("change-12", search={"change": 12.0}), vary("finalists", finalists=3, starts=base.starts),
+        vary("size", cost="size", methods=("uniform_lsq", "hawq", "acr_program", "random", "evolutionary", "haq", "arq"), starts=("hawq",)))
 
-VARIANTS = (
-    replace(CPU, name="cpu-short", finish_images=5_000), _vary("alone"), _vary("lambda-0.01", search={"reward_scale": 0.01}), _vary("lambda-1", search={"reward_scale": 1.0}),
-    _vary("np-25", search={"n_p": 25}), _vary("np-400", search={"n_p": 400}),
-    _vary("noise-0.05", agent={"noise": 0.05}), _vary("noise-0.5", agent={"noise": 0.5}),
-    _vary("warmup-4", agent={"warmup_episodes": 4}), _vary("warmup-20", agent={"warmup_episodes": 20}),
-    _vary("change-1", search={"change": 1.0}), _vary("change-12", search={"change": 12.0}), _vary("finalists", finalists=3, starts=CPU.starts),
-    _vary("size", cost="size", methods=("uniform_lsq", "hawq", "acr_program", "random", "evolutionary", "haq", "arq"), starts=("hawq",)))
+VARIANTS = (replace(CPU, name="cpu-short", finish_images=5_000), *variants(CPU, {(0.25, 4): 1}))
+
+STUDY = Preset(
+    "study", {(0.5, 3): 3}, training=dict(epochs=30, lr=0.2), pool=300, holdout=150, evaluations=24, starts=("hawq", "nipq"),
+    search=SearchConfig(n=500), search_images=1_000, program_images=40, program_samples=25, finish_images=None,
+    finish=dict(epochs=5, lr=0.02, n0=100, n=1_000, alpha=0.001), test_images=360)
 
 # %% ../nbs/11a_experiments.ipynb #0692c3a3
 @dataclass(frozen=True)
@@ -160,7 +169,7 @@ def _imagenet(name: str, model: str, smoke: Mapping | None = None, **changes) ->
     return Experiment(name, model, "imagenet", (3, 224, 224), 1000, ("imagenet-sample-1000.tar",), presets)
 
 EXPERIMENTS = {e.name: e for e in (
-    Experiment("digits_resnet8", "resnet8", "digits", (1, 8, 8), 10, presets=(SMOKE,)),
+    Experiment("digits_resnet8", "resnet8", "digits", (1, 8, 8), 10, presets=(SMOKE, STUDY, *variants(STUDY, STUDY.plan))),
     Experiment("cifar10_resnet20", "resnet20", "cifar10", (3, 32, 32), 10, ("cifar10-jpeg.tar.xz", "cifar10-original-subset.tar.xz"),
         (CIFAR_SMOKE, CPU, GPU, PAPER, *VARIANTS)),
     _imagenet("imagenet_resnet50", "resnet50", {"max_images": 400}), _imagenet("imagenet_mobilenetv2", "mobilenet_v2"),
