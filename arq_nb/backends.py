@@ -9,6 +9,7 @@ __all__ = ['BACKENDS', 'deployed', 'disagreement', 'BFloat16', 'weight_codes', '
 
 # %% ../nbs/03a_backends.ipynb #a5b11ef3
 import functools
+import hashlib
 import operator
 import os
 import shutil
@@ -290,6 +291,15 @@ def export_int8(
     return program
 
 # %% ../nbs/03a_backends.ipynb #fcb2ab43
+def _program_fingerprint(program) -> str:
+    "16 hexadecimal digits of SHA-256 over the operations and constants."
+    digest = hashlib.sha256()
+    for node in program.get_ordered_ops():
+        digest.update(node.get_type_name().encode())
+        if node.get_type_name() == "Constant": digest.update(node.data.tobytes())
+    return digest.hexdigest()[:16]
+
+# %% ../nbs/03a_backends.ipynb #f682421d
 class Int8:
     "A classifier that runs an integer program on the CPU."
     precision = "int8"
@@ -303,6 +313,7 @@ class Int8:
         if isinstance(program, (str, os.PathLike)): program = core.read_model(os.fspath(program))
         if int(program.get_rt_info(_MARK).astype(str)) and kernels_saturate():
             raise ValueError("this program was exported with split=False, and int8 kernels on this machine would saturate: export it with split=True")
+        self.fingerprint = _program_fingerprint(program)
         threads = threads or torch.get_num_threads()
         self.compiled = core.compile_model(program, "CPU", {**_SETTINGS, "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads})
         self.requests = [self.compiled.create_infer_request() for _ in range(threads)]

@@ -7,10 +7,12 @@ __all__ = ['CHUNK', 'SELECTION', 'ESTIMATION', 'CERTIFICATION', 'ABSTAIN', 'COLU
            'clopper_pearson_upper', 'make_generator', 'GaussianNoise', 'SmoothedClassifier', 'noisy_copies', 'votes',
            'predict_batch', 'predict', 'Certificate', 'certificate', 'certify_batch', 'certify', 'coverage_violated',
            'CertificateLog', 'read_log', 'average_certified_radius', 'certified_accuracy', 'clean_accuracy',
-           'abstention_rate', 'share_interval', 'mean_interval', 'summary', 'compare', 'certify_dataset']
+           'abstention_rate', 'share_interval', 'mean_interval', 'summary', 'compare', 'network_fingerprint',
+           'certify_dataset']
 
 # %% ../nbs/04_smoothing.ipynb #9fc14f5f
 import csv
+import hashlib
 import json
 import math
 import os
@@ -22,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy import stats
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from .data import ImageData, to_float
@@ -367,6 +369,19 @@ def compare(
         raise ValueError(f"the logs hold different images ({len(log_a)} and {len(log_b)}, {len(np.intersect1d(log_a.idx, log_b.idx))} indices in common): only logs of the same images can be compared in pairs")
     return mean_interval((log_a.radius * log_a.correct)[a] - (log_b.radius * log_b.correct)[b], confidence, seed)
 
+# %% ../nbs/04_smoothing.ipynb #8c695e49
+def network_fingerprint(
+    f: Callable[[Tensor], Tensor],  # a classifier
+) -> str:  # 16 hexadecimal digits, or the type's name for a classifier without a state
+    "A text that changes with the weights of a network: its attribute `fingerprint` if it has one, else SHA-256 of its state's names and values."
+    if isinstance(own := getattr(f, "fingerprint", None), str): return own
+    if not isinstance(f, nn.Module): return type(f).__name__
+    digest = hashlib.sha256()
+    for name, value in f.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
 # %% ../nbs/04_smoothing.ipynb #eee76027
 def _open_log(path: Path, settings: dict) -> set[int]:
     "Start a log or make ready to continue one; returns the indices it holds already."
@@ -412,9 +427,10 @@ def certify_dataset(
     progress: bool = True,       # show a progress bar with the running ACR
 ) -> CertificateLog:
     "Certify images of a data set, appending to a log that can be stopped and continued at any time."
+    if skip < 1 or max is not None and max < 1: raise ValueError(f"skip={skip!r} and max={max!r} must be at least 1")
     path = Path(path)
     indices = list(range(0, len(data), skip))[:max]
-    settings = dict(sigma=smoothed.sigma, noise=smoothed.noise.name, precision=smoothed.precision, n0=n0, n=n, alpha=alpha, seed=seed,
+    settings = dict(network=network_fingerprint(smoothed.f), sigma=smoothed.sigma, noise=smoothed.noise.name, precision=smoothed.precision, n0=n0, n=n, alpha=alpha, seed=seed,
                     device=torch.device(smoothed.device).type, images=data.name)
     rank, world = processes()
     done = from_first(lambda: (_gather_parts(path, settings), set(read_log(path).idx.tolist()))[1])

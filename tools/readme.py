@@ -30,6 +30,11 @@ def from_root(text):
     return _LINK.sub(lambda m: m[1] + (m[2][3:] if m[2].startswith("../") else f"nbs/{m[2]}"), text)
 
 
+def dead_links(text, root):
+    "Relative links that lead nowhere."
+    return [m[2] for m in _LINK.finditer(text) if not (root / m[2].split("#")[0]).exists()]
+
+
 def readme(notebook):
     "(markdown, {path: picture})"
     shown = NBProcessor(notebook, [strip_ansi, hide_line, filter_stream_, rm_export, clean_magics, hide_], process=True).nb
@@ -38,6 +43,8 @@ def readme(notebook):
     apply_options(nb.cells)
     for cell in nb.cells:
         if cell.cell_type == "markdown": cell.source = from_root(cell.source)
+        for output in cell.get("outputs", []):
+            if "text/markdown" in output.get("data", {}): output.data["text/markdown"] = from_root(output.data["text/markdown"])
     exporter = MarkdownExporter()
     text, resources = exporter.from_notebook_node(nb, {"unique_key": "readme", "output_files_dir": IMAGES})
     for i, cell in enumerate(nb.cells):
@@ -55,6 +62,7 @@ def main():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(picture)
     (cfg.config_path / "README.md").write_text(text, encoding="utf-8")
+    if dead := dead_links(text, cfg.config_path): raise SystemExit(f"README.md links to what is not there: {', '.join(dead)}")
 
 
 if __name__ == "__main__": main()
