@@ -9,8 +9,8 @@ __all__ = ['COSTS', 'TITLES', 'ALL', 'SMOKE', 'CPU', 'GPU', 'PAPER', 'IMAGENET_S
            'variants', 'Experiment', 'decoded', 'provenance', 'Stage', 'stages', 'OutOfTime', 'Work', 'judging',
            'settings', 'check_settings', 'write_result', 'read_result', 'float_network', 'train_stage', 'KeptJudge',
            'policy_text', 'judge', 'budget_of', 'finals', 'policy_stage', 'finish_stage', 'missing', 'run', 'finished',
-           'measurements', 'results', 'differences', 'draw_curves', 'draw_bits', 'draw_costs', 'search_results',
-           'draw_searches', 'draw_times']
+           'measurements', 'results', 'certificates', 'differences', 'draw_curves', 'draw_bits', 'draw_costs',
+           'search_results', 'draw_searches', 'draw_times']
 
 # %% ../nbs/11a_experiments.ipynb #dc76e056
 import json
@@ -683,7 +683,7 @@ def results(
     return pd.DataFrame([_row_text(TITLES[m] + (f" ({label})" if label else ""), rows) for m, rows in chosen.groupby("method", sort=False)]).set_index("method")
 
 # %% ../nbs/11a_experiments.ipynb #5b5600dc
-def _logs(work: Work, sigma: float, bits: int, method: str) -> dict[int, CertificateLog]:
+def certificates(work: Work, sigma: float, bits: int, method: str) -> dict[int, CertificateLog]:
     "The certificates of a method, by seed."
     stages = [s for s in finished(work) if s.sigma == sigma and s.method == method and s.bits in (None, bits)]
     return {s.seed: _log(work, s) for s in stages if read_result(work, s)}
@@ -696,9 +696,9 @@ def differences(
     confidence: float = 0.95,   # of the intervals
 ) -> pd.DataFrame:  # a row a method: seeds, difference, low, high; NaN where nothing was measured
     "ACR of `reference` minus ACR of each other method, image by image, averaged over common seeds, with bootstrap intervals."
-    ours, rows = _logs(work, sigma, bits, reference), {}
+    ours, rows = certificates(work, sigma, bits, reference), {}
     for method in (m for m in TITLES if m in work.preset.methods and m != reference):
-        theirs = _logs(work, sigma, bits, method)
+        theirs = certificates(work, sigma, bits, method)
         both = sorted(ours.keys() & theirs.keys())
         values = compare(over_seeds([ours[s] for s in both]), over_seeds([theirs[s] for s in both]), confidence) if both else [math.nan] * 3
         rows[TITLES[method]] = [len(both), *values]
@@ -716,7 +716,7 @@ def draw_curves(
     methods: Sequence[str] = ("float32", "uniform_lsq", "random", "haq", "arq"),  # at most so many that lines can be told apart
 ) -> Figure | None:  # None if nothing was measured
     "Certified accuracy against radius, averaged over the seeds."
-    logs = {TITLES[m]: list(_logs(work, sigma, bits, m).values()) for m in methods}
+    logs = {TITLES[m]: list(certificates(work, sigma, bits, m).values()) for m in methods}
     logs = {name: _together(some) for name, some in logs.items() if some}
     return certified_accuracy_curves(logs, sigma) if logs else None
 
