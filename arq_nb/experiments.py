@@ -683,7 +683,12 @@ def results(
     return pd.DataFrame([_row_text(TITLES[m] + (f" ({label})" if label else ""), rows) for m, rows in chosen.groupby("method", sort=False)]).set_index("method")
 
 # %% ../nbs/11a_experiments.ipynb #5b5600dc
-def certificates(work: Work, sigma: float, bits: int, method: str) -> dict[int, CertificateLog]:
+def certificates(
+    work: Work,
+    sigma: float,  # noise
+    bits: int,     # budget, equivalent bits
+    method: str,   # one of `TITLES`
+) -> dict[int, CertificateLog]:  # seed -> certificates; only what was measured
     "The certificates of a method, by seed."
     stages = [s for s in finished(work) if s.sigma == sigma and s.method == method and s.bits in (None, bits)]
     return {s.seed: _log(work, s) for s in stages if read_result(work, s)}
