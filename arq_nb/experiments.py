@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['COSTS', 'TITLES', 'ALL', 'SMOKE', 'CPU', 'GPU', 'PAPER', 'IMAGENET_SMOKE', 'IMAGENET_GPU', 'IMAGENET_PAPER',
            'VARIANTS', 'STUDY', 'CIFAR_SMOKE', 'VIT_SMOKE', 'EXPERIMENTS', 'AGENTS', 'SEARCHES', 'TRAINED_WITH',
-           'FINISHED_WITH', 'JUDGES', 'FINDERS', 'QUANTIZERS', 'STAGES', 'RADII', 'COLUMNS', 'SHOWN', 'Preset',
-           'variants', 'Experiment', 'decoded', 'provenance', 'Stage', 'stages', 'OutOfTime', 'Work', 'judging',
-           'settings', 'check_settings', 'write_result', 'read_result', 'float_network', 'train_stage', 'KeptJudge',
-           'policy_text', 'judge', 'budget_of', 'finals', 'policy_stage', 'finish_stage', 'missing', 'run', 'finished',
-           'measurements', 'results', 'certificates', 'differences', 'draw_curves', 'draw_bits', 'draw_costs',
-           'search_results', 'draw_searches', 'draw_times']
+           'AWARE_WITH', 'FINISHED_WITH', 'JUDGES', 'FINDERS', 'QUANTIZERS', 'STAGES', 'RADII', 'COLUMNS', 'SHOWN',
+           'Preset', 'variants', 'Experiment', 'decoded', 'provenance', 'Stage', 'stages', 'OutOfTime', 'Work',
+           'judging', 'settings', 'check_settings', 'write_result', 'read_result', 'float_network', 'train_stage',
+           'KeptJudge', 'policy_text', 'judge', 'budget_of', 'aware_stage', 'beginning', 'finals', 'policy_stage',
+           'finish_stage', 'missing', 'run', 'finished', 'measurements', 'results', 'certificates', 'differences',
+           'draw_curves', 'draw_bits', 'draw_costs', 'search_results', 'draw_searches', 'draw_times']
 
 # %% ../nbs/11a_experiments.ipynb #dc76e056
 import json
@@ -44,9 +44,9 @@ from .distributed import from_first, processes
 from .figures import MISSING, bits_per_layer, certified_accuracy_curves, pareto
 from .incremental import fingerprint
 from .models import create_model, load_pretrained, load_weights, pretrained, pretrained_record, save_weights
-from .policies import FLOAT_BITS, Budget, LayerInfo, Policy, layer_table, write_atomically
+from .policies import FLOAT_BITS, Budget, LayerInfo, Policy, dequantize, layer_table, write_atomically
 from .quantizers import LSQ, PACT, UniformQuantizer
-from .search import Evaluation, PolicyEvaluator, SearchConfig, SearchResult, finish
+from .search import Evaluation, PolicyEvaluator, SearchConfig, SearchResult, finetuned, finish
 from .sensitivities import acr_program, hawq, nipq
 from .smoothing import CertificateLog, average_certified_radius, certified_accuracy, clean_accuracy, compare, make_generator, mean_interval, read_log
 from .training import evaluate, fit
@@ -76,6 +76,8 @@ class Preset:
     program_images: int = 50           # held-out images of the ACR program
     program_samples: int = 40          # noise samples it replays for each image and each of 14 widths of a layer
     nipq_epochs: int = 5               # passes of NIPQ over the search images
+    aware_epochs: int = 0              # passes over all training images, at the budget's uniform bits, before any final fine-tuning; 0: none
+    aware_lr: float = 0.05             # peak learning rate of those
     finish_images: int | None = 10_000  # training images of the final fine-tuning; None: all
     finish: Mapping = field(default_factory=lambda: dict(epochs=1, lr=0.02, n0=100, n=1_000, alpha=0.001))  # of `finish`
     test_images: int = 128             # at most so many, evenly spread
@@ -135,7 +137,7 @@ def variants(
         vary("change-1", search={"change": 1.0}), vary("change-12", search={"change": 12.0}), vary("finalists", finalists=3, starts=base.starts),
         vary("size", cost="size", methods=("uniform_lsq", "hawq", "acr_program", "random", "evolutionary", "haq", "arq"), starts=("hawq",)))
 
-VARIANTS = (replace(CPU, name="cpu-short", finish_images=5_000), *variants(CPU, {(0.25, 4): 1}))
+VARIANTS = (replace(CPU, name="cpu-short", finish_images=5_000), replace(CPU, name="cpu-aware", plan=dict.fromkeys(CPU.plan, 1), aware_epochs=3), *variants(CPU, {(0.25, 4): 1}))
 
 STUDY = Preset(
     "study", {(0.5, 3): 3}, training=dict(epochs=30, lr=0.2), pool=300, holdout=150, evaluations=24, starts=("hawq", "nipq"),
@@ -251,7 +253,7 @@ def provenance(
 @dataclass(frozen=True)
 class Stage:
     "One piece of an experiment."
-    kind: str                 # "train", "policy" or "finish"
+    kind: str                 # "train", "aware", "policy" or "finish"
     sigma: float
     bits: int | None = None   # equivalent bits of the budget; None for the float network
     method: str | None = None
@@ -266,7 +268,7 @@ class Stage:
     @property
     def file(self) -> str:
         "The file that says that it is done."
-        return f"{self.folder}/{ {'train': 'network.json', 'policy': 'search.json', 'finish': 'record.json'}[self.kind] }"
+        return f"{self.folder}/{ {'train': 'network.json', 'aware': 'aware.json', 'policy': 'search.json', 'finish': 'record.json'}[self.kind] }"
 
     def __str__(self) -> str: return f"{self.folder}/{self.kind}"
 
@@ -282,8 +284,9 @@ def stages(
             if seed >= preset.plan[sigma, bits]: continue
             found.append(Stage("train", sigma))
             for method in methods:
-                if method == "float32": found.append(Stage("finish", sigma, None, method, seed))
-                else: found += [Stage(kind, sigma, bits, method, seed) for kind in ("policy", "finish")]
+                budget, kinds = (None, ["finish"]) if method == "float32" else (bits, ["policy", "finish"])
+                if preset.aware_epochs: found.append(Stage("aware", sigma, budget))
+                found += [Stage(kind, sigma, budget, method, seed) for kind in kinds]
     return list(dict.fromkeys(found))
 
 # %% ../nbs/11a_experiments.ipynb #f83b73fa
@@ -359,18 +362,27 @@ class Work:
 AGENTS = "haq", "arq"  # methods that the agent's settings decide
 SEARCHES = "random", "evolutionary", *AGENTS  # methods that judge policies, and have finalists
 TRAINED_WITH = "pool", "size", "max_images", "start"       # what a float network depends on, besides `training`
-FINISHED_WITH = "finish_images", "finish", "test_images"   # what the choice of bits does not depend on
+AWARE_WITH = *TRAINED_WITH, "cost", "aware_epochs", "aware_lr"  # what quantization-aware training depends on
+FINISHED_WITH = "aware_epochs", "aware_lr", "finish_images", "finish", "test_images"   # what the choice of bits does not depend on
 
 def judging(config: SearchConfig) -> dict:
     "The settings of a search that decide what a policy is worth: all but the agent's."
     return {k: v for k, v in asdict(config).items() if k not in ("agent", "change", "candidates")}
 
+def _unused(preset: Preset, stage: Stage) -> set[str]:
+    "Settings that a choice of bits, or the network finished with them, does not depend on."
+    unused = {"name", "plan", "methods", "training"}
+    if stage.method != "arq": unused.add("starts")
+    if stage.method not in SEARCHES: unused.add("finalists")
+    if stage.kind == "policy" and (stage.method not in SEARCHES or preset.finalists == 1): unused |= {*FINISHED_WITH}
+    return unused
+
 def settings(preset: Preset, stage: Stage) -> dict:
-    "What decides the result of a stage, as plain JSON: no later stage (but for finalists), and the agent, finalists and ARQ's starts only where they are used."
+    "What decides the result of a stage, as plain JSON: nothing of a later stage (but for finalists)."
     found = asdict(replace(preset, plan={}))
-    others = {"name", "plan", "methods", "training", *(FINISHED_WITH if stage.kind == "policy" and (stage.method not in SEARCHES or preset.finalists == 1) else ()), *(() if stage.method == "arq" else ("starts",)), *(() if stage.method in SEARCHES else ("finalists",))}
     if stage.method not in AGENTS: found["search"] = judging(preset.search)
-    return json.loads(json.dumps({k: v for k, v in found.items() if (k in TRAINED_WITH if stage.kind == "train" else k not in others)}))
+    used = {"train": TRAINED_WITH, "aware": AWARE_WITH}.get(stage.kind, found.keys() - _unused(preset, stage))
+    return json.loads(json.dumps({k: v for k, v in found.items() if k in used}))
 
 def _flat(tree: Mapping, path: str = "") -> dict:
     "Nested settings as one level: {'search.agent.noise': 0.1}."
@@ -409,12 +421,15 @@ def _new(work: Work, **options) -> nn.Module:
 
 def _ready(work: Work, model: nn.Module) -> nn.Module: return model.to(work.device, memory_format=torch.channels_last).eval()
 
+def _kept(work: Work, path: Path, stage: Stage) -> nn.Module:
+    "The network whose weights a stage has left in the scratch folder."
+    if not path.exists(): raise ValueError(f"{path} does not exist: the stage {stage} has to run first")
+    return _ready(work, load_weights(_new(work), path))
+
 def float_network(work: Work, sigma: float) -> nn.Module:
     "The network trained with noise: the package's own, or the one that `train_stage` left."
     if (work.experiment.model, sigma) in pretrained(): return _ready(work, load_pretrained(work.experiment.model, sigma))
-    path = work.heavy / f"sigma{sigma:g}" / "float.safetensors"
-    if not path.exists(): raise ValueError(f"{path} does not exist: the stage {Stage('train', sigma)} has to run first")
-    return _ready(work, load_weights(_new(work), path))
+    return _kept(work, work.heavy / f"sigma{sigma:g}" / "float.safetensors", Stage("train", sigma))
 
 def train_stage(work: Work, stage: Stage) -> None:
     "Train the float network unless it ships with the package, and note how good it is on held-out images."
@@ -534,13 +549,32 @@ def budget_of(work: Work, sigma: float, bits: int) -> Budget:
     "The budget of so many equivalent bits."
     return COSTS[work.preset.cost](float_network(work, sigma), work.shape, bits)
 
+# %% ../nbs/11a_experiments.ipynb #03ef528f
+def _aware_weights(work: Work, sigma: float, bits: int | None) -> Path: return work.heavy / Stage("aware", sigma, bits).folder / "aware.safetensors"
+
+def aware_stage(work: Work, stage: Stage) -> None:
+    "Train the float network with the uniform bits of the budget (without one: 32), and keep its weights."
+    model, path = float_network(work, stage.sigma), _aware_weights(work, stage.sigma, stage.bits)
+    policy = Policy.uniform(model, FLOAT_BITS, FLOAT_BITS) if stage.bits is None else uniform(budget_of(work, stage.sigma, stage.bits), cut=True)
+    network, history = finetuned(model, policy, work.train, stage.sigma, work.preset.aware_epochs, work.preset.aware_lr, augmenter=work.augmenter,
+        checkpoint=path.with_name("aware-training.safetensors"), progress=sys.stderr.isatty())
+    save_weights(dequantize(network), path)
+    pool = work.held_out(work.preset.pool)
+    write_result(work, stage, {"policy": policy_text(policy), "trained_on": work.train.name, "history": history,
+        "images": pool.name, "accuracy_under_noise": evaluate(network, pool, stage.sigma)})
+
+def beginning(work: Work, stage: Stage) -> nn.Module:
+    "The network that a final fine-tuning begins with."
+    if not work.preset.aware_epochs: return float_network(work, stage.sigma)
+    return _kept(work, _aware_weights(work, stage.sigma, stage.bits), Stage("aware", stage.sigma, stage.bits))
+
 # %% ../nbs/11a_experiments.ipynb #d0d51140
 QUANTIZERS: dict[str, type[UniformQuantizer]] = {"uniform_pact": PACT}  # all others: LSQ
 
 def _finish(work: Work, stage: Stage, policy: Policy, images: ImageData, folder: Path) -> tuple[CertificateLog, dict]:
     "Fine-tune a policy as the preset says and certify it; the log and the record."
     train, quantizer = work.some(work.preset.finish_images, stage.seed, 2), QUANTIZERS.get(stage.method, LSQ)
-    log = finish(float_network(work, stage.sigma), policy, train, images, stage.sigma, folder, seed=stage.seed, augmenter=work.augmenter,
+    log = finish(beginning(work, stage), policy, train, images, stage.sigma, folder, seed=stage.seed, augmenter=work.augmenter,
         quantizer=quantizer, progress=sys.stderr.isatty(), **work.preset.finish)
     return log, json.loads((folder / "record.json").read_text()) | {"fine_tuned_on": f"{len(train)} of {work.train.name}"}
 
@@ -591,7 +625,7 @@ def finish_stage(work: Work, stage: Stage) -> None:
     write_result(work, stage, {**record, "precision": about["precision"], "noise": about["noise"]})
 
 # %% ../nbs/11a_experiments.ipynb #2d4411a2
-STAGES = {"train": train_stage, "policy": policy_stage, "finish": finish_stage}
+STAGES = {"train": train_stage, "aware": aware_stage, "policy": policy_stage, "finish": finish_stage}
 
 def missing(work: Work, match: str = "*") -> list[Stage]:
     "The stages whose names match and whose results are not there, in the order in which they are best run."
@@ -600,6 +634,7 @@ def missing(work: Work, match: str = "*") -> list[Stage]:
 def _ready_to_run(work: Work, stage: Stage) -> list[Stage]:
     "A stage, and what has to be done before it."
     before = [] if stage.kind == "train" else [Stage("train", stage.sigma)]
+    if work.preset.aware_epochs and (stage.kind == "finish" or work.preset.finalists > 1): before.append(Stage("aware", stage.sigma, stage.bits))
     if stage.method == "arq": before += [replace(stage, kind="policy", method=m) for m in work.preset.starts]
     if stage.kind == "finish" and stage.method != "float32": before.append(replace(stage, kind="policy"))
     return [s for s in [*before, stage] if not read_result(work, s)]
