@@ -101,6 +101,7 @@ def train_run(
     batch_size: int = 128,           # images in a step
     weight_decay: float = 5e-4,      # on the weights of layers
     precision: str = "float32",      # of the products: "float32" or "bfloat16"
+    consistency: float = 0.0,        # above 0: two noisy copies of each image shall agree, with this weight
 ) -> nn.Module:  # the float network
     "Train the run's network with noise; writes float.safetensors."
     run.save(out)
@@ -108,7 +109,7 @@ def train_run(
     model = new_model(run, len(train.classes))
     if start is not None: load_weights(model, start)
     model = model.to(memory_format=torch.channels_last)
-    history = fit(model, train, run.sigma, epochs, lr, batch_size, weight_decay, run.seed, augmenter_for(run), precision, out / "training.safetensors")
+    history = fit(model, train, run.sigma, epochs, lr, batch_size, weight_decay, run.seed, augmenter_for(run), precision, out / "training.safetensors", consistency=consistency)
     save_weights(model, out / "float.safetensors")
     print(f"trained on {len(train)} images: accuracy under noise {history[-1]['accuracy']:.3f}, {sum(h['seconds'] for h in history):.0f} s")
     return model
@@ -171,6 +172,7 @@ def certify_run(
     alpha: float = 0.001,                # error probability for each image
     skip: int = 1,                       # certify every skip-th test image
     max: int | None = None,              # at most so many
+    consistency: float = 0.0,            # above 0: two noisy copies of each image shall agree, with this weight
 ) -> None:
     "Fine-tune a network and certify it on the test images; writes networks/NAME/{policy.json, model.safetensors, certificates.tsv}."
     run = Run.load(out)
@@ -178,7 +180,7 @@ def certify_run(
     model = load_float(run, out, train)
     policy = policy_of(network, out, model)
     if finetune_images is not None: _, train = train.split(finetune_images, make_generator(run.seed, 2))
-    return finish(model, policy, train, test.every(skip, max), run.sigma, out / "networks" / Path(network).stem, epochs, lr, n0=n0, n=n, alpha=alpha, seed=run.seed, augmenter=augmenter_for(run))
+    return finish(model, policy, train, test.every(skip, max), run.sigma, out / "networks" / Path(network).stem, epochs, lr, n0=n0, n=n, alpha=alpha, seed=run.seed, augmenter=augmenter_for(run), consistency=consistency)
 
 # %% ../nbs/12_cli.ipynb #d054a7ac
 def _row(folder: Path, search_seconds: float) -> dict:
