@@ -137,7 +137,8 @@ def variants(
         vary("change-1", search={"change": 1.0}), vary("change-12", search={"change": 12.0}), vary("finalists", finalists=3, starts=base.starts),
         vary("size", cost="size", methods=("uniform_lsq", "hawq", "acr_program", "random", "evolutionary", "haq", "arq"), starts=("hawq",)))
 
-VARIANTS = (replace(CPU, name="cpu-short", finish_images=5_000), replace(CPU, name="cpu-aware", plan=dict.fromkeys(CPU.plan, 1), aware_epochs=3), *variants(CPU, {(0.25, 4): 1}))
+VARIANTS = (replace(CPU, name="cpu-short", finish_images=5_000), replace(CPU, name="cpu-aware", plan=dict.fromkeys(CPU.plan, 1), aware_epochs=3),
+    replace(CPU, name="cpu-consistent", plan=dict.fromkeys(CPU.plan, 1), finish={**CPU.finish, "consistency": 5.0}), *variants(CPU, {(0.25, 4): 1}))
 
 STUDY = Preset(
     "study", {(0.5, 3): 3}, training=dict(epochs=30, lr=0.2), pool=300, holdout=150, evaluations=24, starts=("hawq", "nipq"),

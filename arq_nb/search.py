@@ -79,12 +79,13 @@ def finetuned(
     checkpoint: str | os.PathLike | None = None,  # state file of `fit`
     progress: bool = False,
     quantizer: type[UniformQuantizer] = LSQ,  # kind of quantizer
+    consistency: float = 0.0,  # of `fit`
 ) -> tuple[nn.Module, list[dict]]:  # trained copy, still with its quantizers, and the history of `fit`
     "Quantize a copy of `model`, calibrate it on noisy training images, and fine-tune it with noise."
     quantized = quantize(model, policy, quantizer)
     device = train.images.device
     calibrate(quantized, next(noisy_batches(train, sigma, batch_size, make_generator(seed, device=device), augmenter))[0])
-    history = fit(quantized, train, sigma, epochs, lr, batch_size, weight_decay, seed, augmenter, checkpoint=checkpoint, progress=progress)
+    history = fit(quantized, train, sigma, epochs, lr, batch_size, weight_decay, seed, augmenter, checkpoint=checkpoint, progress=progress, consistency=consistency)
     return quantized, history
 
 # %% ../nbs/09_search.ipynb #eb109bdb
@@ -428,6 +429,7 @@ def finish(
     progress: bool = True,
     quantizer: type[UniformQuantizer] = LSQ,  # kind of quantizer
     backend: str = "float32", # how the network runs while it is certified, see `deploy`
+    consistency: float = 0.0, # of `fit`: noisy copies of an image shall agree, which makes radii larger and training twice as long
 ) -> CertificateLog:
     "Fine-tune a policy, certify the result from scratch on the test images, and write both down."
     out = Path(out)
@@ -435,7 +437,7 @@ def finish(
     if (out / "policy.json").exists() and (found := Policy.load(out / "policy.json")) != policy:
         raise ValueError(f"{out} holds the results of another policy: choose another folder or delete it")
     policy.save(out / "policy.json")
-    quantized, history = finetuned(model, policy, train, sigma, epochs, lr, batch_size, weight_decay, seed, augmenter, out / "training.safetensors", progress, quantizer)
+    quantized, history = finetuned(model, policy, train, sigma, epochs, lr, batch_size, weight_decay, seed, augmenter, out / "training.safetensors", progress, quantizer, consistency)
     save_weights(quantized, out / "model.safetensors")
     smoothed = SmoothedClassifier(deploy(quantized, train.shape, backend), sigma, device=str(train.images.device))
     log = certify_dataset(smoothed, test, out / "certificates.tsv", n0, n, alpha, seed, progress=progress)
