@@ -46,7 +46,7 @@ def consistency_loss(
     weight: float,   # lambda, >= 0
     entropy_weight: float = 0.5,  # eta
 ) -> Tensor:  # scalar, the mean over images
-    "What is added to the cross-entropy so that noisy copies of an image agree (Jeong and Shin 2020, eq. 7)."
+    "What is added to the cross-entropy so that noisy copies of an image agree (Jeong and Shin 2020, section 3)."
     each = logits.log_softmax(2)
     mean = each.logsumexp(1) - math.log(logits.shape[1])
     entropy = -(mean.exp() * mean).sum(1)
