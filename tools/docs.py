@@ -3,7 +3,7 @@
 The pages need no network: formulas become MathML, which browsers draw themselves, and pictures lie in the pages.
 nbdev_proc_nbs is not called: where Quarto is missing, it downloads and installs it with sudo.
 """
-import re, shutil
+import posixpath, re, shutil
 from html import escape
 from pathlib import Path
 
@@ -83,10 +83,13 @@ def front_matter(nb):
     return {}
 
 
-def site_links(html: str, pages: dict, site: str, up: str):
-    "Links to notebooks and to the published site, as links within this one."
+def site_links(html: str, pages: dict, site: str, name: str, up: str):
+    "Links of the notebook `name` to others and to the published site, as links within this one."
+    def page_of(match):
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(name), match[1]))
+        return f'href="{up}{pages[target]}{match[2] or ""}"' if target in pages else match[0]
     html = re.sub(rf'href="{re.escape(site)}/(\w)', rf'href="{up}\1', html)
-    html = re.sub(r'href="((?:\.\./)?)([\w./-]+\.ipynb)(#[^"]*)?"', lambda m: f'href="{m[1]}{pages.get(m[2], m[2])}{m[3] or ""}"', html)
+    html = re.sub(r'href="([\w./-]+\.ipynb)(#[^"]*)?"', page_of, html)
     return re.sub(r'\{target="_blank"[^}]*\}|\{target=&quot;_blank&quot;[^}]*\}', "", html)  # Quarto's notation on links
 
 
@@ -140,7 +143,7 @@ def main():
                            name=escape(website["title"]), repository=website["repo-url"], site=website["site-url"], picture=website["image"],
                            nav=navigation(sidebar, from_here, titles, name), neighbours=neighbours(order, from_here, titles, name))
         (out / pages[name]).parent.mkdir(parents=True, exist_ok=True)
-        (out / pages[name]).write_text(site_links(page, pages, cfg.doc_host + cfg.doc_baseurl, up), encoding="utf-8")
+        (out / pages[name]).write_text(site_links(page, pages, cfg.doc_host + cfg.doc_baseurl, name, up), encoding="utf-8")
     print(f"{len(pages)} pages in {out}: open {out / 'index.html'}")
 
 
