@@ -36,7 +36,7 @@ def noisy_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:  # noisy images, channels last, and labels
     "One shuffled pass over `data` with fresh Gaussian noise on every image."
     for images, labels in batches(data, batch_size, generator, augmenter):
-        pixels = images.permute(0, 2, 3, 1).contiguous().repeat_interleave(copies, 0)
+        pixels = images.permute(0, 2, 3, 1).repeat_interleave(copies, 0)
         noise = torch.empty_like(pixels).normal_(generator=generator)
         yield pixels.add_(noise, alpha=sigma).permute(0, 3, 1, 2), labels.repeat_interleave(copies)
 
