@@ -3,7 +3,7 @@
 The working tree is only read: checks and notebooks run in copies of it, in a temporary folder. The last line
 is `N passed, N failed`, over checks and notebooks; the exit status is 1 if any failed.
 """
-import argparse, json, os, re, shutil, subprocess, sys, tempfile, time
+import argparse, json, multiprocessing, os, re, shutil, subprocess, sys, tempfile, time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from configparser import ConfigParser
 from pathlib import Path
@@ -13,6 +13,9 @@ BIN = Path(sys.executable).parent
 JUNK = "__pycache__", ".ipynb_checkpoints", "_proc", "_docs", "nbdev.yml", ".last_checked"
 TIMEOUT = 900  # seconds for one notebook; cells that take longer are flagged slow
 LIGHT = 5_000_000  # bytes of all notebooks together
+# Notebooks run in processes of their own, forked from one that has imported what they all import, but for the library.
+PROCESSES = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+PRELOAD = "torch._dynamo torchvision scipy.stats scipy.optimize pandas matplotlib.pyplot ipywidgets gymnasium accelerate nbdev.test nbdev.showdoc".split()
 
 
 def settings(tree: Path):
@@ -133,7 +136,7 @@ def check_package(tree: Path):
     return [output] if failed else []
 
 
-CHECKS = check_export, check_clean, check_readme, check_site, check_alt_text, check_size, check_types, check_package, check_pages
+CHECKS = check_pages, check_package, check_export, check_clean, check_readme, check_site, check_alt_text, check_size, check_types
 
 
 def run_check(check):
@@ -143,8 +146,10 @@ def run_check(check):
     return check.__name__, [f for f in found if f not in skipped], skipped, time.perf_counter() - start
 
 
-def test_one(path: Path, flags):
-    "In a process of its own: nbdev's runner on one notebook; prints a line of JSON."
+def test_one(path: Path, flags, log: Path, answer):
+    "In a process of its own: nbdev's runner on one notebook; sends whether it passed and what it skipped."
+    with open(log, "w") as file:
+        for stream in sys.stdout, sys.stderr: os.dup2(file.fileno(), stream.fileno())
     import nbdev.test
     skipped = []
     class Shell(nbdev.test.CaptureShell):
@@ -155,7 +160,7 @@ def test_one(path: Path, flags):
             finally: skipped.extend(re.findall(r"^(?:.*Warning: )?(SKIPPED.*)", "".join(t for c in nb.cells for o in c.outputs for t in o.get("text", "")), re.M))
     nbdev.test.CaptureShell = Shell
     passed, _ = nbdev.test.test_nb(path, skip_flags=FLAGS, force_flags=flags)
-    print(json.dumps({"passed": passed, "skipped": skipped}))
+    answer.send((passed, skipped))
 
 
 def flagged(path: Path):
@@ -165,17 +170,22 @@ def flagged(path: Path):
     return {f: n for f in FLAGS if (n := sum(f in c.directives_ for c in cells))}
 
 
-def run_notebook(path: Path, tree: Path, flags, threads: int):
-    command = [sys.executable, ROOT / "tools/run_tests.py", "--one", path, "--flags", " ".join(flags)]
+def run_notebook(path: Path, tree: Path, flags):
     name, start = path.relative_to(tree / "nbs").as_posix(), time.perf_counter()
-    try: done = subprocess.run(command, env=environment(tree, OMP_NUM_THREADS=str(threads)), text=True, capture_output=True, timeout=None if flags else TIMEOUT)
-    except subprocess.TimeoutExpired: return name, [f"did not finish in {TIMEOUT} s: flag its long cells slow"], [], TIMEOUT
-    try: result = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, json.JSONDecodeError): result = {"passed": False, "skipped": []}
-    problems = [] if result["passed"] else [done.stderr or f"exit status {done.returncode}"]
-    if os.environ.get("ARQ_REQUIRE_DATA", "0") not in ("", "0"): problems += [f"data is required here (ARQ_REQUIRE_DATA): {s}" for s in result["skipped"]]
+    log, (receive, send) = tree / f"{path.stem}.log", PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=test_one, args=(path, flags, log, send))
+    process.start()
+    send.close()
+    process.join(None if flags else TIMEOUT)
+    if process.exitcode is None:
+        process.kill()
+        return name, [f"did not finish in {TIMEOUT} s: flag its long cells slow"], [], TIMEOUT
+    try: passed, skipped = receive.recv()
+    except EOFError: passed, skipped = False, []
+    problems = [] if passed else [log.read_text() or f"exit status {process.exitcode}"]
+    if os.environ.get("ARQ_REQUIRE_DATA", "0") not in ("", "0"): problems += [f"data is required here (ARQ_REQUIRE_DATA): {s}" for s in skipped]
     left_out = [f"{n} cells flagged {f} not run" for f, n in flagged(path).items() if f not in flags]
-    return name, problems, result["skipped"] + left_out, time.perf_counter() - start
+    return name, problems, skipped + left_out, time.perf_counter() - start
 
 
 def report(name, problems, notes, seconds):
@@ -186,15 +196,17 @@ def report(name, problems, notes, seconds):
 
 
 def main(flags, workers: int):
-    threads = max(1, (os.cpu_count() or 1) // workers)
     os.environ.setdefault("ARQ_DATA", str(ROOT.parent / "shared/data"))
     passed = []
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
         tree = copy_tree(Path(folder).resolve())
         before = contents(tree, "nbs/**/*")
         chosen = [p for p in notebooks(tree) if not flags or set(flags) & set(flagged(p))]
-        jobs = [pool.submit(run_notebook, p, tree, flags, threads) for p in reversed(chosen)]  # later chapters take longer
-        if not flags: jobs += [pool.submit(run_check, check) for check in CHECKS]
+        os.environ.update(environment(tree, OMP_NUM_THREADS=str(max(1, (os.cpu_count() or 1) // workers))))
+        sys.path.insert(0, str(tree))
+        PROCESSES.set_forkserver_preload(PRELOAD)
+        jobs = [] if flags else [pool.submit(run_check, check) for check in CHECKS]
+        jobs += [pool.submit(run_notebook, p, tree, flags) for p in reversed(chosen)]  # later chapters take longer: short ones fill the end
         for job in as_completed(jobs): passed.append(report(*job.result()))
         litter = sorted(contents(tree, "nbs/**/*").keys() - before.keys())
         passed.append(report("check_tidy", [f"a notebook left {name} behind" for name in litter], [], 0))
@@ -206,7 +218,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--flags", default="", help="flags whose cells run too, e.g. 'slow cuda'; then only notebooks that have such cells are run")
     parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 8), help="notebooks at a time")
-    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.one: test_one(args.one, args.flags.split())
-    else: sys.exit(main(args.flags.split(), args.workers))
+    sys.exit(main(args.flags.split(), args.workers))
