@@ -21,9 +21,6 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from PIL import Image
 from torch import Tensor
-from torchvision.datasets import CIFAR10
-from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
-from torchvision.transforms.functional import center_crop, resize
 from tqdm import tqdm
 
 # %% ../nbs/00_data.ipynb #14ed92f1
@@ -154,6 +151,7 @@ def image_files(
     root: str | Path,  # folder with one subfolder of images for each class
 ) -> tuple[list[tuple[str, int]], list[str]]:  # (path, label) pairs in a fixed order, class names
     "List an `ImageFolder` layout: sorted classes, sorted files in each."
+    from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
     root = Path(root)
     if not root.is_dir(): raise DataError(f"{root}: no such folder; expected one with a subfolder of images for each class")
     classes = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
@@ -179,6 +177,7 @@ def read_image(
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error: raise DataError(f"{path}: cannot be decoded as an image ({error})") from error
     if image.mode != mode: raise DataError(f"{path}: a {found} image, but {channels} channel(s) ({mode}) are asked for; pass convert=True to convert it")
     if size is not None and image.size != (size, size):
+        from torchvision.transforms.functional import center_crop, resize
         image = center_crop(resize(image, round(size * 256 / 224)), [size, size])
     pixels = torch.from_numpy(np.array(image))
     return pixels[None] if channels == 1 else pixels.permute(2, 0, 1)
@@ -280,6 +279,7 @@ def load_cifar10(
     split: str = "train",  # "train" or "test"
 ) -> ImageData:  # images (N, 3, 32, 32)
     "CIFAR-10, from torchvision's download or from image files."
+    from torchvision.datasets import CIFAR10
     root = Path(root)
     if split not in ("train", "test"): raise DataError(f"cifar10: split must be 'train' or 'test', got {split!r}")
     if (root / CIFAR10.base_folder).is_dir():

@@ -9,8 +9,8 @@ __all__ = ['COSTS', 'TITLES', 'ALL', 'SMOKE', 'CPU', 'GPU', 'PAPER', 'IMAGENET_S
            'Preset', 'variants', 'Experiment', 'decoded', 'provenance', 'Stage', 'stages', 'OutOfTime', 'Work',
            'judging', 'settings', 'check_settings', 'write_result', 'read_result', 'float_network', 'train_stage',
            'KeptJudge', 'policy_text', 'judge', 'budget_of', 'aware_stage', 'beginning', 'finals', 'policy_stage',
-           'finish_stage', 'missing', 'run', 'finished', 'measurements', 'results', 'certificates', 'differences',
-           'draw_curves', 'draw_bits', 'draw_costs', 'search_results', 'draw_searches', 'draw_times']
+           'finished_alike', 'finish_stage', 'missing', 'run', 'finished', 'measurements', 'results', 'certificates',
+           'differences', 'draw_curves', 'draw_bits', 'draw_costs', 'search_results', 'draw_searches', 'draw_times']
 
 # %% ../nbs/11a_experiments.ipynb #dc76e056
 import json
@@ -175,7 +175,7 @@ EXPERIMENTS = {e.name: e for e in (
     Experiment("digits_resnet8", "resnet8", "digits", (1, 8, 8), 10, presets=(SMOKE, STUDY, *variants(STUDY, STUDY.plan))),
     Experiment("cifar10_resnet20", "resnet20", "cifar10", (3, 32, 32), 10, ("cifar10-jpeg.tar.xz", "cifar10-original-subset.tar.xz"),
         (CIFAR_SMOKE, CPU, GPU, PAPER, *VARIANTS)),
-    _imagenet("imagenet_resnet50", "resnet50", {"max_images": 400}), _imagenet("imagenet_mobilenetv2", "mobilenet_v2"),
+    _imagenet("imagenet_resnet50", "resnet50", {"max_images": 200}), _imagenet("imagenet_mobilenetv2", "mobilenet_v2"),
     _imagenet("imagenet_vit_b_16", "vit_b_16", VIT_SMOKE, start="IMAGENET1K_V1"))}
 
 # %% ../nbs/11a_experiments.ipynb #13fc2d73
@@ -616,14 +616,31 @@ def policy_stage(work: Work, stage: Stage) -> None:
     write_result(work, stage, {**about, "evaluations": len({row["policy"] for row in history}), "original_acr": original, "history": history})
 
 # %% ../nbs/11a_experiments.ipynb #58463506
+def _tested(work: Work, stage: Stage, policy: Policy) -> tuple[bytes, dict]:
+    "Fine-tune a policy and certify it on the test images; certificates.tsv and the record."
+    folder = work.heavy / stage.folder
+    _, record = _finish(work, stage, policy, work.test, folder)
+    about = json.loads((folder / "certificates.tsv.json").read_text())
+    return (folder / "certificates.tsv").read_bytes(), {**record, "precision": about["precision"], "noise": about["noise"]}
+
+def finished_alike(work: Work, stage: Stage, policy: Policy) -> Stage | None:
+    "The finished stage of another method with the same seed, bits and kind of quantizer; None if there is none."
+    others = [replace(stage, method=m) for m in FINDERS if m != stage.method and QUANTIZERS.get(m) == QUANTIZERS.get(stage.method)]
+    return next((s for s in others if read_result(work, s) and Policy.load(work.folder / s.folder / "policy.json") == policy), None)
+
+def _as_tested(work: Work, other: Stage) -> tuple[bytes, dict]:
+    "certificates.tsv and the record of another method."
+    record = {k: v for k, v in read_result(work, other).items() if k not in ("provenance", "settings")}
+    return (work.folder / other.folder / "certificates.tsv").read_bytes(), {**record, "same_bits_as": other.method}
+
 def finish_stage(work: Work, stage: Stage) -> None:
-    "Fine-tune a policy and certify it on the test images; writes certificates.tsv and record.json."
-    model, heavy, light = float_network(work, stage.sigma), work.heavy / stage.folder, work.folder / stage.folder
-    policy = Policy.uniform(model, FLOAT_BITS, FLOAT_BITS) if stage.method == "float32" else Policy.load(light / "policy.json")
-    _, record = _finish(work, stage, policy, work.test, heavy)
-    log, about = (heavy / "certificates.tsv").read_bytes(), json.loads((heavy / "certificates.tsv.json").read_text())
-    if processes()[0] == 0: write_atomically(light / "certificates.tsv", lambda p: p.write_bytes(log))
-    write_result(work, stage, {**record, "precision": about["precision"], "noise": about["noise"]})
+    "Fine-tune a policy and certify it on the test images, unless another method did; writes certificates.tsv and record.json."
+    model, folder = float_network(work, stage.sigma), work.folder / stage.folder
+    policy = Policy.uniform(model, FLOAT_BITS, FLOAT_BITS) if stage.method == "float32" else Policy.load(folder / "policy.json")
+    other = from_first(lambda: finished_alike(work, stage, policy))
+    log, record = _as_tested(work, other) if other else _tested(work, stage, policy)
+    if processes()[0] == 0: write_atomically(folder / "certificates.tsv", lambda p: p.write_bytes(log))
+    write_result(work, stage, record)
 
 # %% ../nbs/11a_experiments.ipynb #2d4411a2
 STAGES = {"train": train_stage, "aware": aware_stage, "policy": policy_stage, "finish": finish_stage}

@@ -125,8 +125,10 @@ def _clip_binary(rows: Tensor, bits: int, signed: bool) -> Tensor:
 def _clip_mse(rows: Tensor, bits: int, signed: bool, candidates: int = 60) -> Tensor:
     qmax = integer_range(bits, signed)[1]
     clips = torch.linspace(1 / candidates, 1.2, candidates).tolist()
-    error = torch.stack([(fake_quantize(rows, torch.full_like(rows[:, :1], c / qmax), bits, signed) - rows).square().mean(1) for c in clips])
-    return rows.new_tensor(clips)[error.argmin(0)]
+    def best(part: Tensor) -> Tensor:
+        errors = [(fake_quantize(part, torch.full_like(part[:, :1], c / qmax), bits, signed) - part).square().mean(1) for c in clips]
+        return part.new_tensor(clips)[torch.stack(errors).argmin(0)]
+    return torch.cat([best(part) for part in rows.split(max(1, 2**18 // rows.shape[1]))])  # parts that stay in a processor's cache
 
 CLIPPING = {"minmax": _clip_minmax, "percentile": _clip_percentile, "mse": _clip_mse}
 
