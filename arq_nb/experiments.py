@@ -17,6 +17,7 @@ import json
 import math
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -583,14 +584,17 @@ def finals(
     work: Work,
     stage: Stage,          # of a search
     result: SearchResult,  # what it found
-) -> list[dict]:  # policy, reward, acr on the unseen images and seconds of each finalist, the best one first
-    "Finish a search's best policies and certify them on images that it has not seen."
+) -> list[dict]:  # policy, place in the search (0: first), reward, acr on the unseen images and seconds of each finalist, the best one first
+    "Finish a search's best policies and certify them on images that it has not seen; leaves the training of the best where `finish_stage` continues."
     rewards, found = {policy_text(_policy(row)): (row["reward"], _policy(row)) for row in result.history}, []
     for k, (reward, policy) in enumerate(sorted(rewards.values(), key=lambda pair: -pair[0])[: work.preset.finalists]):
         work.check_time()
         log, record = _finish(work, stage, policy, work.unseen, work.heavy / stage.folder / f"finalist{k}")
-        found.append({"policy": policy, "reward": reward, "acr": average_certified_radius(log), "seconds": record["train_seconds"] + record["certify_seconds"]})
-    return sorted(found, key=lambda row: -row["acr"])
+        found.append({"policy": policy, "place": k, "reward": reward, "acr": average_certified_radius(log), "seconds": record["train_seconds"] + record["certify_seconds"]})
+    found.sort(key=lambda row: -row["acr"])
+    folder = work.heavy / stage.folder
+    from_first(lambda: shutil.copy(folder / f"finalist{found[0]['place']}" / "training.safetensors", folder))
+    return found
 
 # %% ../nbs/11a_experiments.ipynb #06a25f6f
 def _short(row: Mapping) -> dict:
