@@ -257,7 +257,7 @@ def _integer_weights(self: _Exporter, layer: QuantizedLayer) -> list:
 _Exporter.layer, _Exporter.integer_weights = _layer, _integer_weights
 
 # %% ../nbs/03a_backends.ipynb #6737058e
-_SETTINGS = {"INFERENCE_PRECISION_HINT": "f32"}
+_SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}  # pinned, all processes would share the first cores
 
 @functools.cache
 def kernels_saturate() -> bool:
