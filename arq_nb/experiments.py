@@ -139,7 +139,7 @@ def variants(
         vary("size", cost="size", methods=("uniform_lsq", "hawq", "acr_program", "random", "evolutionary", "haq", "arq"), starts=("hawq",)))
 
 VARIANTS = (replace(CPU, name="cpu-short", finish_images=5_000), replace(CPU, name="cpu-aware", plan={(0.25, 4): 1}, methods=("float32", "uniform_lsq"), aware_epochs=3),
-    replace(CPU, name="cpu-consistent", plan=dict.fromkeys(CPU.plan, 1), finish={**CPU.finish, "consistency": 5.0}), *variants(CPU, {(0.25, 4): 1}))
+    replace(CPU, name="cpu-consistent", finish={**CPU.finish, "consistency": 5.0}), *variants(CPU, {(0.25, 4): 1}))
 
 STUDY = Preset(
     "study", {(0.5, 3): 3}, training=dict(epochs=30, lr=0.2), pool=300, holdout=150, evaluations=24, starts=("hawq", "nipq"),
