@@ -151,7 +151,7 @@ def image_files(
     root: str | Path,  # folder with one subfolder of images for each class
 ) -> tuple[list[tuple[str, int]], list[str]]:  # (path, label) pairs in a fixed order, class names
     "List an `ImageFolder` layout: sorted classes, sorted files in each."
-    from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset
+    from torchvision.datasets.folder import IMG_EXTENSIONS, make_dataset  # here, not above: torchvision takes seconds to import
     root = Path(root)
     if not root.is_dir(): raise DataError(f"{root}: no such folder; expected one with a subfolder of images for each class")
     classes = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
