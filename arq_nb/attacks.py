@@ -104,7 +104,7 @@ def pgd(
 ) -> Tensor:  # perturbed images in [0, 1], at most `radii` away, on the device
     "SmoothAdv by PGD (Salman et al. 2019): climb `smooth_loss` under Gaussian noise of `smoothed.sigma`; `ValueError` for bad input or an `f` without gradient."
     images, labels, radii = _check_attack(smoothed, images, labels, radii, steps=steps, samples=samples)
-    group, attacked = max(1, smoothed.batch_size // samples), []
+    group, attacked = max(1, smoothed.copies_at_once(images.shape) // samples), []
     for x, y, r in zip(images.split(group), labels.split(group), radii.split(group)):
         draw = lambda: smoothed.sigma * torch.randn(len(x), samples, *x.shape[1:], generator=generator, device=x.device, dtype=x.dtype)
         if not fresh: draw = lambda noise=draw(): noise

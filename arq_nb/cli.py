@@ -227,9 +227,10 @@ def demo_run(
     epochs: int = 30,       # of training the float network
     images: int = 360,      # test images to certify
     seed: int = 0,          # of everything random
+    device: str = "cpu",    # "cpu" or "cuda"
 ) -> str:  # the table
     "ARQ on scikit-learn's digits: train with noise, search at 4-bit-equivalent BitOPs, certify float32, uniform 4-bit and ARQ, report."
-    train_run(out, Run(seed=seed, holdout=200), epochs=epochs, lr=0.2)
+    train_run(out, Run(seed=seed, holdout=200, device=device), epochs=epochs, lr=0.2)
     search_run(out, episodes, n_p=200)
     for network in ("float32", "uniform4", "arq"): certify_run(out, network, epochs=5, max=images)
     return report_run(out)

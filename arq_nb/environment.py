@@ -259,7 +259,7 @@ def relative_error(
     "Share of the energy of `x` that rounding destroys"
     if bits == FLOAT_BITS: return 0.0
     channels = 1 if axis is None else x.shape[axis]
-    rounded = UniformQuantizer(bits, axis=axis, channels=channels, ndim=x.ndim).calibrate(x)(x)
+    rounded = UniformQuantizer(bits, axis=axis, channels=channels, ndim=x.ndim).to(x.device).calibrate(x)(x)
     return float((rounded - x).square().sum() / x.square().sum())
 
 # %% ../nbs/07_environment.ipynb #f652cdb1

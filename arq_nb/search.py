@@ -55,6 +55,7 @@ class SearchConfig:
     alpha: float = 0.001           # error probability of the original's bound
     alpha_zeta: float = 0.001      # error probability of the bound on the change
     gamma: float = 0.99            # see chapter 5
+    consistency: float = 0.0       # of fine-tuning, see `fit`: the one that `finish` will be given
     backend: str = "float32"       # how candidates run while they are judged, see `deploy`
     reward_scale: float = 0.1      # lambda
     change: float = 4.0            # decisions of the best policy that an episode changes, on average
@@ -127,7 +128,7 @@ class PolicyEvaluator:
     def _tuned(self, policy: Policy) -> SmoothedClassifier:
         "The network with this policy, fine-tuned and smoothed."
         c = self.config
-        quantized, _ = finetuned(self.model, policy, self.train, self.sigma, c.epochs, c.lr, c.batch_size, c.weight_decay, self.seed, self.augmenter)
+        quantized, _ = finetuned(self.model, policy, self.train, self.sigma, c.epochs, c.lr, c.batch_size, c.weight_decay, self.seed, self.augmenter, consistency=c.consistency)
         return SmoothedClassifier(deploy(quantized, self.train.shape, c.backend), self.sigma, device=str(self.train.images.device))
 
     def _evaluate(self, policy: Policy) -> Evaluation:
@@ -393,7 +394,7 @@ class AnyPrecisionEvaluator(PolicyEvaluator):
             switch(self.shared, env.granted(truncated_normal(torch.as_tensor(centre), 0.2, draw).numpy()))
             return images if augmenter is None else augmenter(images, generator)
 
-        fit(self.shared, train, sigma, epochs, c.lr, c.batch_size, c.weight_decay, seed, switching, progress=progress)
+        fit(self.shared, train, sigma, epochs, c.lr, c.batch_size, c.weight_decay, seed, switching, progress=progress, consistency=c.consistency)
         original = self._tuned(Policy({l.name: (c.max_bits, c.max_bits) for l in budget.layers} | {n: (c.edge_bits, c.edge_bits) for n in env.edges}))
         self.cache = build_cache(original, holdout, c.n0, c.n, c.alpha, seed, progress)
         self.original_acr = average_certified_radius(self.cache.log())
