@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['COSTS', 'TITLES', 'ALL', 'SMOKE', 'CPU', 'GPU', 'GPU_SHORT', 'PAPER', 'IMAGENET_SMOKE', 'IMAGENET_GPU',
-           'IMAGENET_PAPER', 'VARIANTS', 'STUDY', 'CIFAR_SMOKE', 'VIT_SMOKE', 'EXPERIMENTS', 'AGENTS', 'SEARCHES',
-           'TRAINED_WITH', 'AWARE_WITH', 'FINISHED_WITH', 'JUDGES', 'FINDERS', 'QUANTIZERS', 'STAGES', 'RADII',
-           'COLUMNS', 'SHOWN', 'Preset', 'variants', 'Experiment', 'decoded', 'provenance', 'Stage', 'stages',
+           'IMAGENET_PAPER', 'CONSISTENT', 'VARIANTS', 'STUDY', 'CIFAR_SMOKE', 'VIT_SMOKE', 'EXPERIMENTS', 'AGENTS',
+           'SEARCHES', 'TRAINED_WITH', 'AWARE_WITH', 'FINISHED_WITH', 'JUDGES', 'FINDERS', 'QUANTIZERS', 'STAGES',
+           'RADII', 'COLUMNS', 'SHOWN', 'Preset', 'variants', 'Experiment', 'decoded', 'provenance', 'Stage', 'stages',
            'OutOfTime', 'Work', 'judging', 'settings', 'check_settings', 'write_result', 'read_result', 'float_network',
            'train_stage', 'KeptJudge', 'policy_text', 'judge', 'budget_of', 'aware_stage', 'beginning', 'finals',
            'policy_stage', 'finished_alike', 'finish_stage', 'missing', 'run', 'finished', 'measurements', 'results',
@@ -142,8 +142,9 @@ def variants(
         vary("change-1", search={"change": 1.0}), vary("change-12", search={"change": 12.0}), vary("finalists", finalists=3, starts=base.starts),
         vary("size", cost="size", methods=("uniform_lsq", "hawq", "acr_program", "random", "evolutionary", "haq", "arq"), starts=("hawq",)))
 
+CONSISTENT = replace(CPU, name="cpu-consistent", finish={**CPU.finish, "consistency": 5.0})
 VARIANTS = (replace(CPU, name="cpu-short", finish_images=5_000), replace(CPU, name="cpu-aware", plan={(0.25, 4): 1}, methods=("float32", "uniform_lsq"), aware_epochs=3),
-    replace(CPU, name="cpu-consistent", finish={**CPU.finish, "consistency": 5.0}), *variants(CPU, {(0.25, 4): 1}))
+    CONSISTENT, replace(CONSISTENT, name="cpu-3bit", plan={(0.5, 3): 1}, search=replace(CPU.search, consistency=5.0)), *variants(CPU, {(0.25, 4): 1}))
 
 STUDY = Preset(
     "study", {(0.5, 3): 3}, training=dict(epochs=30, lr=0.2), pool=300, holdout=150, evaluations=24, starts=("hawq", "nipq"),
