@@ -375,7 +375,7 @@ FINISHED_WITH = "aware_epochs", "aware_lr", "finish_images", "finish", "test_ima
 
 def judging(config: SearchConfig) -> dict:
     "The settings of a search that decide what a policy is worth: all but the agent's."
-    return {k: v for k, v in asdict(config).items() if k not in ("agent", "change", "candidates") and (k, v) != ("consistency", 0.0)}  # older files do not name it
+    return {k: v for k, v in asdict(config).items() if k not in ("agent", "change", "candidates")}
 
 def _unused(preset: Preset, stage: Stage) -> set[str]:
     "Settings that a choice of bits, or the network finished with them, does not depend on."
@@ -506,7 +506,7 @@ def judge(work: Work, sigma: float, seed: int, kind: str = "acr") -> KeptJudge:
     "The judge of a noise level and a seed, whatever the budget."
     if (key := (sigma, seed, kind)) not in work.judges:
         train, holdout, model = work.some(work.preset.search_images, seed, 1), work.held_out(work.preset.holdout), float_network(work, sigma)
-        config = judging(work.preset.search)
+        config = {k: v for k, v in judging(work.preset.search).items() if (k, v) != ("consistency", 0.0)}  # older files do not name it
         identity = json.loads(json.dumps(dict(kind=kind, sigma=sigma, seed=seed, device=work.device, config=config,
             train=fingerprint(train.images), holdout=fingerprint(holdout.images), weights=sum(float(t.double().sum()) for t in model.state_dict().values()))))
         make = lambda: JUDGES[kind](model, train, holdout, sigma, work.preset.search, seed, work.augmenter)

@@ -104,7 +104,9 @@ class SmoothedClassifier:
         if self.batch_size is not None and self.batch_size < 1: raise ValueError(f"batch_size={self.batch_size!r} must be at least 1, or None")
 
     @property
-    def on_gpu(self) -> bool: return torch.device(self.device).type == "cuda"
+    def on_gpu(self) -> bool:
+        "True if noise is made and `f` runs on a CUDA device."
+        return torch.device(self.device).type == "cuda"
 
     @property
     def precision(self) -> str:
