@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['COSTS', 'TITLES', 'ALL', 'SMOKE', 'CPU', 'GPU', 'GPU_SHORT', 'PAPER', 'IMAGENET_SMOKE', 'IMAGENET_GPU',
-           'IMAGENET_PAPER', 'CONSISTENT', 'VARIANTS', 'STUDY', 'CIFAR_SMOKE', 'VIT_SMOKE', 'EXPERIMENTS', 'AGENTS',
-           'SEARCHES', 'TRAINED_WITH', 'AWARE_WITH', 'FINISHED_WITH', 'JUDGES', 'FINDERS', 'QUANTIZERS', 'STAGES',
-           'RADII', 'COLUMNS', 'SHOWN', 'Preset', 'variants', 'Experiment', 'decoded', 'provenance', 'Stage', 'stages',
-           'OutOfTime', 'Work', 'judging', 'settings', 'check_settings', 'write_result', 'read_result', 'float_network',
-           'train_stage', 'KeptJudge', 'policy_text', 'judge', 'budget_of', 'aware_stage', 'beginning', 'finals',
-           'policy_stage', 'finished_alike', 'finish_stage', 'missing', 'run', 'finished', 'measurements', 'results',
-           'certificates', 'differences', 'draw_curves', 'draw_bits', 'draw_costs', 'search_results', 'draw_searches',
-           'draw_times']
+           'IMAGENET_PAPER', 'CONSISTENT', 'THREE_BITS', 'GUESTS', 'VARIANTS', 'STUDY', 'CIFAR_SMOKE', 'VIT_SMOKE',
+           'EXPERIMENTS', 'AGENTS', 'SEARCHES', 'TRAINED_WITH', 'AWARE_WITH', 'FINISHED_WITH', 'JUDGES', 'FINDERS',
+           'QUANTIZERS', 'STAGES', 'RADII', 'COLUMNS', 'SHOWN', 'Preset', 'variants', 'Experiment', 'decoded',
+           'provenance', 'Stage', 'stages', 'OutOfTime', 'Work', 'judging', 'has_finals', 'settings', 'check_settings',
+           'write_result', 'read_result', 'float_network', 'train_stage', 'KeptJudge', 'policy_text', 'judge',
+           'budget_of', 'aware_stage', 'beginning', 'finals', 'policy_stage', 'finished_alike', 'finish_stage',
+           'missing', 'run', 'finished', 'measurements', 'results', 'certificates', 'differences', 'draw_curves',
+           'draw_bits', 'draw_costs', 'search_results', 'draw_searches', 'draw_times']
 
 # %% ../nbs/11a_experiments.ipynb #dc76e056
 import json
@@ -74,6 +74,7 @@ class Preset:
     starts: tuple[str, ...] = ()       # methods whose policies ARQ judges first, after the cut uniform one; their seconds are added to its own
     search: SearchConfig = SearchConfig()  # how a policy is judged, and the agent
     finalists: int = 1                 # so many of a search's best policies are finished and certified on unseen held-out images; the best is handed in
+    finals_with: tuple[str, ...] = ()  # methods whose policies ARQ takes to its finals beside its own; none: it has finals only with `finalists` > 1
     search_images: int | None = 2_000  # training images that fine-tune each candidate, and NIPQ; None: all
     program_images: int = 50           # held-out images of the ACR program
     program_samples: int = 40          # noise samples it replays for each image and each of 14 widths of a layer
@@ -89,9 +90,10 @@ class Preset:
 
     def __post_init__(self):
         if self.cost not in COSTS: raise ValueError(f"cost={self.cost!r} is unknown: choose from {', '.join(COSTS)}")
-        if unknown := {*self.methods, *self.starts} - TITLES.keys(): raise ValueError(f"unknown methods {sorted(unknown)}: choose from {', '.join(TITLES)}")
+        if unknown := {*self.methods, *self.starts, *self.finals_with} - TITLES.keys(): raise ValueError(f"unknown methods {sorted(unknown)}: choose from {', '.join(TITLES)}")
         if self.finalists < 1 or self.finalists > 1 and self.holdout == self.pool:
             raise ValueError(f"finalists={self.finalists!r} must be 1, or more where the pool ({self.pool}) has images that drive no search (holdout={self.holdout})")
+        if self.finals_with and self.holdout == self.pool: raise ValueError(f"finals_with={self.finals_with!r} needs images of the pool ({self.pool}) that drive no search (holdout={self.holdout})")
         if self.holdout > self.pool: raise ValueError(f"holdout={self.holdout} images cannot come from a pool of {self.pool}")
 
 # %% ../nbs/11a_experiments.ipynb #abc12d62
@@ -143,8 +145,9 @@ def variants(
         vary("size", cost="size", methods=("uniform_lsq", "hawq", "acr_program", "random", "evolutionary", "haq", "arq"), starts=("hawq",)))
 
 CONSISTENT = replace(CPU, name="cpu-consistent", finish={**CPU.finish, "consistency": 5.0})
+THREE_BITS, GUESTS = replace(CONSISTENT, name="cpu-3bit", plan={(0.5, 3): 1}, search=replace(CPU.search, consistency=5.0)), ("uniform_lsq", "hawq", "nipq")
 VARIANTS = (replace(CPU, name="cpu-short", finish_images=5_000), replace(CPU, name="cpu-aware", plan={(0.25, 4): 1}, methods=("float32", "uniform_lsq"), aware_epochs=3),
-    CONSISTENT, replace(CONSISTENT, name="cpu-3bit", plan={(0.5, 3): 1}, search=replace(CPU.search, consistency=5.0)), *variants(CPU, {(0.25, 4): 1}))
+    CONSISTENT, THREE_BITS, replace(THREE_BITS, name="cpu-3bit-finals", methods=("float32", *GUESTS, "arq"), finals_with=GUESTS), *variants(CPU, {(0.25, 4): 1}))
 
 STUDY = Preset(
     "study", {(0.5, 3): 3}, training=dict(epochs=30, lr=0.2), pool=300, holdout=150, evaluations=24, starts=("hawq", "nipq"),
@@ -377,12 +380,16 @@ def judging(config: SearchConfig) -> dict:
     "The settings of a search that decide what a policy is worth: all but the agent's."
     return {k: v for k, v in asdict(config).items() if k not in ("agent", "change", "candidates")}
 
+def has_finals(preset: Preset, method: str | None) -> bool:
+    "True if a method's best policies are finished and certified before one of them is handed in."
+    return method in SEARCHES and preset.finalists > 1 or method == "arq" and bool(preset.finals_with)
+
 def _unused(preset: Preset, stage: Stage) -> set[str]:
     "Settings that a choice of bits, or the network finished with them, does not depend on."
     unused = {"name", "plan", "methods", "training"}
-    if stage.method != "arq": unused.add("starts")
+    if stage.method != "arq": unused |= {"starts", "finals_with"}
     if stage.method not in SEARCHES: unused.add("finalists")
-    if stage.kind == "policy" and (stage.method not in SEARCHES or preset.finalists == 1): unused |= {*FINISHED_WITH}
+    if stage.kind == "policy" and not has_finals(preset, stage.method): unused |= {*FINISHED_WITH}
     return unused
 
 def settings(preset: Preset, stage: Stage) -> dict:
@@ -590,10 +597,12 @@ def finals(
     work: Work,
     stage: Stage,          # of a search
     result: SearchResult,  # what it found
-) -> list[dict]:  # policy, place in the search (0: first), reward, acr on the unseen images and seconds of each finalist, the best one first
-    "Finish a search's best policies and certify them on images that it has not seen; leaves the training of the best where `finish_stage` continues."
+    guests: Sequence[Policy] = (),  # policies of other methods
+) -> list[dict]:  # policy, place (0: first in the search; guests come last), reward (None for guests), acr on the unseen images and seconds of each finalist, the best one first
+    "Finish a search's best policies and the guests, and certify them on images that it has not seen; leaves the training of the best where `finish_stage` continues."
     rewards, found = {policy_text(_policy(row)): (row["reward"], _policy(row)) for row in result.history}, []
-    for k, (reward, policy) in enumerate(sorted(rewards.values(), key=lambda pair: -pair[0])[: work.preset.finalists]):
+    best = sorted(rewards.values(), key=lambda pair: -pair[0])[: work.preset.finalists]
+    for k, (reward, policy) in enumerate([*best, *((None, p) for p in dict.fromkeys(guests) if p not in [b for _, b in best])]):
         work.check_time()
         log, record = _finish(work, stage, policy, work.unseen, work.heavy / stage.folder / f"finalist{k}")
         found.append({"policy": policy, "place": k, "reward": reward, "acr": average_certified_radius(log), "seconds": record["train_seconds"] + record["certify_seconds"]})
@@ -608,14 +617,19 @@ def _short(row: Mapping) -> dict:
     def plain(v): return v if not isinstance(v, float) else None if math.isnan(v) else round(v, 6)
     return {**{k: plain(v) for k, v in row.items() if k not in ("seconds", "policy")}, "policy": policy_text(_policy(row))}
 
+def _asked_first(preset: Preset, stage: Stage) -> list[Stage]:
+    "The choices of other methods that a method's own choice needs."
+    return [replace(stage, kind="policy", method=m) for m in dict.fromkeys([*preset.starts, *preset.finals_with]) if stage.method == "arq"]
+
 def policy_stage(work: Work, stage: Stage) -> None:
     "Let a method choose the bits; writes policy.json and search.json."
     budget = budget_of(work, stage.sigma, stage.bits)
-    before = [replace(stage, method=m) for m in work.preset.starts if stage.method == "arq"]
-    starts = {"starts": [Policy.load(work.folder / s.folder / "policy.json") for s in before]} if stage.method == "arq" else {}
+    before = _asked_first(work.preset, stage)
+    policies = {s.method: Policy.load(work.folder / s.folder / "policy.json") for s in before}
+    starts = {"starts": [policies[m] for m in work.preset.starts]} if stage.method == "arq" else {}
     mine = FINDERS[stage.method](work, stage.sigma, budget, stage.seed, **starts)
     result, seconds = from_first(lambda: mine)
-    last = finals(work, stage, result) if result.history and work.preset.finalists > 1 else []
+    last = finals(work, stage, result, [policies[m] for m in work.preset.finals_with if m in policies]) if has_finals(work.preset, stage.method) else []
     seconds += sum(read_result(work, s)["seconds"] for s in before) + sum(row["seconds"] for row in last)
     policy = last[0]["policy"] if last else result.policy
     policy.save(work.folder / stage.folder / "policy.json")
@@ -662,8 +676,8 @@ def missing(work: Work, match: str = "*") -> list[Stage]:
 def _ready_to_run(work: Work, stage: Stage) -> list[Stage]:
     "A stage, and what has to be done before it."
     before = [] if stage.kind == "train" else [Stage("train", stage.sigma)]
-    if work.preset.aware_epochs and (stage.kind == "finish" or work.preset.finalists > 1): before.append(Stage("aware", stage.sigma, stage.bits))
-    if stage.method == "arq": before += [replace(stage, kind="policy", method=m) for m in work.preset.starts]
+    if work.preset.aware_epochs and (stage.kind == "finish" or has_finals(work.preset, stage.method)): before.append(Stage("aware", stage.sigma, stage.bits))
+    before += _asked_first(work.preset, stage)
     if stage.kind == "finish" and stage.method != "float32": before.append(replace(stage, kind="policy"))
     return [s for s in [*before, stage] if not read_result(work, s)]
 
