@@ -93,6 +93,7 @@ class Preset:
         if unknown := {*self.methods, *self.starts, *self.finals_with} - TITLES.keys(): raise ValueError(f"unknown methods {sorted(unknown)}: choose from {', '.join(TITLES)}")
         if self.finalists < 1 or self.finalists > 1 and self.holdout == self.pool:
             raise ValueError(f"finalists={self.finalists!r} must be 1, or more where the pool ({self.pool}) has images that drive no search (holdout={self.holdout})")
+        if "arq" in (*self.starts, *self.finals_with): raise ValueError(f"starts={self.starts!r} and finals_with={self.finals_with!r} are methods that ARQ asks first: not itself")
         if self.finals_with and self.holdout == self.pool: raise ValueError(f"finals_with={self.finals_with!r} needs images of the pool ({self.pool}) that drive no search (holdout={self.holdout})")
         if self.holdout > self.pool: raise ValueError(f"holdout={self.holdout} images cannot come from a pool of {self.pool}")
 
