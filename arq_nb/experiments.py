@@ -146,7 +146,8 @@ def variants(
         vary("size", cost="size", methods=("uniform_lsq", "hawq", "acr_program", "random", "evolutionary", "haq", "arq"), starts=("hawq",)))
 
 CONSISTENT = replace(CPU, name="cpu-consistent", finish={**CPU.finish, "consistency": 5.0})
-THREE_BITS, GUESTS = replace(CONSISTENT, name="cpu-3bit", plan={(0.5, 3): 1}, search=replace(CPU.search, consistency=5.0)), ("uniform_lsq", "hawq", "nipq")
+THREE_BITS = replace(CONSISTENT, name="cpu-3bit", plan={(0.5, 3): 1}, search=replace(CPU.search, consistency=5.0))
+GUESTS = "uniform_lsq", "hawq", "nipq"
 VARIANTS = (replace(CPU, name="cpu-short", finish_images=5_000), replace(CPU, name="cpu-aware", plan={(0.25, 4): 1}, methods=("float32", "uniform_lsq"), aware_epochs=3),
     CONSISTENT, THREE_BITS, replace(THREE_BITS, name="cpu-3bit-finals", methods=("float32", *GUESTS, "arq"), finals_with=GUESTS), *variants(CPU, {(0.25, 4): 1}))
 
@@ -599,14 +600,14 @@ def finals(
     stage: Stage,          # of a search
     result: SearchResult,  # what it found
     guests: Sequence[Policy] = (),  # policies of other methods
-) -> list[dict]:  # policy, place (0: first in the search; guests come last), reward (None for guests), acr on the unseen images and seconds of each finalist, the best one first
+) -> list[dict]:  # policy, place (0: first in the search; guests come last), reward (None: not judged), acr on the unseen images and seconds of each finalist, the best one first
     "Finish a search's best policies and the guests, and certify them on images that it has not seen; leaves the training of the best where `finish_stage` continues."
-    rewards, found = {policy_text(_policy(row)): (row["reward"], _policy(row)) for row in result.history}, []
-    best = sorted(rewards.values(), key=lambda pair: -pair[0])[: work.preset.finalists]
-    for k, (reward, policy) in enumerate([*best, *((None, p) for p in dict.fromkeys(guests) if p not in [b for _, b in best])]):
+    rewards, found = {_policy(row): row["reward"] for row in result.history}, []
+    best = sorted(rewards, key=rewards.get, reverse=True)[: work.preset.finalists]
+    for k, policy in enumerate(dict.fromkeys([*best, *guests])):
         work.check_time()
         log, record = _finish(work, stage, policy, work.unseen, work.heavy / stage.folder / f"finalist{k}")
-        found.append({"policy": policy, "place": k, "reward": reward, "acr": average_certified_radius(log), "seconds": record["train_seconds"] + record["certify_seconds"]})
+        found.append({"policy": policy, "place": k, "reward": rewards.get(policy), "acr": average_certified_radius(log), "seconds": record["train_seconds"] + record["certify_seconds"]})
     found.sort(key=lambda row: -row["acr"])
     folder = work.heavy / stage.folder
     from_first(lambda: shutil.copy(folder / f"finalist{found[0]['place']}" / "training.safetensors", folder))
