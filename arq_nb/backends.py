@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from .models import _LayerTracer, fold_batch_norm
+from .models import fold_batch_norm, traced
 from .policies import QuantizedLayer, freeze
 from .quantizers import UniformQuantizer, integer_range
 
@@ -211,9 +211,7 @@ class _Exporter(fx.Interpreter):
     "Rebuilds a network as an OpenVINO graph; counts the layers that run in integers and those that may saturate."
 
     def __init__(self, model: nn.Module, split: bool):
-        try: graph = _LayerTracer().trace(model)
-        except fx.proxy.TraceError as error: raise ValueError(f"torch.fx cannot trace {type(model).__name__}: {error}") from error
-        super().__init__(fx.GraphModule(model, graph))
+        super().__init__(traced(model))
         self.split, self.integer, self.unsafe = split, 0, 0
 
     def get_attr(self, target, args, kwargs): return _constant(super().get_attr(target, args, kwargs))

@@ -20,7 +20,7 @@ from gymnasium.error import ResetNeeded
 from torch import nn
 
 from .models import resnet8
-from .policies import FLOAT_BITS, Budget, LayerInfo, Policy, edge_layers, pin, quantizable_layers
+from .policies import FLOAT_BITS, Budget, LayerInfo, Policy, edge_layers, inner_layers, pin, quantizable_layers
 from .quantizers import UniformQuantizer
 
 # %% ../nbs/07_environment.ipynb #7d1817e2
@@ -97,7 +97,7 @@ class BitWidthEnv(gymnasium.Env):
         self.budget, self.evaluate, self.mode = budget, evaluate, mode
         self.min_bits, self.max_bits, self.edge_bits = min_bits, max_bits, edge_bits
         self.edges = edge_layers(budget.layers)
-        self.steps = [(l.name, kinds) for l in budget.layers[1:-1] for kinds in MODES[mode]]
+        self.steps = [(name, kinds) for name in inner_layers(budget.layers) for kinds in MODES[mode]]
         self.features = dict(zip([l.name for l in budget.layers], layer_features(budget.layers)))
         self.observation_space = spaces.Box(0.0, 1.0, (len(OBSERVATION),), np.float32)
         self.action_space = spaces.Box(0.0, 1.0, (1,), np.float32)

@@ -6,22 +6,25 @@
 __all__ = ['IMAGENET_MEAN', 'IMAGENET_STD', 'check_input', 'Normalize', 'shortcut', 'BasicBlock', 'make_stage', 'CifarResNet',
            'resnet8', 'resnet20', 'save_weights', 'check_weights', 'load_weights', 'NormalizedResNet',
            'NormalizedMobileNetV2', 'NormalizedViT', 'resnet50', 'mobilenet_v2', 'vit_b_16', 'create_model',
-           'pretrained', 'load_pretrained', 'pretrained_record', 'conv_bn_pairs', 'fold_batch_norm']
+           'pretrained', 'load_pretrained', 'pretrained_record', 'unwrapped', 'copied', 'evaluating', 'dtype_of',
+           'traced', 'conv_bn_pairs', 'fold_batch_norm']
 
 # %% ../nbs/01_models.ipynb #cff35ca3
-import copy, json, os, tempfile
-from collections.abc import Sequence
+import copy, json, warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, fx, nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import MobileNet_V2_Weights, MobileNetV2, ResNet, ResNet50_Weights, ViT_B_16_Weights, VisionTransformer
 from torchvision.models.resnet import Bottleneck
+
+from .core.record import fingerprint, inner_network, load_tensors, save_tensors
 
 # %% ../nbs/01_models.ipynb #6eef8213
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -137,16 +140,11 @@ def resnet20(
 
 # %% ../nbs/01_models.ipynb #6f6f5c67
 def save_weights(
-    model: nn.Module,  # whose state dict to save
+    model: nn.Module,  # whose state dict to save, without what `torch.compile` and `DataParallel` put in front of its names
     path: str | Path,  # a .safetensors file, replaced in one step
 ) -> None:
     "Save parameters and batch-norm statistics as safetensors."
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in model.state_dict().items()}
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-        save_file(tensors, Path(folder) / path.name)
-        os.replace(Path(folder) / path.name, path)
+    save_tensors(path, {name.replace("_orig_mod.", ""): value for name, value in inner_network(model).state_dict().items()})
 
 # %% ../nbs/01_models.ipynb #20a4a289
 def check_weights(
@@ -161,16 +159,40 @@ def check_weights(
     text = "; ".join(f"{what} ({len(names)}): {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}" for what, names in problems.items() if names)
     if text: raise ValueError(f"{path} does not fit the model. {text}")
 
+# %% ../nbs/01_models.ipynb #76e0d462
+def _as_named(path: Path, found: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    "A file's tensors under the names of the model."
+    def bare(name: str) -> str:
+        parts = [part for part in name.split(".") if part != "_orig_mod"]
+        while parts[0] == "module" and len(parts) > 1: del parts[0]
+        return ".".join(parts)
+    names = model.state_dict().keys()
+    known = {bare(name): name for name in names}
+    named = {name if name in names else known.get(bare(name), name): value for name, value in found.items()}
+    if len(named) < len(found): raise ValueError(f"{path} holds some tensors twice, with and without the prefix of a wrapped network")
+    return named
+
+def _share(path: Path, found: dict[str, Tensor], model: nn.Module) -> None:
+    "Give each tied tensor to all of its names, in place; `ValueError` if a file has different numbers for them."
+    tied = {}
+    for name, value in model.state_dict(keep_vars=True).items(): tied.setdefault(id(value), []).append(name)
+    for names in tied.values():
+        first, *others = [name for name in names if name in found] or [None]
+        for other in others:
+            if fingerprint(found[other]) != fingerprint(found[first]):
+                raise ValueError(f"{path}: {first!r} and {other!r} are one tensor in the model, and two different ones in the file")
+        if first: found |= {name: found[first] for name in names}
+
 def load_weights(
     model: nn.Module,  # filled in place, on its own device
     path: str | Path,  # a .safetensors file
 ) -> nn.Module:  # the same model
     "Load weights saved by `save_weights`, or any safetensors file with the same names."
-    if not Path(path).is_file(): raise ValueError(f"{path}: no such weights file")
-    try: found = load_file(path)
-    except SafetensorError as error: raise ValueError(f"{path}: not a safetensors file ({error})") from error
-    check_weights(path, model.state_dict(), found)
-    model.load_state_dict(found, strict=False)
+    inner = inner_network(model)
+    found = _as_named(path, load_tensors(path)[1], inner)
+    _share(path, found, inner)
+    check_weights(path, inner.state_dict(), found)
+    inner.load_state_dict(found, strict=False)
     return model
 
 # %% ../nbs/01_models.ipynb #1fc1d29f
@@ -259,32 +281,100 @@ def pretrained_record(
     "How a network that comes with the package was trained."
     return json.loads(_pretrained_file(name, sigma).with_suffix(".json").read_text())
 
+# %% ../nbs/01_models.ipynb #b6bda336
+def unwrapped(
+    model: nn.Module,  # perhaps compiled, or spread over devices
+) -> nn.Module:
+    "The network inside `torch.compile`, `DataParallel` and `DistributedDataParallel`; `ValueError` if a part of it is wrapped."
+    wrappers = DataParallel, DistributedDataParallel
+    while isinstance(model, wrappers) or hasattr(model, "_orig_mod"):
+        model = model.module if isinstance(model, wrappers) else model._orig_mod
+    for name, m in model.named_modules():
+        if isinstance(m, wrappers) or hasattr(m, "_orig_mod"):
+            raise ValueError(f"the part {name!r} of {type(model).__name__} is wrapped in {type(m).__name__}: "
+                             "give the network as it was before")
+    return model
+
+def copied(
+    model: nn.Module,  # not changed
+) -> nn.Module:
+    "A deep copy, also of a network with computed tensors in it, such as the weights of `torch.nn.utils.prune`."
+    known = {}
+    for m in model.modules():
+        known |= {id(v): v.detach().clone() for v in vars(m).values() if isinstance(v, Tensor) and not v.is_leaf}
+    return copy.deepcopy(model, known)
+
+# %% ../nbs/01_models.ipynb #b95e8eaa
+@contextmanager
+def evaluating(
+    model: nn.Module,  # any network
+) -> Iterator[nn.Module]:
+    "`model` in eval mode; afterwards each of its parts is in the mode in which it was found."
+    modes = {m: m.training for m in model.modules()}
+    model.eval()
+    try: yield model
+    finally:
+        for m, mode in modes.items(): m.training = mode
+
+def dtype_of(
+    model: nn.Module,  # any network
+) -> torch.dtype:  # float32 for one without weights
+    "The precision of the network's weights, which is what it takes."
+    return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+
 # %% ../nbs/01_models.ipynb #31f8080e
 class _LayerTracer(fx.Tracer):
     "Looks into no layer, also not into a subclass such as the quantized layers of chapter 3."
     def is_leaf_module(self, m: nn.Module, name: str) -> bool:
         return isinstance(m, (nn.Conv2d, nn.Linear)) or super().is_leaf_module(m, name)
 
+def traced(
+    model: nn.Module,  # not changed
+) -> fx.GraphModule:  # a copy, whose operations stand in `.graph`
+    "The network's operations in order, found by torch.fx; `ValueError` if its forward pass cannot be traced."
+    model = copied(model)
+    try: return fx.GraphModule(model, _LayerTracer().trace(model))
+    except Exception as error:   # a forward pass may do anything with the stand-in that it is given for a tensor
+        reason = (str(error).splitlines() or [""])[0]
+        raise ValueError(f"torch.fx cannot trace {type(model).__name__}: {type(error).__name__}: {reason}") from error
+
+def _folds(conv: nn.Module, norm: nn.Module) -> bool:
+    "True for a convolution and a batch norm that compute as PyTorch's own do, from their own tensors, with nothing hooked on."
+    if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None: return False
+    kind = getattr(conv, "float_class", type(conv))
+    own = kind.forward is nn.Conv2d.forward and kind._conv_forward is nn.Conv2d._conv_forward
+    own &= type(norm).forward is nn.BatchNorm2d.forward and conv._parameters.get("weight") is not None
+    hooks = conv._forward_hooks, conv._forward_pre_hooks, norm._forward_hooks, norm._forward_pre_hooks
+    return own and not any(hooks) and not {"forward"} & (vars(conv).keys() | vars(norm).keys())
+
 def conv_bn_pairs(
     model: nn.Module,  # traced with torch.fx
 ) -> list[tuple[str, str]]:  # (convolution, batch norm) layer names
-    "Find each batch norm whose only input is a convolution that nothing else reads."
-    try: nodes = [node for node in _LayerTracer().trace(model).nodes if node.op == "call_module"]
-    except fx.proxy.TraceError as error: raise ValueError(f"torch.fx cannot trace {type(model).__name__}: {error}") from error
+    "Find each batch norm whose only input is a convolution that nothing else reads; `ValueError` if the model cannot be traced."
+    nodes = list(traced(model).graph.nodes)
+    read = {node.target.rpartition(".")[0] for node in nodes if node.op == "get_attr"}   # their weights go elsewhere too
+    nodes = [node for node in nodes if node.op == "call_module"]
     layers, calls = dict(model.named_modules()), [node.target for node in nodes]
-    def single(node, kind): return node.op == "call_module" and isinstance(layers[node.target], kind) and calls.count(node.target) == 1
-    return [(node.args[0].target, node.target) for node in nodes
-            if single(node, nn.BatchNorm2d) and single(node.args[0], nn.Conv2d) and len(node.args[0].users) == 1]
+    def single(node): return node.op == "call_module" and calls.count(node.target) == 1 and node.target not in read
+    pairs = [(node.args[0], node) for node in nodes if node.args and isinstance(node.args[0], fx.Node)]
+    return [(conv.target, norm.target) for conv, norm in pairs
+            if single(conv) and single(norm) and len(conv.users) == 1 and _folds(layers[conv.target], layers[norm.target])]
 
 # %% ../nbs/01_models.ipynb #f1e39396
 def fold_batch_norm(
     model: nn.Module,  # left alone
 ) -> nn.Module:  # a copy in eval mode: same layer names, each folded batch norm an Identity
-    "Fold every batch norm into the convolution in front of it."
-    rounding = [n for n, m in model.named_modules() if type(getattr(m, "weight_quantizer", nn.Identity())) is not nn.Identity]
-    if rounding: raise ValueError(f"the weights of {rounding[0]!r} are still rounded on the fly, with steps that folding would leave behind: `freeze` it first")
-    folded = copy.deepcopy(model).eval()
-    for conv, norm in conv_bn_pairs(folded):
+    "Fold every batch norm into the convolution in front of it. A network that cannot be traced is left unfolded, with a warning."
+    folded = copied(unwrapped(model)).eval()
+    try: pairs = conv_bn_pairs(folded)
+    except ValueError as error:
+        if any(isinstance(m, nn.BatchNorm2d) for m in folded.modules()):
+            warnings.warn(f"batch norm stays unfolded, which is only slower: {error}", stacklevel=2)
+        return folded
+    for conv, norm in pairs:
+        if type(getattr(folded.get_submodule(conv), "weight_quantizer", nn.Identity())) is not nn.Identity:
+            raise ValueError(f"the weights of {conv!r} are still rounded on the fly, with steps that folding would leave behind: "
+                             "`freeze` it first")
         folded.set_submodule(conv, fuse_conv_bn_eval(folded.get_submodule(conv), folded.get_submodule(norm)))
         folded.set_submodule(norm, nn.Identity())
     return folded

@@ -102,11 +102,18 @@ def fake_quantize(
     return FakeQuantize.apply(x, scale, *integer_range(bits, signed), step_gradient)
 
 # %% ../nbs/02_quantizers.ipynb #df803a4d
-def _rows(x: Tensor, axis: int | None, max_values: int = 65_536) -> Tensor:
-    "`x` as (channels, values), one row if `axis` is None, thinned by a stride to at most `max_values` a row."
-    rows = x.detach().float()
-    rows = rows.reshape(1, -1) if axis is None else rows.movedim(axis, 0).flatten(1)
-    return rows[:, :: math.ceil(rows.shape[1] / max_values)]
+def _rows(x: Tensor, axis: int | None) -> Tensor:
+    "`x` as (channels, values) in float32, one row if `axis` is None."
+    x = x.detach().float()
+    return x.reshape(1, -1) if axis is None else x.movedim(axis, 0).flatten(1)
+
+def _sample(rows: Tensor, most: int = 65_536) -> Tensor:
+    "At most `most` values of each row: one from each of equally long pieces, its place drawn anew in every piece."
+    length = math.ceil(rows.shape[1] / most)
+    if length == 1: return rows
+    starts = torch.arange(0, rows.shape[1] - length + 1, length)
+    places = starts + torch.randint(length, starts.shape, generator=torch.Generator().manual_seed(0))
+    return rows[:, places.to(rows.device)]
 
 def _check_finite(x: Tensor):
     if x.numel() == 0: raise ValueError("cannot calibrate a quantizer on an empty tensor")
@@ -114,7 +121,7 @@ def _check_finite(x: Tensor):
 
 # %% ../nbs/02_quantizers.ipynb #53cd4aa9
 def _clip_minmax(rows: Tensor, bits: int, signed: bool) -> Tensor:
-    return rows.abs().amax(1)
+    return torch.ones(len(rows), device=rows.device)   # rows come in units of the largest magnitude of all values
 
 def _clip_percentile(rows: Tensor, bits: int, signed: bool, share: float = 0.999) -> Tensor:
     return torch.quantile(rows.abs(), share, dim=1)
@@ -144,12 +151,12 @@ def calibrated_scale(
     "The step that suits `x`; `ValueError` for NaN, infinite or no values and for an unknown method."
     if method not in CLIPPING: raise ValueError(f"calibration method {method!r} is unknown: choose from {', '.join(CLIPPING)}")
     _check_finite(x)
-    rows = _rows(x, axis)
-    peak = x.detach().float().abs().amax() if axis is None else rows.abs().amax(1)
-    peak = torch.where(peak > 0, peak, 1.0).reshape(-1)
+    rows, tiny = _rows(x, axis), torch.finfo(torch.float32).tiny
+    peak = rows.abs().amax(1)
+    peak = torch.where(peak >= tiny, peak, 1.0)   # subnormal numbers count as zero
     rule = _clip_binary if bits == 1 and signed else CLIPPING[method]
-    scale = peak * rule(rows / peak[:, None], bits, signed) / largest_code(bits, signed)
-    scale = torch.where(scale > 0, scale, peak)
+    scale = peak * rule(_sample(rows) / peak[:, None], bits, signed) / largest_code(bits, signed)
+    scale = torch.where(scale >= tiny, scale, peak)
     return scale.reshape(()) if axis is None else scale.reshape([-1 if d == axis % x.ndim else 1 for d in range(x.ndim)])
 
 # %% ../nbs/02_quantizers.ipynb #87274823
@@ -167,7 +174,8 @@ class UniformQuantizer(nn.Module):
     ):
         super().__init__()
         _check_bits(bits)
-        self.bits, self.axis, self.method, self.known_sign = bits, axis, method, signed
+        self.bits, self.axis, self.method, self.known_sign = int(bits), axis, method, signed
+        self.per_sample = True   # the first dimension is the batch; False for weights
         shape = () if axis is None else [channels if d == axis else 1 for d in range(ndim)]
         self.register_buffer("sign", torch.tensor(1 if signed is None else int(signed), dtype=torch.uint8))
         self._make_scale(torch.ones(shape))
@@ -210,9 +218,16 @@ def calibrate(
         return self.adopt(calibrated_scale(x, self.bits, signed, self.axis, self.method), signed)
 
 @patch
+def _rounded(self: UniformQuantizer, x: Tensor, scale: Tensor, step_gradient: float = 1.0) -> Tensor:
+    "`fake_quantize` in the precision of `x`, but in float32 where half precision could not hold the codes or the steps."
+    half = x.dtype == torch.float16 or x.dtype == torch.bfloat16 and self.axis is not None
+    if not half: return fake_quantize(x, scale, self.bits, self.signed, step_gradient)
+    return fake_quantize(x.float(), scale.float(), self.bits, self.signed, step_gradient).to(x.dtype)
+
+@patch
 def forward(self: UniformQuantizer, x: Tensor) -> Tensor:
     if not self.calibrated: self.calibrate(x)
-    return fake_quantize(x, self.scale, self.bits, self.signed)
+    return self._rounded(x, self.scale)
 
 @patch
 def extra_repr(self: UniformQuantizer) -> str: return f"bits={self.bits}, signed={self.signed if self.calibrated else self.known_sign}, axis={self.axis}"
@@ -225,10 +240,10 @@ class LSQ(UniformQuantizer):
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.calibrated: self.calibrate(x)
-        sharing = x[0].numel() if self.axis is None else x.numel() / self.scale.numel()
+        sharing = x[0].numel() if self.axis is None and self.per_sample else x.numel() / self.scale.numel()
         factor = 1 / math.sqrt(sharing * largest_code(self.bits, self.signed))
         tiny = torch.finfo(self.scale.dtype).tiny
-        return fake_quantize(x, self.scale.abs().clamp_min(tiny), self.bits, self.signed, factor)
+        return self._rounded(x, self.scale.abs().clamp_min(tiny), factor)
 
 # %% ../nbs/02_quantizers.ipynb #d9c283de
 class StraightThrough(torch.autograd.Function):
@@ -255,7 +270,7 @@ class PACT(UniformQuantizer):
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.calibrated: self.calibrate(x)
-        with torch.no_grad(): hard = fake_quantize(x, self.scale, self.bits, self.signed)
+        with torch.no_grad(): hard = self._rounded(x, self.scale)
         if not torch.is_grad_enabled(): return hard
         high, lowest = self._positive(), -1 if self.bits == 1 else integer_range(self.bits, self.signed)[0]
         low = high * (lowest * self.signed / largest_code(self.bits, self.signed))

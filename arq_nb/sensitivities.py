@@ -24,7 +24,7 @@ from .data import ImageData
 from .environment import relative_error
 from .incremental import build_cache, certify_incremental
 from .learned_bits import PseudoNoise, bitops_penalty
-from .policies import FLOAT_BITS, Budget, BudgetError, Policy, calibrate, edge_layers, pin, quantizable_layers, quantize
+from .policies import FLOAT_BITS, Budget, BudgetError, Policy, calibrate, edge_layers, inner_layers, layer_table, pin, quantize
 from .search import SearchConfig
 from .smoothing import SmoothedClassifier, average_certified_radius, make_generator
 from .training import learning_rate, make_optimiser, noisy_batches
@@ -107,7 +107,7 @@ def hessian_sensitivity(
     seed: int = 0,             # of order, noise and signs
 ) -> dict[str, dict[tuple[int, int], float]]:  # inner layer -> (weight bits, activation bits) -> harm
     "Average Hessian trace times squared rounding error (HAWQ-V2, HAWQ-V3), weights plus activations."
-    names = list(quantizable_layers(model))[1:-1]
+    names = inner_layers(layer_table(model, data.shape))
     images, _ = next(noisy_batches(data, sigma, 128, make_generator(seed, 2, device=data.images.device)))
     traces, errors = average_traces(model, data, sigma, names, draws, batches, seed=seed), squared_errors(model, images, names, bits)
     def harm(n, w, a): return traces[n][0] * errors[n][0][w] + traces[n][1] * errors[n][1][a]
@@ -124,7 +124,7 @@ def integer_program(
     edge_bits: int = 8,          # bits of the first and the last layer
 ) -> Policy:  # within the budget, with the least total harm
     "The policy with the least sum of harms: a multiple-choice knapsack, solved exactly. `BudgetError` if no choice fits."
-    edges, names = edge_layers(budget.layers), [l.name for l in budget.layers[1:-1]]
+    edges, names = edge_layers(budget.layers), inner_layers(budget.layers)
     if missing := [n for n in names if not sensitivity.get(n)]: raise ValueError(f"no sensitivity for the layers {missing}")
     choices = [(n, pair) for n in names for pair in sensitivity[n]]
     base = pin(Policy({l.name: next(iter(sensitivity[l.name])) if l.name in names else (edge_bits, edge_bits) for l in budget.layers}), edges, edge_bits)
@@ -183,7 +183,7 @@ def acr_sensitivity(
     progress: bool = False,    # show a progress bar
 ) -> dict[str, dict[tuple[int, int], float]]:  # inner layer -> (weight bits, activation bits) -> loss of ACR
     "Loss of average certified radius when one layer alone is quantized, without fine-tuning, by incremental certificates."
-    c, device, names = config, str(train.images.device), list(quantizable_layers(model))[1:-1]
+    c, device, names = config, str(train.images.device), inner_layers(layer_table(model, train.shape))
     cache = build_cache(SmoothedClassifier(deployed(model), sigma, device=device), holdout, c.n0, c.n, c.alpha, seed, progress)
     images, _ = next(noisy_batches(train, sigma, c.batch_size, make_generator(seed, device=device)))
     def acr(f): return average_certified_radius(certify_incremental(cache, SmoothedClassifier(f, sigma, device=device), holdout, c.n_p, c.alpha_zeta, c.gamma))
@@ -260,7 +260,7 @@ def nipq(
     if budget.name != "BitOPs": raise ValueError(f"NIPQ's penalty counts BitOPs, this budget counts {budget.name}")
     device, macs = train.images.device, {l.name: l.macs for l in budget.layers}
     noisy = _learnable(model, budget, edge_bits).train()
-    noise, history, inner = make_generator(seed, 3, device=device), [], [l.name for l in budget.layers[1:-1]]
+    noise, history, inner = make_generator(seed, 3, device=device), [], inner_layers(budget.layers)
     for m in noisy.modules():
         if isinstance(m, PseudoNoise): m.generator = noise
     optimisers, per_epoch = _optimisers(noisy, weight_decay), -(-len(train) // batch_size)
