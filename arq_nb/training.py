@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from .data import ImageData, batches
+from .data import ImageData, batch_sizes, batches, check_image_data
 from .distributed import data_parallel, part_of_batch, processes, share_buffers, summed
 from .policies import write_atomically
 from .smoothing import make_generator
@@ -29,13 +29,13 @@ from .smoothing import make_generator
 def noisy_batches(
     data: ImageData,                  # images
     sigma: float,                     # noise, in units of the input; 0 for none
-    batch_size: int,                  # images in a batch
+    batch_size: int,                  # images in a batch; a single image left over joins the batch before it
     generator: torch.Generator,       # order, augmentation and noise
     augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None,  # e.g. `augment`
     copies: int = 1,                  # of each image, one after the other, each with noise of its own
 ) -> Iterator[tuple[Tensor, Tensor]]:  # noisy images, channels last, and labels
     "One shuffled pass over `data` with fresh Gaussian noise on every image."
-    for images, labels in batches(data, batch_size, generator, augmenter):
+    for images, labels in batches(data, batch_size, generator, augmenter, merge_single=True):
         pixels = images.permute(0, 2, 3, 1).repeat_interleave(copies, 0)
         noise = torch.empty_like(pixels).normal_(generator=generator)
         yield pixels.add_(noise, alpha=sigma).permute(0, 3, 1, 2), labels.repeat_interleave(copies)
@@ -92,6 +92,15 @@ def _load_run(path: Path, model: nn.Module, optimiser: torch.optim.SGD, settings
 # %% ../nbs/06_training.ipynb #136d6c56
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # of the products while training
 
+def _logits(model: nn.Module, images: Tensor, precision: torch.dtype) -> Tensor:
+    "What the network says while it trains; a batch norm that sees one number a channel is a `ValueError` that names batch_size."
+    try:
+        with torch.autocast(images.device.type, precision, enabled=precision != torch.float32): return model(images)
+    except ValueError as error:
+        if len(images) > 1: raise
+        raise ValueError(f"batch_size: this network cannot train on one image at a time ({error}); "
+                         "give at least 2 images, and a batch_size of at least 2 for each process") from error
+
 def _train_epoch(model: nn.Module, optimiser: torch.optim.SGD, noisy: Iterator, rates: Iterator[float], precision: torch.dtype, copies: int, objective: Callable) -> tuple[float, float]:
     "One pass; mean loss and accuracy on the noisy images."
     loss_sum, right, seen = 0, 0, 0
@@ -99,7 +108,7 @@ def _train_epoch(model: nn.Module, optimiser: torch.optim.SGD, noisy: Iterator, 
         for group in optimiser.param_groups: group["lr"] = rate
         part, weight = part_of_batch(len(labels) // copies)
         images, labels = images.unflatten(0, (-1, copies))[part].flatten(0, 1), labels.unflatten(0, (-1, copies))[part].flatten()
-        with torch.autocast(images.device.type, precision, enabled=precision != torch.float32): logits = model(images)
+        logits = _logits(model, images, precision)
         loss = objective(logits.float(), labels)
         optimiser.zero_grad(set_to_none=True)
         (weight * loss).backward()
@@ -116,7 +125,7 @@ def fit(
     sigma: float,                       # noise, in units of the input
     epochs: int = 1,                    # passes over `data`
     lr: float = 0.1,                    # peak learning rate
-    batch_size: int = 128,              # images in a step
+    batch_size: int = 128,              # images in a step; a single image left over joins the last one
     weight_decay: float = 5e-4,         # on the weights of layers
     seed: int = 0,                      # order, augmentation and noise
     augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None,  # e.g. `augment`
@@ -126,6 +135,7 @@ def fit(
     consistency: float = 0.0,           # weight of `consistency_loss` between two noisy copies of each image; 0: one copy, cross-entropy alone
 ) -> list[dict]:  # for each epoch: epoch, loss, accuracy (on noisy training images), seconds
     "Noise-augmented training (Cohen et al. 2019); leaves `model` in eval mode."
+    check_image_data(data)
     if not 0 <= sigma < math.inf or epochs < 1 or not 0 < lr: raise ValueError(f"sigma={sigma!r} must be >= 0, epochs={epochs!r} >= 1 and lr={lr!r} > 0")
     if not 0 <= consistency < math.inf: raise ValueError(f"consistency={consistency!r} must be >= 0 and finite")
     if precision not in PRECISIONS: raise ValueError(f"precision={precision!r} is unknown: choose from {', '.join(PRECISIONS)}")
@@ -137,7 +147,7 @@ def fit(
     settings = dict(sigma=sigma, epochs=epochs, lr=lr, batch_size=batch_size, weight_decay=weight_decay, seed=seed, consistency=consistency, precision=precision, images=f"{data.name} ({len(data)})")
     optimiser = make_optimiser(model, weight_decay)
     history = _load_run(Path(checkpoint), model, optimiser, settings) if checkpoint else []
-    per_epoch, parallel = math.ceil(len(data) / batch_size), data_parallel(model.train())
+    per_epoch, parallel = len(batch_sizes(len(data), batch_size, merge_single=True)), data_parallel(model.train())
     for epoch in tqdm(range(len(history), epochs), initial=len(history), total=epochs, desc="train", unit="epoch", disable=not progress):
         begin = time.perf_counter()
         rates = (learning_rate(epoch * per_epoch + i, epochs * per_epoch, lr) for i in range(per_epoch))
@@ -159,5 +169,6 @@ def evaluate(
     seed: int = 0,                      # of the noise
 ) -> float:
     "Accuracy with one noisy copy of each image."
+    check_image_data(data)
     noisy = noisy_batches(data, sigma, batch_size, make_generator(seed, device=data.images.device))
     return float(sum((model(images).argmax(1) == labels).sum() for images, labels in noisy)) / len(data)
