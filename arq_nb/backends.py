@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['BACKENDS', 'deployed', 'disagreement', 'BFloat16', 'weight_codes', 'largest_input', 'may_saturate', 'halves',
-           'kernels_saturate', 'export_int8', 'Int8', 'kernels', 'save_program', 'deploy', 'samples_per_second',
-           'matmul_peak']
+           'kernels_saturate', 'export_int8', 'Int8', 'kernels', 'save_program', 'deploy', 'suitable_backend',
+           'check_backend', 'samples_per_second', 'matmul_peak']
 
 # %% ../nbs/03a_backends.ipynb #a5b11ef3
 import functools
@@ -23,7 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from .models import fold_batch_norm, traced
-from .policies import QuantizedLayer, freeze
+from .policies import Policy, calibrate, freeze, quantize
+from .products import QuantizedLayer
 from .quantizers import UniformQuantizer, integer_range
 
 # %% ../nbs/03a_backends.ipynb #424703bb
@@ -350,16 +351,43 @@ def save_program(
 # %% ../nbs/03a_backends.ipynb #0ff7dccd
 BACKENDS = ("float32", "bfloat16", "int8")
 
+def _check_name(backend: str):
+    if backend not in BACKENDS: raise ValueError(f"backend {backend!r} is unknown: choose from {', '.join(BACKENDS)}")
+
 def deploy(
     model: nn.Module,                  # float network, or quantized and calibrated
     input_shape: tuple[int, int, int], # (channels, height, width) of one image
     backend: str = "float32",          # "float32", "bfloat16", or "int8" for a network with integer layers (on a CPU, with the extra `int8`)
 ) -> Callable[[Tensor], Tensor]:  # a classifier with an attribute `precision`, where it is not float32
-    "The network as it will run: `deployed`, `BFloat16` or `Int8`; under \"int8\" a network without quantized layers runs in float32."
-    if backend not in BACKENDS: raise ValueError(f"backend {backend!r} is unknown: choose from {', '.join(BACKENDS)}")
+    "The network as it will run: `deployed`, `BFloat16` or `Int8`; `ValueError` as `export_int8`."
+    _check_name(backend)
     if backend == "bfloat16": return BFloat16(model)
-    integer = any(isinstance(m, QuantizedLayer) and isinstance(m.input_quantizer, UniformQuantizer) for m in model.modules())
-    return Int8(export_int8(model, input_shape)) if backend == "int8" and integer else deployed(model)
+    return Int8(export_int8(model, input_shape)) if backend == "int8" else deployed(model)
+
+def suitable_backend(
+    model: nn.Module,   # float or quantized
+    backend: str,       # what its rivals run in
+) -> str:
+    "`backend`, but \"float32\" instead of \"int8\" for a network that has no integers, such as the float one of a comparison."
+    _check_name(backend)
+    integers = any(isinstance(m, QuantizedLayer) and isinstance(m.input_quantizer, UniformQuantizer) for m in model.modules())
+    return "float32" if backend == "int8" and not integers else backend
+
+class _Largest(UniformQuantizer):
+    "Takes the largest magnitude for its clip, which costs nothing."
+    def __init__(self, *args, **kwargs): super().__init__(*args, **{**kwargs, "method": "minmax"})
+
+def check_backend(
+    model: nn.Module,                  # float network, before it is trained or searched
+    input_shape: tuple[int, int, int], # (channels, height, width) of one image
+    backend: str,                      # as for `deploy`
+) -> None:
+    "Raise at once what `deploy` would raise after hours of training, by trying it on 8 bits that nobody has trained."
+    _check_name(backend)
+    if backend != "int8": return
+    tried = quantize(model, Policy.uniform(model, 8, 8), _Largest)
+    image = torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0)).to(next(model.parameters()).device)
+    export_int8(calibrate(tried, image), input_shape)
 
 # %% ../nbs/03a_backends.ipynb #2563da1c
 @torch.inference_mode()

@@ -141,7 +141,7 @@ def search_run(
     train, holdout, _ = load_images(run, out)
     model = load_float(run, out, train)
     if finetune_images is not None: _, train = train.split(finetune_images, make_generator(run.seed, 1))
-    budget = Budget.bitops(model, train.shape, fraction) if size_kb is None else Budget.size(model, train.shape, size_kb * 1000)
+    budget = Budget.bitops(model, train.shape, fraction=fraction) if size_kb is None else Budget.size(model, train.shape, limit_bytes=size_kb * 1000)
     agent = DDPGConfig(warmup_episodes=warmup_episodes, noise=noise, noise_decay=noise_decay, updates_per_step=updates_per_step)
     config = SearchConfig(mode=mode, epochs=epochs, lr=lr, n=n, n_p=n_p, agent=agent)
     return search(model, train, holdout, budget, run.sigma, episodes, out / "search", config, run.seed, augmenter_for(run))

@@ -20,7 +20,8 @@ from gymnasium.error import ResetNeeded
 from torch import nn
 
 from .models import resnet8
-from .policies import FLOAT_BITS, Budget, LayerInfo, Policy, edge_layers, inner_layers, pin, quantizable_layers
+from .policies import FLOAT_BITS, Budget, LayerInfo, Policy, edge_layers, inner_layers, pin
+from .products import quantizable_layers
 from .quantizers import UniformQuantizer
 
 # %% ../nbs/07_environment.ipynb #7d1817e2

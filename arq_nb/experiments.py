@@ -54,7 +54,7 @@ from .smoothing import CertificateLog, average_certified_radius, certified_accur
 from .training import evaluate, fit
 
 # %% ../nbs/11a_experiments.ipynb #633c1a3a
-COSTS = {"bitops": lambda model, shape, bits: Budget.bitops(model, shape, (bits / FLOAT_BITS) ** 2),
+COSTS = {"bitops": lambda model, shape, bits: Budget.bitops(model, shape, fraction=(bits / FLOAT_BITS) ** 2),
          "size": lambda model, shape, bits: Budget.size(model, shape, fraction=bits / FLOAT_BITS)}
 
 TITLES = {"float32": "float32", "uniform_pact": "uniform, PACT", "uniform_lsq": "uniform, LSQ", "hawq": "HAWQ", "nipq": "NIPQ", "acr_program": "ACR program",

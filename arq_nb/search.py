@@ -27,12 +27,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .agent import DDPG, DDPGConfig, truncated_normal
-from .backends import deploy
+from .backends import check_backend, deploy, suitable_backend
 from .data import ImageData
 from .environment import BitWidthEnv, rollout
 from .incremental import build_cache, certify_incremental, fingerprint
 from .models import save_weights
-from .policies import FLOAT_BITS, Budget, Policy, QuantizedLayer, calibrate, model_size, quantize, write_atomically
+from .policies import FLOAT_BITS, Budget, Policy, calibrate, model_size, quantize, write_atomically
+from .products import QuantizedLayer
 from .quantizers import LSQ, UniformQuantizer
 from .smoothing import CertificateLog, SmoothedClassifier, average_certified_radius, certify_dataset, clean_accuracy, make_generator
 from .training import fit, noisy_batches
@@ -112,6 +113,7 @@ class PolicyEvaluator:
         augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None,
         progress: bool = False,  # show a progress bar while the original is certified
     ):
+        check_backend(model, train.shape, config.backend)
         self.model, self.train, self.holdout, self.sigma = model, train, holdout, sigma
         self.config, self.seed, self.augmenter, self.known = config, seed, augmenter, {}
         c, original = config, self._tuned(Policy.uniform(model, FLOAT_BITS, FLOAT_BITS))
@@ -129,7 +131,7 @@ class PolicyEvaluator:
         "The network with this policy, fine-tuned and smoothed."
         c = self.config
         quantized, _ = finetuned(self.model, policy, self.train, self.sigma, c.epochs, c.lr, c.batch_size, c.weight_decay, self.seed, self.augmenter, consistency=c.consistency)
-        return SmoothedClassifier(deploy(quantized, self.train.shape, c.backend), self.sigma, device=str(self.train.images.device))
+        return SmoothedClassifier(deploy(quantized, self.train.shape, suitable_backend(quantized, c.backend)), self.sigma, device=str(self.train.images.device))
 
     def _evaluate(self, policy: Policy) -> Evaluation:
         c = self.config
@@ -384,6 +386,7 @@ class AnyPrecisionEvaluator(PolicyEvaluator):
         epochs: int = 10,      # of training the shared weights
         progress: bool = False,  # show progress bars
     ):
+        check_backend(model, train.shape, config.backend)
         self.model, self.train, self.holdout, self.sigma = model, train, holdout, sigma
         self.config, self.seed, self.augmenter, self.known = config, seed, augmenter, {}
         c, env = config, BitWidthEnv(budget, lambda policy: 0.0, config.mode, config.min_bits, config.max_bits, config.edge_bits)
@@ -433,6 +436,7 @@ def finish(
     consistency: float = 0.0, # of `fit`: noisy copies of an image shall agree, which makes radii larger and training twice as long
 ) -> CertificateLog:
     "Fine-tune a policy, certify the result from scratch on the test images, and write both down."
+    check_backend(model, train.shape, backend)
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     if (out / "policy.json").exists() and (found := Policy.load(out / "policy.json")) != policy:
@@ -440,7 +444,7 @@ def finish(
     policy.save(out / "policy.json")
     quantized, history = finetuned(model, policy, train, sigma, epochs, lr, batch_size, weight_decay, seed, augmenter, out / "training.safetensors", progress, quantizer, consistency)
     save_weights(quantized, out / "model.safetensors")
-    smoothed = SmoothedClassifier(deploy(quantized, train.shape, backend), sigma, device=str(train.images.device))
+    smoothed = SmoothedClassifier(deploy(quantized, train.shape, suitable_backend(quantized, backend)), sigma, device=str(train.images.device))
     log = certify_dataset(smoothed, test, out / "certificates.tsv", n0, n, alpha, seed, progress=progress)
     bits = Budget.bitops(model, test.shape, fraction=1.0)
     record = dict(sigma=sigma, n0=n0, n=n, alpha=alpha, images=f"{len(test)} of {test.name}", seed=seed, bitops_fraction=bits.fraction(policy),
