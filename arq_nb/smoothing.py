@@ -4,21 +4,22 @@
 
 # %% auto #0
 __all__ = ['CHUNK', 'SELECTION', 'ESTIMATION', 'CERTIFICATION', 'ABSTAIN', 'COLUMNS', 'certified_radius', 'clopper_pearson_lower',
-           'clopper_pearson_upper', 'make_generator', 'GaussianNoise', 'SmoothedClassifier', 'noisy_copies', 'votes',
-           'predict_batch', 'predict', 'Certificate', 'certificate', 'certify_batch', 'certify', 'coverage_violated',
-           'CertificateLog', 'read_log', 'average_certified_radius', 'certified_accuracy', 'clean_accuracy',
-           'abstention_rate', 'share_interval', 'mean_interval', 'summary', 'compare', 'network_fingerprint',
-           'certify_dataset']
+           'clopper_pearson_upper', 'make_generator', 'GaussianNoise', 'SmoothedClassifier', 'checked', 'noisy_copies',
+           'votes', 'fewest_samples', 'predict_batch', 'predict', 'Certificate', 'certificate', 'certify_batch',
+           'certify', 'check_samples', 'coverage_violated', 'CertificateLog', 'read_log', 'average_certified_radius',
+           'certified_accuracy', 'clean_accuracy', 'abstention_rate', 'share_interval', 'mean_interval', 'summary',
+           'compare', 'certify_dataset']
 
 # %% ../nbs/04_smoothing.ipynb #9fc14f5f
 import csv
-import hashlib
-import json
+import io
 import math
 import os
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,10 @@ from scipy import stats
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from .classifiers import CheckedClassifier, gate, precision_of, real_number, whole_number
+from .core.record import Record, fingerprint, one_writer, write_atomically
 from .data import ImageData, to_float
-from .distributed import from_first, processes
-from .policies import write_atomically
+from .distributed import from_first, held_by_first, processes
 
 # %% ../nbs/04_smoothing.ipynb #c0eff7ce
 def certified_radius(
@@ -93,15 +95,16 @@ class GaussianNoise:
 @dataclass(frozen=True)
 class SmoothedClassifier:
     "The smoothed version of the classifier `f` under noise of standard deviation `sigma`."
-    f: Callable[[Tensor], Tensor]  # (batch, channels, height, width) in [0, 1] -> logits (batch, classes)
+    f: Callable[[Tensor], Tensor]  # (batch, channels, height, width) in [0, 1] -> logits (batch, classes >= 2)
     sigma: float                   # in units of the input
     batch_size: int | None = None  # noisy images in one call of `f`; None: see `copies_at_once`
     device: str = "cpu"            # where noise is made and `f` runs
     noise: GaussianNoise = GaussianNoise()  # or another object with its two methods
 
     def __post_init__(self):
-        if not 0 < self.sigma < math.inf: raise ValueError(f"sigma={self.sigma!r} must be a positive number")
-        if self.batch_size is not None and self.batch_size < 1: raise ValueError(f"batch_size={self.batch_size!r} must be at least 1, or None")
+        plain = dict(sigma=real_number("sigma", self.sigma), device=str(self.device))
+        if self.batch_size is not None: plain["batch_size"] = whole_number("batch_size", self.batch_size)
+        for name, value in plain.items(): object.__setattr__(self, name, value)
 
     @property
     def on_gpu(self) -> bool:
@@ -110,24 +113,72 @@ class SmoothedClassifier:
 
     @property
     def precision(self) -> str:
-        "How `f` computes: 'float32' unless it says otherwise, and 'tf32' where a GPU shortens that."
-        own = getattr(self.f, "precision", "float32")
+        "How `f` computes, see `precision_of`; 'tf32' where a GPU shortens float32."
+        own = precision_of(self.f)
         return "tf32" if own == "float32" and self.on_gpu and torch.backends.cudnn.allow_tf32 else own
 
     def copies_at_once(
         self,
         shape: Sequence[int],  # (..., height, width) of the images
     ) -> int:
-        "`batch_size`, or if that is None: 200, and on a GPU so many that they have 5 million pixels (4,882 images of CIFAR-10, 200 of ImageNet)."
+        "`batch_size`; if None 200, and on a GPU 5 million pixels (4,882 images of CIFAR-10, 200 of ImageNet)."
         if self.batch_size is not None: return self.batch_size
         return max(200, 5_000_000 // math.prod(shape[-2:])) if self.on_gpu else 200
 
-# %% ../nbs/04_smoothing.ipynb #4b3e660e
-def _check_images(images: Tensor):
-    if images.ndim != 4 or not images.is_floating_point(): raise ValueError(f"images must be float (batch, channels, height, width), not {images.dtype} {tuple(images.shape)}")
+# %% ../nbs/04_smoothing.ipynb #154b67bc
+def _check_images(images: Tensor) -> Tensor:
+    "The images in float32; `ValueError` unless they are a batch of float images in [0, 1]."
+    if not isinstance(images, Tensor):
+        raise ValueError(f"images must be a tensor, not {type(images).__name__}: torch.as_tensor makes one of an array")
+    kind = f"{images.dtype} {tuple(images.shape)}"
+    if not images.is_floating_point():
+        raise ValueError(f"images must be float in [0, 1], not {kind}: `arq_nb.data.to_float` converts bytes")
+    if images.ndim == 3: raise ValueError(f"a batch of images is needed, not one image {kind}: give x[None]")
+    if images.ndim != 4: raise ValueError(f"images must be (batch, channels, height, width), not {kind}")
+    if not images.numel(): raise ValueError(f"there are no images, or no pixels: {kind}")
     low, high = images.min().item(), images.max().item()
     if not (low >= 0 and high <= 1): raise ValueError(f"images must lie in [0, 1], these span [{low:g}, {high:g}]")
+    return images.detach().float()
 
+def _one_image(x: Tensor) -> Tensor:
+    "The image as a batch."
+    if not isinstance(x, Tensor): return x
+    if x.ndim == 3: return x[None]
+    raise ValueError(f"one image (channels, height, width) is needed, not {tuple(x.shape)}: a batch is for "
+                     "`certify_batch` or `predict_batch`")
+
+def _check_generators(generators: Sequence[torch.Generator], images: Tensor):
+    several = isinstance(generators, (list, tuple))
+    given = generators if several else [generators]
+    if several and len(given) == len(images) and all(isinstance(g, torch.Generator) for g in given): return
+    kinds = ", ".join(sorted({type(g).__name__ for g in given}))
+    raise ValueError(f"generators must be a list with one torch.Generator for each of the {len(images)} images "
+                     f"(see `make_generator`), not {len(given)} of {kinds or 'nothing'}")
+
+# %% ../nbs/04_smoothing.ipynb #d8e53c5e
+@contextmanager
+def checked(
+    self: SmoothedClassifier,
+    images: Tensor,  # (images, channels, height, width) in [0, 1], float32, on the device
+) -> Iterator[SmoothedClassifier]:
+    """The same with `f` in evaluation mode and past the `gate`, which looks at noisy copies of the first image.
+
+    Their noise is the gate's own: no stream moves. Whoever is past the gate already is not checked again."""
+    if isinstance(self.f, CheckedClassifier):
+        yield self
+        return
+    pixels, generator = images[0].permute(1, 2, 0).contiguous(), make_generator(0, device=self.device)
+    def fill(copies, pixels): self.noise.fill(copies, pixels, self.sigma, generator)
+    first = pixels.new_empty(6, *pixels.shape)
+    fill(first[:3], pixels)
+    second = first.clone()
+    fill(first[3:], torch.zeros_like(pixels))
+    fill(second[3:], torch.ones_like(pixels))
+    with gate(self.f, first.permute(0, 3, 1, 2), second.permute(0, 3, 1, 2)) as f: yield replace(self, f=f)
+
+SmoothedClassifier.checked = checked
+
+# %% ../nbs/04_smoothing.ipynb #4b3e660e
 def noisy_copies(
     self: SmoothedClassifier,
     images: Tensor,                         # (images, channels, height, width) in [0, 1]
@@ -149,33 +200,57 @@ def noisy_copies(
 SmoothedClassifier.noisy_copies = noisy_copies
 
 # %% ../nbs/04_smoothing.ipynb #953a2c2f
-@torch.inference_mode()
 def votes(
     self: SmoothedClassifier,
     images: Tensor,                          # (images, channels, height, width) in [0, 1]
     n: int,                                  # noisy copies of each
     generators: Sequence[torch.Generator],   # one for each image; they move on by whole chunks
 ) -> Tensor:  # (images, n) predicted class of every copy, on the device
-    "Ask `f` about `n` noisy copies of each image; `ValueError` for NaN or infinite logits, n < 1, or pixels outside [0, 1]."
-    if n < 1: raise ValueError(f"n={n!r}: at least one sample is needed")
-    _check_images(images)
+    "Ask `f` about `n` noisy copies of each image; `ValueError` for bad input, bad classifiers, NaN logits."
+    n, images = whole_number("n", n), _check_images(images).to(self.device)
+    _check_generators(generators, images)
     classes, classes_now, finite = [], None, torch.ones((), dtype=torch.bool, device=self.device)
-    for batch in self.noisy_copies(images.to(self.device), n, generators):
-        logits = self.f(batch)
-        classes_now = classes_now or logits.shape[-1]
-        if logits.shape != (len(batch), classes_now): raise ValueError(f"the classifier gave {tuple(logits.shape)} for {len(batch)} images: logits (batch, classes) are needed, always of as many classes")
-        finite &= torch.isfinite(logits).all()
-        classes.append(logits.argmax(1))
-    if not finite: raise ValueError("the classifier gave NaN or infinite logits: nothing is certified")
-    return torch.cat(classes).view(len(images), n)
+    with self.checked(images) as it, torch.inference_mode():
+        for batch in self.noisy_copies(images, n, generators):
+            logits = it.f(batch)
+            classes_now = classes_now or logits.shape[1]
+            if logits.shape[1] != classes_now:
+                change = f"{logits.shape[1]} classes after {classes_now}"
+                raise ValueError(f"the classifier gave {change}: always as many are needed")
+            finite &= torch.isfinite(logits).all()
+            classes.append(logits.argmax(1))
+        if not finite: raise ValueError("the classifier gave NaN or infinite logits: nothing is certified")
+        return torch.cat(classes).view(len(images), n)
 
 SmoothedClassifier.votes = votes
 
 # %% ../nbs/04_smoothing.ipynb #7a592614
 ABSTAIN = -1
 
-def _check_alpha(alpha: float, name: str = "alpha"):
-    if not 0 < alpha < 1: raise ValueError(f"{name}={alpha!r} must be between 0 and 1: it is an error probability")
+def _check_alpha(alpha: float, name: str = "alpha") -> float:
+    return real_number(name, alpha, 0, 1, "an error probability")
+
+def fewest_samples(
+    enough: Callable[[int], bool],  # is true from some number of samples on
+) -> int | None:  # None: not within 2**40 samples
+    "The smallest number of samples that is `enough`."
+    fewest = bisect_left(range(1 << 40), True, lo=1, key=lambda n: bool(enough(n)))
+    return fewest if fewest < 1 << 40 else None
+
+def _check_samples(n: int, enough: Callable[[int], bool], alpha: float, name: str = "n"):
+    "`ValueError` if so few samples could only abstain, even if all votes agreed."
+    if enough(n): return
+    fewest = fewest_samples(enough)
+    needed = f"at least {fewest} are needed" if fewest else "no number of samples can under this noise"
+    raise ValueError(f"{name}={n} samples can never give an answer at alpha={alpha:g}, "
+                     f"even if all votes agree: {needed}")
+
+def _coin_p(
+    first: np.ndarray,   # votes of the winner
+    second: np.ndarray,  # votes of the second
+) -> np.ndarray:
+    "The chance that a fair coin is as uneven; two-sided, and the test against a fair coin is symmetric."
+    return np.minimum(1, 2 * stats.binom.sf(first - 1, first + second, 0.5))
 
 def predict_batch(
     self: SmoothedClassifier,
@@ -185,12 +260,12 @@ def predict_batch(
     alpha: float = 0.001,                    # error probability for each image, in (0, 1)
 ) -> np.ndarray:  # (images,) classes, -1 for abstain
     "PREDICT of Cohen et al. (2019) for many images: the class of the smoothed classifier, or -1."
-    _check_alpha(alpha)
+    alpha, n = _check_alpha(alpha), whole_number("n", n)
+    _check_samples(n, lambda n: _coin_p(n, 0) <= alpha, alpha)
     votes = self.votes(images, n, generators)
     counts = torch.zeros(len(votes), max(2, int(votes.max()) + 1), dtype=torch.long, device=votes.device)
     counts.scatter_add_(1, votes, torch.ones_like(votes))
-    first, second = counts.topk(2).values.T.cpu().numpy()
-    p = np.minimum(1, 2 * stats.binom.sf(first - 1, first + second, 0.5))  # the test against a fair coin is symmetric
+    p = _coin_p(*counts.topk(2).values.T.cpu().numpy())
     return np.where(p <= alpha, counts.argmax(1).cpu().numpy(), ABSTAIN)
 
 def predict(
@@ -201,9 +276,11 @@ def predict(
     generator: torch.Generator | None = None,   # noise stream; None draws a fresh seed
 ) -> int:  # class, or -1 for abstain
     "PREDICT for one image."
-    return int(self.predict_batch(x[None], [generator or _fresh_generator(self.device)], n, alpha)[0])
+    return int(self.predict_batch(_one_image(x), [_or_fresh(generator, self.device)], n, alpha)[0])
 
-def _fresh_generator(device: str) -> torch.Generator:
+def _or_fresh(generator: torch.Generator | None, device: str) -> torch.Generator:
+    "The generator, or a new one with a fresh seed."
+    if generator is not None: return generator
     generator = torch.Generator(device)
     generator.seed()
     return generator
@@ -248,11 +325,14 @@ def certify_batch(
     alpha: float = 0.001,                    # error probability for each image, in (0, 1)
 ) -> list[Certificate]:
     "CERTIFY for several images at once, which fills batches when `n` is small."
-    _check_alpha(alpha)
-    guess = self.votes(images, n0, generators).mode(1).values
-    hits = (self.votes(images, n, generators) == guess[:, None]).sum(1)
-    bounds = clopper_pearson_lower(hits.cpu().numpy(), n, alpha)
-    return [self.certificate(c, p, k, n, alpha) for c, p, k in zip(guess.tolist(), bounds.tolist(), hits.tolist())]
+    alpha, n0, n = _check_alpha(alpha), whole_number("n0", n0), whole_number("n", n)
+    self.check_samples(n, alpha)
+    images = _check_images(images).to(self.device)
+    with self.checked(images) as it:
+        guess = it.votes(images, n0, generators).mode(1).values
+        hits = (it.votes(images, n, generators) == guess[:, None]).sum(1)
+        bounds = clopper_pearson_lower(hits.cpu().numpy(), n, alpha)
+        return [it.certificate(c, p, k, n, alpha) for c, p, k in zip(guess.tolist(), bounds.tolist(), hits.tolist())]
 
 def certify(
     self: SmoothedClassifier,
@@ -263,9 +343,21 @@ def certify(
     generator: torch.Generator | None = None,   # noise stream; None draws a fresh seed
 ) -> Certificate:
     "CERTIFY of Cohen et al. (2019): class and certified radius of one image."
-    return self.certify_batch(x[None], [generator or _fresh_generator(self.device)], n0, n, alpha)[0]
+    return self.certify_batch(_one_image(x), [_or_fresh(generator, self.device)], n0, n, alpha)[0]
+
+def check_samples(
+    self: SmoothedClassifier,
+    n: int,           # samples
+    alpha: float,     # error probability of the bound
+    best: Callable[[int], float] | None = None,  # samples -> bound if all votes agree; None: Clopper and Pearson's
+    name: str = "n",  # of the setting, for the error
+) -> None:
+    "`ValueError` if `n` samples can certify nothing, with the smallest number that can."
+    if best is None: best = lambda n: clopper_pearson_lower(n, n, alpha)
+    _check_samples(n, lambda n: self.noise.radius(best(n), self.sigma) > 0, alpha, name)
 
 SmoothedClassifier.certify_batch, SmoothedClassifier.certify = certify_batch, certify
+SmoothedClassifier.check_samples = check_samples
 
 # %% ../nbs/04_smoothing.ipynb #32c34046
 def coverage_violated(
@@ -295,25 +387,54 @@ class CertificateLog:
 
 # %% ../nbs/04_smoothing.ipynb #ab90ecb7
 def _seconds(text: str) -> float:
-    "Seconds from '12.5' or 'h:mm:ss.ffffff'."
-    return sum(float(part) * 60**power for power, part in enumerate(reversed(text.split(":"))))
+    "Seconds from '12.5', 'h:mm:ss.ffffff' or '1 day, h:mm:ss', as Python writes long times."
+    days, comma, clock = text.rpartition(",")
+    number, unit = days.split() if comma else ("0", "days")
+    parts = clock.split(":")
+    if unit not in ("day", "days") or len(parts) > 3: raise ValueError(f"time {text!r} is neither seconds nor '2 days, h:mm:ss'")
+    return 86400 * int(number) + sum(float(part) * 60**power for power, part in enumerate(reversed(parts)))
 
 def _parse_row(row: dict[str, str], where: str) -> tuple:
-    try: return int(row["idx"]), int(row["label"]), int(row["predict"]), float(row["radius"]), int(row["correct"]), _seconds(row.get("time") or "nan")
-    except (TypeError, ValueError, KeyError) as e: raise ValueError(f"{where}: not a certificate row ({e})") from e
+    try:
+        radius = float(row["radius"])
+        if not 0 <= radius < math.inf: raise ValueError(f"radius {row['radius']} must be finite and at least 0")
+        return int(row["idx"]), int(row["label"]), int(row["predict"]), radius, int(row["correct"]), _seconds(row.get("time") or "nan")
+    except KeyError as e: raise ValueError(f"{where}: not a certificate row (no {e.args[0]})") from e
+    except ValueError as e: raise ValueError(f"{where}: not a certificate row ({e})") from e
+
+def _read_table(path: str | os.PathLike) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    "Column names, and line number and fields of each row; a byte-order mark, blank lines and the same header again are no rows."
+    raw = Path(path).read_bytes()
+    try:
+        reader = csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline=""), delimiter="\t")
+        lines = [(reader.line_num, [row[0].removeprefix("\ufeff"), *row[1:]]) for row in reader if any(map(str.strip, row))]
+    except UnicodeDecodeError as e:
+        line = e.object.count(b"\n", 0, e.start) + 1
+        raise ValueError(f"{path}, line {line}: not UTF-8 text (byte {e.object[e.start]:#04x}); save it as UTF-8") from e
+    except csv.Error as e: raise ValueError(f"{path}: not a tab-separated file ({e})") from e
+    header = [name.strip() for name in lines[0][1]] if lines else []
+    if missing := set(COLUMNS[:5]) - set(header): raise ValueError(f"{path}: the header lacks the columns {', '.join(sorted(missing))}")
+    if twice := {name for name in header if header.count(name) > 1}: raise ValueError(f"{path}: the header has {', '.join(sorted(twice))} twice")
+    rows = [(n, row) for n, row in lines[1:] if [field.strip() for field in row] != header]
+    for n, row in rows:
+        if set(row) >= set(COLUMNS[:5]):
+            raise ValueError(f"{path}, line {n}: another header, with other columns; keep the two logs in files of their own")
+        if any(row[len(header):]): raise ValueError(f"{path}, line {n}: {len(row)} fields, the header has {len(header)}")
+    return header, [(n, dict(zip(header, row))) for n, row in rows]
 
 def read_log(
-    path: str | os.PathLike,  # tab-separated file with a header line
+    path: str | os.PathLike,  # tab-separated UTF-8 file with a header line
 ) -> CertificateLog:
-    "Read a certificate log; a malformed row is a `ValueError` with its line number."
-    with open(path, newline="") as f:
-        reader = csv.DictReader(f, delimiter="\t")
-        missing = set(COLUMNS[:5]) - set(reader.fieldnames or [])
-        if missing: raise ValueError(f"{path}: the header lacks the columns {', '.join(sorted(missing))}")
-        lines = [(row, _parse_row(row, f"{path}, line {reader.line_num}")) for row in reader]
-    arrays = [np.array(column) for column in zip(*(parsed for _, parsed in lines))] or [np.empty(0)] * 6
-    extra = {name: [row[name] for row, _ in lines] for name in reader.fieldnames if name not in COLUMNS}
-    return CertificateLog(*arrays, extra)
+    "Read a certificate log; a malformed row, or an image that is there twice, is a `ValueError` with its line number."
+    header, rows = _read_table(path)
+    parsed = [_parse_row(row, f"{path}, line {n}") for n, row in rows]
+    first = {}
+    for (n, _), (idx, *_) in zip(rows, parsed):
+        if (before := first.setdefault(idx, n)) != n:
+            raise ValueError(f"{path}: idx {idx} is there twice, in lines {before} and {n}; delete one of them")
+    kinds = (int, int, int, float, int, float)
+    arrays = [np.array(column, dtype=kind) for kind, column in zip(kinds, zip(*parsed) if parsed else [()] * 6)]
+    return CertificateLog(*arrays, {name: [row.get(name, "") for _, row in rows] for name in header if name not in COLUMNS})
 
 # %% ../nbs/04_smoothing.ipynb #909387c4
 def average_certified_radius(log: CertificateLog) -> float:
@@ -383,51 +504,56 @@ def compare(
         raise ValueError(f"the logs hold different images ({len(log_a)} and {len(log_b)}, {len(np.intersect1d(log_a.idx, log_b.idx))} indices in common): only logs of the same images can be compared in pairs")
     return mean_interval((log_a.radius * log_a.correct)[a] - (log_b.radius * log_b.correct)[b], confidence, seed)
 
-# %% ../nbs/04_smoothing.ipynb #8c695e49
-def network_fingerprint(
-    f: Callable[[Tensor], Tensor],  # a classifier
-) -> str:  # 16 hexadecimal digits, or the type's name for a classifier without a state
-    "A text that changes with the weights of a network: its attribute `fingerprint` if it has one, else SHA-256 of its state's names and values."
-    if isinstance(own := getattr(f, "fingerprint", None), str): return own
-    if not isinstance(f, nn.Module): return type(f).__name__
-    digest = hashlib.sha256()
-    for name, value in f.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
-
 # %% ../nbs/04_smoothing.ipynb #eee76027
-def _open_log(path: Path, settings: dict) -> set[int]:
-    "Start a log or make ready to continue one; returns the indices it holds already."
-    path.parent.mkdir(parents=True, exist_ok=True)
-    record = path.with_suffix(path.suffix + ".json")
-    if not path.exists():
-        write_atomically(record, lambda p: p.write_text(json.dumps(settings, indent=1) + "\n"))
-        write_atomically(path, lambda p: p.write_text("\t".join(COLUMNS) + "\n"))
-        return set()
-    found = json.loads(record.read_text()) if record.exists() else None
-    if found != settings: raise ValueError(f"{path} was written with other settings: {found}, now {settings}; choose another file or delete it")
+def _open_log(path: Path, settings: dict, about: dict = {}) -> None:
+    "Start a log or make ready to continue one."
+    Record.open(path, settings, about=about)
+    if not path.exists(): return write_atomically(path, lambda p: p.write_text("\t".join(COLUMNS) + "\n"))
     text = path.read_text()
     whole = text[: text.rfind("\n") + 1]
     if whole != text: write_atomically(path, lambda p: p.write_text(whole))
-    return set(read_log(path).idx.tolist())
 
 def _rows(indices: list[int], labels: list[int], certificates: list[Certificate], seconds: float) -> str:
-    rows = [(i, y, c.prediction, repr(c.radius), int(c.prediction == y), f"{seconds / len(indices):.4f}") for i, y, c in zip(indices, labels, certificates)]
+    each = f"{seconds / len(indices):.4f}"
+    rows = [(i, y, c.prediction, repr(c.radius), int(c.prediction == y), each) for i, y, c in zip(indices, labels, certificates)]
     return "".join("\t".join(map(str, r)) + "\n" for r in rows)
 
 # %% ../nbs/04_smoothing.ipynb #77aca9eb
-def _gather_parts(path: Path, settings: dict):
-    "Move the lines of the parts of a log into the log; opens it."
-    _open_log(path, settings)
+def _gather_parts(path: Path, settings: dict, about: dict) -> set[int]:
+    "Move the lines of the parts of a log into the log; opens it, and returns the indices it holds."
+    _open_log(path, settings, about)
     parts = sorted(p for p in path.parent.glob(f"{path.name}.*") if p.suffix[1:].isdigit())
     for part in parts: _open_log(part, settings)
     head, *lines = path.read_text().splitlines(keepends=True)
     lines += [line for part in parts for line in part.read_text().splitlines(keepends=True)[1:]]
-    if parts: write_atomically(path, lambda p: p.write_text(head + "".join(sorted(set(lines), key=lambda line: int(line.split("\t")[0])))))
+    lines = sorted(set(lines), key=lambda line: int(line.split("\t")[0]))
+    if parts: write_atomically(path, lambda p: p.write_text(head + "".join(lines)))
     for part in parts: part.unlink(); part.with_suffix(part.suffix + ".json").unlink()
+    return set(read_log(path).idx.tolist())
 
 # %% ../nbs/04_smoothing.ipynb #2afe13da
+def _log_settings(smoothed: SmoothedClassifier, data: ImageData, n0: int, n: int, alpha: float, seed: int) -> dict:
+    "What the rows of a log depend on."
+    noise = {"noise_settings": fingerprint(smoothed.noise)} if getattr(smoothed.noise, "__dict__", None) else {}
+    return dict(network=fingerprint(smoothed.f), images=fingerprint(data), sigma=smoothed.sigma, noise=smoothed.noise.name, **noise,
+                precision=smoothed.precision, n0=n0, n=n, alpha=alpha, seed=seed, device=torch.device(smoothed.device).type)
+
+def _append(path: Path, todo: list[int], settings: dict, smoothed: SmoothedClassifier, data: ImageData, bar: tqdm) -> None:
+    "Certify images and append their rows to an open log, a group at a time."
+    n0, n, alpha, seed = (settings[k] for k in ("n0", "n", "alpha", "seed"))
+    group, total, count = min(64, -(-smoothed.copies_at_once(data.shape) // n)), 0.0, 0
+    with open(path, "a") as f:
+        for start in range(0, len(todo), group):
+            some, begin = todo[start : start + group], time.perf_counter()
+            labels = data.labels[some].tolist()
+            generators = [make_generator(seed, i, CERTIFICATION, device=smoothed.device) for i in some]
+            certificates = smoothed.certify_batch(to_float(data.images[some]), generators, n0, n, alpha)
+            f.write(_rows(some, labels, certificates, time.perf_counter() - begin))
+            f.flush()
+            total, count = total + sum(c.radius for c, y in zip(certificates, labels) if c.prediction == y), count + len(some)
+            bar.set_postfix(ACR=f"{total / count:.3f}")
+            bar.update(len(some))
+
 def certify_dataset(
     smoothed: SmoothedClassifier,
     data: ImageData,             # images and labels
@@ -440,29 +566,18 @@ def certify_dataset(
     max: int | None = None,      # at most so many images
     progress: bool = True,       # show a progress bar with the running ACR
 ) -> CertificateLog:
-    "Certify images of a data set, appending to a log that can be stopped and continued at any time."
+    "Certify images of a data set, appending to a log that can be stopped and continued at any time, by one run at a time."
     if skip < 1 or max is not None and max < 1: raise ValueError(f"skip={skip!r} and max={max!r} must be at least 1")
-    path = Path(path)
-    indices = list(range(0, len(data), skip))[:max]
-    settings = dict(network=network_fingerprint(smoothed.f), sigma=smoothed.sigma, noise=smoothed.noise.name, precision=smoothed.precision, n0=n0, n=n, alpha=alpha, seed=seed,
-                    device=torch.device(smoothed.device).type, images=data.name)
+    path, settings, about = Path(path), _log_settings(smoothed, data, n0, n, alpha, seed), {"images": data.name}
     rank, world = processes()
-    done = from_first(lambda: (_gather_parts(path, settings), set(read_log(path).idx.tolist()))[1])
-    todo = [i for i in indices if i not in done][rank::world]
-    mine = path if world == 1 else path.with_name(f"{path.name}.{rank}")
-    _open_log(mine, settings)
-    group = min(64, -(-smoothed.copies_at_once(data.shape) // n))
-    with open(mine, "a") as f, tqdm(total=len(todo) + len(done), initial=len(done), disable=not progress or rank > 0, unit="image", desc="certify") as bar:
-        total, count = 0.0, 0
-        for start in range(0, len(todo), group):
-            some, begin = todo[start : start + group], time.perf_counter()
-            labels = data.labels[some].tolist()
-            generators = [make_generator(seed, i, CERTIFICATION, device=smoothed.device) for i in some]
-            certificates = smoothed.certify_batch(to_float(data.images[some]), generators, n0, n, alpha)
-            f.write(_rows(some, labels, certificates, time.perf_counter() - begin))
-            f.flush()
-            total, count = total + sum(c.radius for c, y in zip(certificates, labels) if c.prediction == y), count + len(some)
-            bar.set_postfix(ACR=f"{total / count:.3f}"); bar.update(len(some))
-    from_first(lambda: None)  # all are done
-    from_first(lambda: _gather_parts(path, settings))
+    with held_by_first(lambda: one_writer(path)):
+        done = from_first(lambda: _gather_parts(path, settings, about))
+        todo = [i for i in list(range(0, len(data), skip))[:max] if i not in done][rank::world]
+        mine = path if world == 1 else path.with_name(f"{path.name}.{rank}")
+        _open_log(mine, settings)
+        count, quiet = len(todo) + len(done), not progress or rank > 0
+        with tqdm(total=count, initial=len(done), disable=quiet, unit="image", desc="certify") as bar:
+            _append(mine, todo, settings, smoothed, data, bar)
+        from_first(lambda: None)  # all are done
+        from_first(lambda: _gather_parts(path, settings, about))
     return read_log(path)

@@ -10,19 +10,18 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
+from .core.record import Record, fingerprint, load_tensors, one_writer, save_tensors
 from .data import ImageData, batch_sizes, batches, check_image_data
-from .distributed import data_parallel, part_of_batch, processes, share_buffers, summed
-from .policies import write_atomically
+from .distributed import data_parallel, held_by_first, part_of_batch, processes, share_buffers, summed
 from .smoothing import make_generator
 
 # %% ../nbs/06_training.ipynb #be15d2ff
@@ -73,21 +72,64 @@ def make_optimiser(model: nn.Module, weight_decay: float) -> torch.optim.SGD:
     return torch.optim.SGD(groups, lr=0.0, momentum=0.9, nesterov=True)
 
 # %% ../nbs/06_training.ipynb #a2466df3
-def _save_run(path: Path, model: nn.Module, optimiser: torch.optim.SGD, settings: dict, history: list[dict]):
-    tensors = {f"model.{n}": t for n, t in model.state_dict().items()}
-    tensors |= {f"momentum.{n}": optimiser.state[p]["momentum_buffer"] for n, p in model.named_parameters() if "momentum_buffer" in optimiser.state[p]}
-    tensors = {n: t.detach().cpu().contiguous() for n, t in tensors.items()}
-    write_atomically(path, lambda p: save_file(tensors, p, {"settings": json.dumps(settings), "history": json.dumps(history)}))
+def _state_of(model: nn.Module) -> dict[str, Tensor]:
+    "Everything in a network that training may change: its state dict, and buffers that are not in it."
+    state = model.state_dict()
+    return state | {f"not persistent.{n}": b for n, b in model.named_buffers() if n not in state}
 
-def _load_run(path: Path, model: nn.Module, optimiser: torch.optim.SGD, settings: dict) -> list[dict]:
+def _restore(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    "Fill a network with such a state, in place."
+    extra = {n.removeprefix("not persistent."): t for n, t in state.items() if n.startswith("not persistent.")}
+    model.load_state_dict({n: t for n, t in state.items() if not n.startswith("not persistent.")})
+    with torch.no_grad():
+        for name, buffer in model.named_buffers():
+            if name in extra: buffer.copy_(extra[name])
+
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+def _save_run(path: Path, model: nn.Module, optimiser: torch.optim.SGD, record: Record, history: list[dict]) -> None:
+    momentum = {n: optimiser.state[p].get("momentum_buffer") for n, p in model.named_parameters()}
+    tensors = {f"model.{n}": t for n, t in _state_of(model).items()}
+    tensors |= {f"momentum.{n}": t for n, t in momentum.items() if t is not None}
+    save_tensors(path, tensors, record.metadata(history=history, reached=fingerprint(model)))
+
+def _load_run(path: Path, model: nn.Module, optimiser: torch.optim.SGD, record: Record) -> list[dict]:
     "Restore a run into `model` and `optimiser`; its history, empty if there is no file."
     if not path.exists(): return []
-    with safe_open(path, "pt") as f: metadata, tensors = f.metadata(), {n: f.get_tensor(n) for n in f.keys()}
-    if (found := json.loads(metadata["settings"])) != settings: raise ValueError(f"{path} is a run with other settings: {found}, now {settings}; choose another file or delete it")
-    model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
+    header, tensors = load_tensors(path)
+    if not {"settings", "history"} <= header.keys(): raise ValueError(f"{path} is no checkpoint of `fit`: choose another file")
+    found, now = json.loads(header["settings"]), record.settings["start"]
+    if now == json.loads(header.get("reached", "null")): found["start"] = now  # the network that the file holds goes on too
+    record.check(found)
+    _restore(model, _part(tensors, "model."))
+    momentum = _part(tensors, "momentum.")
     for n, p in model.named_parameters():
-        if f"momentum.{n}" in tensors: optimiser.state[p]["momentum_buffer"] = tensors[f"momentum.{n}"].to(p)
-    return json.loads(metadata["history"])
+        if n in momentum: optimiser.state[p]["momentum_buffer"] = momentum[n].to(p)
+    return json.loads(header["history"])
+
+@contextmanager
+def _checkpointed(
+    path: str | os.PathLike | None,  # None: nothing is kept
+    model: nn.Module,
+    optimiser: torch.optim.SGD,
+    settings: Mapping,               # of the run; also the images and the augmenter
+) -> Iterator[tuple[list[dict], Callable[[], None]]]:  # history so far, and what saves it together with the network
+    "Continue a run from its file, which no other run may write meanwhile; if it is stopped, the network goes back to what the file holds."
+    if path is None:
+        yield [], lambda: None
+        return
+    path = Path(path)
+    with held_by_first(lambda: one_writer(path)):
+        known = {"start": fingerprint(model), "images": fingerprint(settings["images"])}
+        record = Record.of(path, {**settings, **known})
+        history = _load_run(path, model, optimiser, record)
+        def save():
+            if processes()[0] == 0: _save_run(path, model, optimiser, record, history)
+        try: yield history, save
+        except BaseException:
+            if path.exists(): _restore(model, _part(load_tensors(path)[1], "model."))
+            raise
 
 # %% ../nbs/06_training.ipynb #136d6c56
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # of the products while training
@@ -144,18 +186,20 @@ def fit(
         agreement = consistency_loss(logits.unflatten(0, (-1, copies)), consistency) if consistency else 0
         return cross_entropy(logits, labels) + agreement
     device = data.images.device
-    settings = dict(sigma=sigma, epochs=epochs, lr=lr, batch_size=batch_size, weight_decay=weight_decay, seed=seed, consistency=consistency, precision=precision, images=f"{data.name} ({len(data)})")
-    optimiser = make_optimiser(model, weight_decay)
-    history = _load_run(Path(checkpoint), model, optimiser, settings) if checkpoint else []
-    per_epoch, parallel = len(batch_sizes(len(data), batch_size, merge_single=True)), data_parallel(model.train())
-    for epoch in tqdm(range(len(history), epochs), initial=len(history), total=epochs, desc="train", unit="epoch", disable=not progress):
-        begin = time.perf_counter()
-        rates = (learning_rate(epoch * per_epoch + i, epochs * per_epoch, lr) for i in range(per_epoch))
-        noisy = noisy_batches(data, sigma, batch_size, make_generator(seed, epoch, device=device), augmenter, copies)
-        loss, accuracy = _train_epoch(parallel, optimiser, noisy, rates, PRECISIONS[precision], copies, objective)
-        history.append({"epoch": epoch + 1, "loss": loss, "accuracy": accuracy, "seconds": round(time.perf_counter() - begin, 3)})
-        share_buffers(model)
-        if checkpoint and processes()[0] == 0: _save_run(Path(checkpoint), model, optimiser, settings, history)
+    settings = dict(images=data, augmenter=augmenter, sigma=sigma, epochs=epochs, lr=lr, batch_size=batch_size,
+                    weight_decay=weight_decay, seed=seed, consistency=consistency, precision=precision)
+    optimiser, per_epoch = make_optimiser(model, weight_decay), len(batch_sizes(len(data), batch_size, merge_single=True))
+    with _checkpointed(checkpoint, model, optimiser, settings) as (history, save):
+        parallel, done = data_parallel(model.train()), len(history)
+        for epoch in tqdm(range(done, epochs), initial=done, total=epochs, desc="train", unit="epoch", disable=not progress):
+            begin = time.perf_counter()
+            rates = (learning_rate(epoch * per_epoch + i, epochs * per_epoch, lr) for i in range(per_epoch))
+            noisy = noisy_batches(data, sigma, batch_size, make_generator(seed, epoch, device=device), augmenter, copies)
+            loss, accuracy = _train_epoch(parallel, optimiser, noisy, rates, PRECISIONS[precision], copies, objective)
+            seconds = round(time.perf_counter() - begin, 3)
+            history.append({"epoch": epoch + 1, "loss": loss, "accuracy": accuracy, "seconds": seconds})
+            share_buffers(model)
+            save()
     model.eval()
     return history
 
