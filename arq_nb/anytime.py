@@ -15,7 +15,8 @@ from scipy import special, stats
 from torch import Tensor
 from tqdm import tqdm
 
-from .smoothing import CHUNK, Certificate, SmoothedClassifier, clopper_pearson_lower
+from .classifiers import real_number, whole_number
+from .smoothing import CHUNK, Certificate, SmoothedClassifier, _check_images, clopper_pearson_lower
 
 # %% ../nbs/04a_anytime.ipynb #3be1cf03
 def log_wealth(
@@ -29,8 +30,10 @@ def log_wealth(
     return special.betaln(k + 1, n - k + 1) + tail - special.xlogy(k, p0) - (n - k + 1) * np.log1p(-p0)
 
 # %% ../nbs/04a_anytime.ipynb #73cb5b88
-def _check_alpha(alpha: float):
-    if not 0 < alpha <= 0.3: raise ValueError(f"alpha={alpha!r} must be in (0, 0.3]: it is an error probability")
+def _check_alpha(alpha: float) -> float:
+    value = real_number("alpha", alpha, 0, 1, "an error probability")
+    if value > 0.3: raise ValueError(f"alpha={alpha!r} must be in (0, 0.3]: it is an error probability")
+    return value
 
 def anytime_lower(
     k: np.ndarray,  # votes for the class
@@ -38,7 +41,7 @@ def anytime_lower(
     alpha: float,   # error probability, in (0, 0.3]
 ) -> np.ndarray:  # lower bound on the probability
     "Lower confidence sequence for a probability: with probability at least 1 - alpha it is below the truth at every n."
-    _check_alpha(alpha)
+    alpha = _check_alpha(alpha)
     k, n = np.broadcast_arrays(np.asarray(k, float), np.asarray(n, float))
     low, high = np.zeros(k.shape), k / (n + 1)
     for _ in range(60):
@@ -68,21 +71,24 @@ def certify_until(
     alpha: float = 0.001,                    # error probability for each image, in (0, 0.3]
     progress: bool = False,                  # show a progress bar of finished images
 ) -> list[Certificate]:
-    "Certificates by a confidence sequence that is looked at until `question` is answered; `n` in each says how many samples it took."
-    _check_alpha(alpha)
-    guess = self.votes(images, n0, generators).mode(1).values
-    k, n, active = np.zeros(len(images), int), np.zeros(len(images), int), np.arange(len(images))
-    with tqdm(total=len(images), desc="certify", unit="image", disable=not progress) as bar:
-        while len(active):
-            more = _step(int(n[active[0]]), n_max)
-            hits = self.votes(images[active], more, [generators[i] for i in active]) == guess[active][:, None]
-            k[active] += hits.sum(1).cpu().numpy()
-            n[active] += more
-            left = active[~question(k[active], n[active]) & (n[active] < n_max)]
-            bar.update(len(active) - len(left))
-            active = left
-    bounds = anytime_lower(k, n, alpha)
-    return [self.certificate(*row, alpha) for row in zip(guess.tolist(), bounds.tolist(), k.tolist(), n.tolist())]
+    "Certificates by a confidence sequence that ends when `question` is answered; `n` in each says when."
+    alpha, n0, n_max = _check_alpha(alpha), whole_number("n0", n0), whole_number("n_max", n_max)
+    self.check_samples(n_max, alpha, lambda n: anytime_lower(n, n, alpha), "n_max")
+    images = _check_images(images)
+    with self.checked(images.to(self.device)) as it:
+        guess = it.votes(images, n0, generators).mode(1).values
+        k, n, active = np.zeros(len(images), int), np.zeros(len(images), int), np.arange(len(images))
+        with tqdm(total=len(images), desc="certify", unit="image", disable=not progress) as bar:
+            while len(active):
+                more = _step(int(n[active[0]]), n_max)
+                hits = it.votes(images[active], more, [generators[i] for i in active]) == guess[active][:, None]
+                k[active] += hits.sum(1).cpu().numpy()
+                n[active] += more
+                left = active[~question(k[active], n[active]) & (n[active] < n_max)]
+                bar.update(len(active) - len(left))
+                active = left
+        bounds = anytime_lower(k, n, alpha)
+        return [it.certificate(*row, alpha) for row in zip(guess.tolist(), bounds.tolist(), k.tolist(), n.tolist())]
 
 def _step(n: int, n_max: int) -> int:
     "Samples to the next look: a fifth of those so far, in whole chunks."
@@ -105,7 +111,7 @@ def at_least(
     alpha: float = 0.001,         # error probability of either answer
 ) -> Question:
     "The question 'is the certified radius at least `radius`?', for `certify_until`."
-    if not radius > 0: raise ValueError(f"radius={radius!r} must be positive")
+    radius, alpha = real_number("radius", radius), _check_alpha(alpha)
     p0, rich = _probability_for(smoothed.noise, radius, smoothed.sigma), -np.log(alpha)
     def answered(k: np.ndarray, n: np.ndarray) -> np.ndarray:
         return (log_wealth(k, n, p0) >= rich) | (log_wealth(n - k, n, 1 - p0) >= rich)
@@ -118,9 +124,10 @@ def to_within(
     alpha: float = 0.001,  # error probability of either end
 ) -> Question:
     "The question 'which radius, to within a relative `width`?', for `certify_until`."
-    if not 0 < width < 1: raise ValueError(f"width={width!r} must be between 0 and 1")
+    width, alpha = real_number("width", width, 0, 1), _check_alpha(alpha)
     def answered(k: np.ndarray, n: np.ndarray) -> np.ndarray:
-        low, high = (smoothed.noise.radius(bound(k, n, alpha), smoothed.sigma) for bound in (anytime_lower, anytime_upper))
+        bounds = (bound(k, n, alpha) for bound in (anytime_lower, anytime_upper))
+        low, high = (smoothed.noise.radius(p, smoothed.sigma) for p in bounds)
         return (high <= 0) | (low >= (1 - width) * high)
     return answered
 
@@ -143,7 +150,7 @@ def samples_for(
     tolerance: float = 0.015,  # radius that may be lost, in units of sigma
 ) -> np.ndarray:  # (images,) samples, whole chunks
     "The fewest samples that are expected to certify within `tolerance * sigma` of `n_max`."
-    if not tolerance > 0: raise ValueError(f"tolerance={tolerance!r} must be positive")
+    tolerance, n_max = real_number("tolerance", tolerance), whole_number("n_max", n_max)
     sizes = (np.unique(np.geomspace(1, max(1, n_max / CHUNK), 80).round()) * CHUNK)[:, None]
     lost = expected_radius(smoothed, share, n_max, alpha) - expected_radius(smoothed, share[None], sizes, alpha)
     enough = lost <= tolerance * smoothed.sigma
@@ -161,21 +168,32 @@ def certify_like(
     tolerance: float = 0.015,                # radius that may be lost, in units of sigma
     labels: Tensor | None = None,            # (images,) certify these classes only; None: whatever is guessed
 ) -> list[Certificate]:
-    """Certificates nearly as good as CERTIFY with `n` samples; each image gets only those that buy radius, chosen by the guessing round.
+    """Certificates nearly as good as CERTIFY with `n` samples; the guessing round chooses how many an image is worth.
 
-    With `labels`, an image whose guess is another class abstains at once (`n` is 0 in its certificate): certified accuracy and ACR count it as 0 anyway."""
-    _check_alpha(alpha)
-    pilot = self.votes(images, n0, generators)
-    guess = pilot.mode(1).values
-    share = (pilot == guess[:, None]).double().mean(1).cpu().numpy()
-    size = samples_for(self, share, n, alpha, tolerance)
-    if labels is not None: size[(guess.cpu() != labels.cpu()).numpy()] = 0
-    hits = np.zeros(len(images), int)
-    for value in np.unique(size[size > 0]):
-        group = np.flatnonzero(size == value)
-        votes = self.votes(images[group], int(value), [generators[i] for i in group])
-        hits[group] = (votes == guess[group][:, None]).sum(1).cpu().numpy()
-    bounds = clopper_pearson_lower(hits, size, alpha)
-    return [self.certificate(*row, alpha) for row in zip(guess.tolist(), bounds.tolist(), hits.tolist(), size.tolist())]
+    With `labels`, an image whose guess is another class abstains at once (`n` is 0 in its certificate): certified
+    accuracy and ACR count it as 0 anyway."""
+    alpha, n0, n, images = _check_alpha(alpha), whole_number("n0", n0), whole_number("n", n), _check_images(images)
+    self.check_samples(n, alpha)
+    labels = _check_labels(labels, images)
+    with self.checked(images.to(self.device)) as it:
+        pilot = it.votes(images, n0, generators)
+        guess = pilot.mode(1).values
+        share = (pilot == guess[:, None]).double().mean(1).cpu().numpy()
+        size = samples_for(it, share, n, alpha, tolerance)
+        if labels is not None: size[(guess.cpu() != labels).numpy()] = 0
+        hits = np.zeros(len(images), int)
+        for value in np.unique(size[size > 0]):
+            group = np.flatnonzero(size == value)
+            votes = it.votes(images[group], int(value), [generators[i] for i in group])
+            hits[group] = (votes == guess[group][:, None]).sum(1).cpu().numpy()
+        bounds = clopper_pearson_lower(hits, size, alpha)
+        rows = zip(guess.tolist(), bounds.tolist(), hits.tolist(), size.tolist())
+        return [it.certificate(*row, alpha) for row in rows]
+
+def _check_labels(labels: Tensor | Sequence[int] | None, images: Tensor) -> Tensor | None:
+    if labels is None: return None
+    labels = torch.as_tensor(labels).cpu()
+    if labels.shape == (len(images),): return labels
+    raise ValueError(f"labels of shape {tuple(labels.shape)} for {len(images)} images: one class each is needed")
 
 SmoothedClassifier.certify_like = certify_like

@@ -8,13 +8,16 @@ __all__ = ['smooth_loss', 'project', 'to_grid', 'pgd', 'overshoot', 'smallest_at
 # %% ../nbs/04c_attacks.ipynb #e3279730
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from scipy import stats
 from torch import Tensor
 
-from .smoothing import ABSTAIN, SmoothedClassifier, _check_alpha, _check_images
+from .classifiers import whole_number
+from .smoothing import ABSTAIN, GaussianNoise, SmoothedClassifier
+from .smoothing import _check_alpha, _check_images, _check_samples, _coin_p
 
 # %% ../nbs/04c_attacks.ipynb #c6b2f595
 def smooth_loss(
@@ -76,23 +79,22 @@ def _climb(f: Callable, images: Tensor, labels: Tensor, radii: Tensor, steps: in
     return (images + delta).clamp(0, 1)
 
 # %% ../nbs/04c_attacks.ipynb #a3c41568
-def _check_attack(smoothed: SmoothedClassifier, images: Tensor, labels: Tensor, radii: Tensor | Sequence[float] | float, **counts: int) -> tuple[Tensor, Tensor, Tensor]:
+def _check_attack(
+    smoothed: SmoothedClassifier, images: Tensor, labels: Tensor, radii: Tensor | Sequence[float] | float
+) -> tuple[Tensor, Tensor, Tensor]:
     "Images, labels and one radius an image, on the device; `ValueError` for anything that is not allowed."
-    if len(images) == 0: raise ValueError(f"no images: shape {tuple(images.shape)}")
-    _check_images(images)
-    for name, count in counts.items():
-        if count < 1: raise ValueError(f"{name}={count!r} must be at least 1")
+    images = _check_images(images)
     labels = torch.as_tensor(labels)
     if labels.shape != (len(images),): raise ValueError(f"labels of shape {tuple(labels.shape)} for {len(images)} images: one class each is needed")
     if labels.is_floating_point() or labels.min() < 0: raise ValueError(f"labels must be classes 0, 1, ..., these begin at {labels.min().item()} ({labels.dtype}); leave out images without an answer")
     radii = torch.as_tensor(radii, dtype=images.dtype)
     if radii.shape not in ((), (1,), (len(images),)): raise ValueError(f"radii of shape {tuple(radii.shape)} for {len(images)} images: one for all or one each is needed")
     if not ((radii > 0) & radii.isfinite()).all(): raise ValueError(f"radius {radii.min().item():g}: radii must be positive and finite")
-    return tuple(t.to(smoothed.device) for t in (images.detach(), labels.long(), radii.expand(len(images))))
+    return tuple(t.to(smoothed.device) for t in (images, labels.long(), radii.expand(len(images))))
 
 # %% ../nbs/04c_attacks.ipynb #abfc07e9
 def pgd(
-    smoothed: SmoothedClassifier,      # its `f` must be differentiable and in eval mode
+    smoothed: SmoothedClassifier,      # its `f` must be differentiable
     images: Tensor,                    # (images, channels, height, width) in [0, 1]
     labels: Tensor | Sequence[int],    # (images,) classes to get away from
     radii: Tensor | Sequence[float] | float,  # largest L2 norm, in units of the input: one for all or one each
@@ -103,12 +105,15 @@ def pgd(
     levels: int | None = None,         # 255 ends on the grid of bytes, see `to_grid`
 ) -> Tensor:  # perturbed images in [0, 1], at most `radii` away, on the device
     "SmoothAdv by PGD (Salman et al. 2019): climb `smooth_loss` under Gaussian noise of `smoothed.sigma`; `ValueError` for bad input or an `f` without gradient."
-    images, labels, radii = _check_attack(smoothed, images, labels, radii, steps=steps, samples=samples)
+    steps, samples = whole_number("steps", steps), whole_number("samples", samples)
+    images, labels, radii = _check_attack(smoothed, images, labels, radii)
     group, attacked = max(1, smoothed.copies_at_once(images.shape) // samples), []
-    for x, y, r in zip(images.split(group), labels.split(group), radii.split(group)):
-        draw = lambda: smoothed.sigma * torch.randn(len(x), samples, *x.shape[1:], generator=generator, device=x.device, dtype=x.dtype)
-        if not fresh: draw = lambda noise=draw(): noise
-        with torch.enable_grad(): attacked.append(_climb(smoothed.f, x, y, r, steps, draw, generator))
+    with replace(smoothed, noise=GaussianNoise()).checked(images) as it:
+        for x, y, r in zip(images.split(group), labels.split(group), radii.split(group)):
+            shape = len(x), samples, *x.shape[1:]
+            draw = lambda: smoothed.sigma * torch.randn(shape, generator=generator, device=x.device, dtype=x.dtype)
+            if not fresh: draw = lambda noise=draw(): noise
+            with torch.enable_grad(): attacked.append(_climb(it.f, x, y, r, steps, draw, generator))
     return torch.cat(attacked) if levels is None else to_grid(torch.cat(attacked), images, levels)
 
 # %% ../nbs/04c_attacks.ipynb #0c878ee9
@@ -147,7 +152,7 @@ def _changed(smoothed: SmoothedClassifier, images: Tensor, predictions: Tensor, 
 
 # %% ../nbs/04c_attacks.ipynb #d89c0475
 def smallest_attack(
-    smoothed: SmoothedClassifier,        # its `f` must be differentiable and in eval mode
+    smoothed: SmoothedClassifier,        # its `f` must be differentiable
     images: Tensor,                      # (images, channels, height, width) in [0, 1]
     predictions: Tensor | Sequence[int], # (images,) answers to get away from, no abstentions
     generator: torch.Generator,          # on the device of `smoothed`; not that of any certificate
@@ -160,21 +165,25 @@ def smallest_attack(
     levels: int | None = None,           # 255 stays on the grid of bytes, see `to_grid`
 ) -> tuple[np.ndarray, Tensor]:  # L2 norms (images,), float64, inf where none was found; attacked images on the device, unchanged there
     "The shortest perturbation found for which PREDICT names another class than `predictions`; abstaining is no success."
-    _check_alpha(alpha)
+    alpha, n, halvings = _check_alpha(alpha), whole_number("n", n), whole_number("halvings", halvings)
     radii = sorted(smoothed.sigma * np.geomspace(0.5, 8, 9) if radii is None else radii)
     if not radii: raise ValueError("radii=[]: at least one is needed")
-    images, predictions, _ = _check_attack(smoothed, images, predictions, radii[0], steps=steps, samples=samples, halvings=halvings)
-
-    def changed(tried: Tensor, which: Tensor) -> Tensor:
-        return _changed(smoothed, tried, predictions[which], generator, n, alpha / (len(radii) + halvings))
-
+    images, predictions, _ = _check_attack(smoothed, images, predictions, radii[0])
+    error = alpha / (len(radii) + halvings)
+    _check_samples(n, lambda n: _coin_p(n, 0) <= error, error)
     found, hit = images.clone(), torch.zeros(len(images), dtype=torch.bool, device=images.device)
-    for radius in radii:
-        if not len(left := (~hit).nonzero().flatten()): break
-        tried = pgd(smoothed, images[left], predictions[left], radius, generator, steps, samples, levels=levels)
-        won = changed(tried, left)
-        found[left[won]], hit[left[won]] = tried[won], True
-    if len(which := hit.nonzero().flatten()): found[which] = _shorten(images[which], found[which], lambda tried: changed(tried, which), halvings, levels)
+    with smoothed.checked(images) as it:
+        def changed(tried: Tensor, which: Tensor) -> Tensor:
+            return _changed(it, tried, predictions[which], generator, n, error)
+
+        for radius in radii:
+            if not len(left := (~hit).nonzero().flatten()): break
+            tried = pgd(it, images[left], predictions[left], radius, generator, steps, samples, levels=levels)
+            won = changed(tried, left)
+            found[left[won]], hit[left[won]] = tried[won], True
+        if len(which := hit.nonzero().flatten()):
+            won = lambda tried: changed(tried, which)
+            found[which] = _shorten(images[which], found[which], won, halvings, levels)
     norms = (found - images).flatten(1).double().norm(dim=1)
     return torch.where(hit, norms, math.inf).cpu().numpy(), found
 
@@ -192,7 +201,7 @@ def attacked_accuracy(
 
 # %% ../nbs/04c_attacks.ipynb #f9895375
 def attacks_inside(
-    smoothed: SmoothedClassifier,      # its `f` must be differentiable and in eval mode
+    smoothed: SmoothedClassifier,      # its `f` must be differentiable
     images: Tensor,                    # (images, channels, height, width) in [0, 1]
     predictions: Tensor | Sequence[int],  # (images,) certified classes, no abstentions
     radii: Tensor | Sequence[float],   # (images,) certified radii, positive
@@ -204,6 +213,9 @@ def attacks_inside(
     levels: int | None = None,         # 255 stays on the grid of bytes, see `to_grid`
 ) -> int:  # images for which PREDICT names another class within the radius
     "Attack every image just inside its certified radius and count the successes; honest certificates allow about (their alpha + `alpha`) of the images."
-    tried = pgd(smoothed, images, predictions, 0.999 * torch.as_tensor(radii, dtype=images.dtype), generator, steps, samples, levels=levels)
-    answers = smoothed.predict_batch(tried, [generator] * len(tried), n, alpha)
+    images = _check_images(images)
+    inside = 0.999 * torch.as_tensor(radii, dtype=images.dtype)
+    with smoothed.checked(images.to(smoothed.device)) as it:
+        tried = pgd(it, images, predictions, inside, generator, steps, samples, levels=levels)
+        answers = it.predict_batch(tried, [generator] * len(tried), n, alpha)
     return int(((answers != ABSTAIN) & (answers != np.asarray(torch.as_tensor(predictions).cpu()))).sum())

@@ -193,7 +193,8 @@ class CheckedClassifier:
     dtype: torch.dtype    # of the images that it takes
     precision: str        # how it computes
 
-    def __call__(self, images: Tensor) -> Tensor: return logits_of(self.f(images.to(self.dtype)), len(images))
+    def __call__(self, images: Tensor) -> Tensor:
+        return logits_of(self.f(images.to(self.dtype)), len(images)).to(images.device)
 
 def _close(a: Tensor, b: Tensor, tolerance: Tensor | float) -> bool:
     return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=float(tolerance), equal_nan=True)
