@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # The archives that tests with real images read; see nbs/00_data.ipynb.
 export ARQ_DATA ?= $(abspath ../shared/data)
 .DEFAULT_GOAL := help
-.PHONY: help install demo cifar10 test test-slow test-site test-browser package bench docs lab readme export clean-nbs hooks
+.PHONY: help install demo cifar10 zoo test test-slow test-site test-browser package bench docs lab readme export clean-nbs hooks
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -29,6 +29,14 @@ cifar10: install ## ARQ on CIFAR-10 with ResNet-20 from the archives in ARQ_DATA
 	$(BIN)/arq search $(CIFAR) --episodes 26 --n 500 --finetune-images 3000 --warmup-episodes 18 --noise 0.06
 	for network in float32 uniform4 arq; do $(BIN)/arq certify $(CIFAR) --network $$network --finetune-images 20000 --epochs 1 --skip 8 || exit; done
 	$(BIN)/arq report $(CIFAR)
+
+# timm is no dependency: it goes into a folder of its own inside .venv, beside the torch that is there.
+$(VENV)/zoo/.installed: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --upgrade --target $(VENV)/zoo --no-deps 'timm>=1.0' huggingface_hub
+	touch $@
+
+zoo: $(VENV)/zoo/.installed ## 150 networks of torchvision and timm: right or refused by name (ZOO="swin* timm/*"); hours, table in runs/zoo.tsv
+	PYTHONPATH=$(VENV)/zoo $(BIN)/python tools/zoo.py $(if $(ZOO),$(foreach name,$(ZOO),'$(name)'))
 
 test: install ## run every notebook, and compare library, README and notebooks with what nbdev writes
 	$(BIN)/python tools/run_tests.py
