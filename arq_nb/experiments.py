@@ -41,12 +41,12 @@ from torch import nn
 from . import __version__
 from .agent import DDPGConfig
 from .baselines import AccuracyEvaluator, agent_search, evolutionary_search, over_seeds, plot_searches, random_search, uniform
+from .core.record import Record, compare, fingerprint, plain, write_atomically
 from .data import ImageData, augment, concat, find_data, load_dataset, unpack, without_twins
 from .distributed import from_first, processes
 from .figures import MISSING, bits_per_layer, certified_accuracy_curves, pareto
-from .incremental import fingerprint
 from .models import create_model, load_pretrained, load_weights, pretrained, pretrained_record, save_weights
-from .policies import FLOAT_BITS, Budget, LayerInfo, Policy, dequantize, layer_table, write_atomically
+from .policies import FLOAT_BITS, Budget, LayerInfo, Policy, dequantize, layer_table
 from .quantizers import LSQ, PACT, UniformQuantizer
 from .search import Evaluation, PolicyEvaluator, SearchConfig, SearchResult, finetuned, finish
 from .sensitivities import acr_program, hawq, nipq
@@ -399,19 +399,11 @@ def settings(preset: Preset, stage: Stage) -> dict:
     found = asdict(replace(preset, plan={}))
     if stage.method not in AGENTS: found["search"] = judging(preset.search)
     used = {"train": TRAINED_WITH, "aware": AWARE_WITH}.get(stage.kind, found.keys() - _unused(preset, stage))
-    return json.loads(json.dumps({k: v for k, v in found.items() if k in used}))
-
-def _flat(tree: Mapping, path: str = "") -> dict:
-    "Nested settings as one level: {'search.agent.noise': 0.1}."
-    pairs = [(f"{path}{k}", v) for k, v in tree.items()]
-    return {name: value for k, v in pairs for name, value in (_flat(v, f"{k}.").items() if isinstance(v, Mapping) else [(k, v)])}
+    return plain({k: v for k, v in found.items() if k in used})
 
 def check_settings(path: Path, stored: Mapping, preset: Preset, stage: Stage) -> None:
     "`ValueError` if a result was made with other settings than `preset` has; settings that did not exist then are not compared."
-    old, new = _flat(stored), _flat(settings(preset, stage))
-    if different := [k for k in old if k in new and old[k] != new[k]]:
-        changes = ", ".join(f"{k}={old[k]!r} there, {new[k]!r} now" for k in different)
-        raise ValueError(f"{path} was made with other settings: {changes}; rename the preset or delete the file")
+    compare(path, stored, settings(preset, stage), remedy="rename the preset or delete the file", reading=True)
 
 # %% ../nbs/11a_experiments.ipynb #e131614d
 def write_result(work: Work, stage: Stage, content: Mapping) -> None:
@@ -476,8 +468,7 @@ class KeptJudge:
         self.make, self.path, self.identity, self.check = make, path, identity, check
         new = {"identity": identity, "setup_seconds": 0.0, "answers": []}
         kept = from_first(lambda: json.loads(path.read_text()) if path.exists() else new)
-        if different := [k for k in kept["identity"].keys() | identity.keys() if kept["identity"].get(k) != identity.get(k)]:
-            raise ValueError(f"{path} was judged differently, its {', '.join(different)} differ: delete it")
+        compare(path, kept["identity"], identity, remedy="delete it")
         self.kept, self.known = kept, {a["policy"]: a for a in kept["answers"]}
 
     @cached_property
@@ -515,9 +506,8 @@ def judge(work: Work, sigma: float, seed: int, kind: str = "acr") -> KeptJudge:
     "The judge of a noise level and a seed, whatever the budget."
     if (key := (sigma, seed, kind)) not in work.judges:
         train, holdout, model = work.some(work.preset.search_images, seed, 1), work.held_out(work.preset.holdout), float_network(work, sigma)
-        config = {k: v for k, v in judging(work.preset.search).items() if (k, v) != ("consistency", 0.0)}  # older files do not name it
-        identity = json.loads(json.dumps(dict(kind=kind, sigma=sigma, seed=seed, device=work.device, config=config,
-            train=fingerprint(train.images), holdout=fingerprint(holdout.images), weights=sum(float(t.double().sum()) for t in model.state_dict().values()))))
+        identity = plain(dict(kind=kind, sigma=sigma, seed=seed, device=work.device, config=judging(work.preset.search), augmenter=work.augmenter,
+            network=fingerprint(model), train=fingerprint(train), holdout=fingerprint(holdout)))
         make = lambda: JUDGES[kind](model, train, holdout, sigma, work.preset.search, seed, work.augmenter)
         work.judges[key] = KeptJudge(make, work.heavy / f"sigma{sigma:g}" / f"judge-{kind}-seed{seed}.json", identity, work.check_time)
     return work.judges[key]
@@ -593,7 +583,8 @@ def _finish(work: Work, stage: Stage, policy: Policy, images: ImageData, folder:
     train, quantizer = work.some(work.preset.finish_images, stage.seed, 2), QUANTIZERS.get(stage.method, LSQ)
     log = finish(beginning(work, stage), policy, train, images, stage.sigma, folder, seed=stage.seed, augmenter=work.augmenter,
         quantizer=quantizer, progress=sys.stderr.isatty(), **work.preset.finish)
-    return log, json.loads((folder / "record.json").read_text()) | {"fine_tuned_on": f"{len(train)} of {work.train.name}"}
+    record = {k: v for k, v in Record.read(folder / "record.json").items() if k != "policy"}   # which has a file of its own
+    return log, record | {"fine_tuned_on": f"{len(train)} of {work.train.name}"}
 
 def finals(
     work: Work,
@@ -646,8 +637,7 @@ def _tested(work: Work, stage: Stage, policy: Policy) -> tuple[bytes, dict]:
     "Fine-tune a policy and certify it on the test images; certificates.tsv and the record."
     folder = work.heavy / stage.folder
     _, record = _finish(work, stage, policy, work.test, folder)
-    about = json.loads((folder / "certificates.tsv.json").read_text())
-    return (folder / "certificates.tsv").read_bytes(), {**record, "precision": about["precision"], "noise": about["noise"]}
+    return (folder / "certificates.tsv").read_bytes(), record
 
 def finished_alike(work: Work, stage: Stage, policy: Policy) -> Stage | None:
     "The finished stage of another method with the same seed, bits and kind of quantizer; None if there is none."

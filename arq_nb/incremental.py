@@ -19,9 +19,11 @@ from scipy import special
 from torch import Tensor
 from tqdm import tqdm
 
+from .classifiers import real_number, whole_number
 from .core.record import Record, compare, fingerprint, load_tensors, save_tensors
 from .data import ImageData, to_float
-from .smoothing import ABSTAIN, CHUNK, ESTIMATION, SELECTION, CertificateLog, GaussianNoise, SmoothedClassifier, clopper_pearson_lower, make_generator
+from .smoothing import ABSTAIN, CHUNK, ESTIMATION, SELECTION, CertificateLog, GaussianNoise, SmoothedClassifier
+from .smoothing import _check_alpha, _check_images, clopper_pearson_lower, make_generator
 
 # %% ../nbs/05_incremental.ipynb #412bfed6
 @dataclass(frozen=True)
@@ -70,11 +72,16 @@ def build_cache(
     progress: bool = False,        # show a progress bar
 ) -> CertificateCache:
     "Certify the original network and remember each vote."
+    alpha, n0, n = _check_alpha(alpha), whole_number("n0", n0), whole_number("n", n)
+    seed = whole_number("seed", seed, 0)
+    smoothed.check_samples(n, alpha)
     settings = CacheSettings(smoothed.sigma, smoothed.noise.name, n0, n, alpha, seed, str(smoothed.device), fingerprint(data), fingerprint(smoothed.f))
-    images = to_float(data.images)
-    selection = smoothed.votes(images, n0, _streams(settings, len(data), SELECTION, smoothed.device))
-    guess = selection.mode(1).values
-    hits = _all_votes(smoothed, images, n, _streams(settings, len(data), ESTIMATION, smoothed.device), progress) == guess[:, None]
+    images = _check_images(to_float(data.images))
+    first, second = (_streams(settings, len(data), use, smoothed.device) for use in (SELECTION, ESTIMATION))
+    with smoothed.checked(images.to(smoothed.device)) as it:
+        selection = it.votes(images, n0, first)
+        guess = selection.mode(1).values
+        hits = _all_votes(it, images, n, second, progress) == guess[:, None]
     p_lower = clopper_pearson_lower(hits.sum(1).cpu().numpy(), n, alpha)
     chosen = (selection == guess[:, None]).sum(1)
     radius = smoothed.noise.radius(p_lower, smoothed.sigma)
@@ -159,6 +166,23 @@ def _count_changes(cache: CertificateCache, smoothed: SmoothedClassifier, images
         counts[:, group] = (~had & kept).sum(1), (had & ~kept).sum(1), kept.sum(1)
     return tuple(counts)
 
+def _replays(n_p: int | np.ndarray) -> int | np.ndarray:
+    "One whole number, or an array of them."
+    if np.ndim(n_p) == 0: return whole_number("n_p", n_p)
+    sizes = np.asarray(n_p)
+    if not np.issubdtype(sizes.dtype, np.number) or np.any(sizes != np.floor(sizes)):
+        raise ValueError(f"n_p={n_p!r} must be whole numbers")
+    return sizes.astype(int)
+
+def _check_replays_suffice(
+    cache: CertificateCache, smoothed: SmoothedClassifier, n_p: int | np.ndarray, alpha_zeta: float
+) -> None:
+    "`ValueError` if some images are replayed so rarely that they can only abstain."
+    s, asked = cache.settings, np.atleast_1d(n_p)
+    p_lower = clopper_pearson_lower(s.n, s.n, s.alpha)
+    def best(n): return max(incremental_bound(p_lower, 0, 0, n, n, s.alpha, alpha_zeta, sure) for sure in (True, False))
+    if asked.any(): smoothed.check_samples(int(asked[asked > 0].min()), s.alpha + alpha_zeta, best, "n_p")
+
 def certify_incremental(
     cache: CertificateCache,         # of the original network
     smoothed: SmoothedClassifier,    # the changed network, smoothed with the same sigma
@@ -174,10 +198,13 @@ def certify_incremental(
     below `gamma` the better of both paths at half of `alpha_zeta` each.
     `ValueError` if sigma, noise, device, images or the network of origin differ from the cache's, or `n_p` is more than
     it holds. The batch size may differ: it does not change a noise stream."""
+    n_p, alpha_zeta, gamma = _replays(n_p), _check_alpha(alpha_zeta, "alpha_zeta"), real_number("gamma", gamma)
     _check_replay(cache, smoothed, data, n_p, origin)
-    s = cache.settings
+    s, images = cache.settings, _check_images(to_float(data.images))
+    _check_replays_suffice(cache, smoothed, n_p, alpha_zeta)
     sizes, streams = np.broadcast_to(n_p, len(data)), _streams(s, len(data), ESTIMATION, smoothed.device)
-    won, lost, kept = _count_changes(cache, smoothed, to_float(data.images), sizes, streams)
+    with smoothed.checked(images.to(smoothed.device)) as it:
+        won, lost, kept = _count_changes(cache, it, images, sizes, streams)
     p_lower = incremental_bound(cache.p_lower, won, lost, kept, sizes, s.alpha, alpha_zeta, cache.selection_votes >= gamma * s.n0)
     return _log(cache.label, cache.guess, smoothed.noise.radius(np.clip(p_lower, 0, 1), s.sigma))
 
@@ -244,14 +271,22 @@ def recertify(
     """Certify the changed network nearly as well as with `n` samples from scratch; images whose guess is wrong get no sample.
 
     Ours, on the bounds of `incremental_bound`. `ValueError` as `certify_incremental`, and for a `pilot` that is not whole chunks or as large as the cache."""
-    s = cache.settings
-    if pilot < 1 or pilot % CHUNK or pilot >= s.n: raise ValueError(f"pilot={pilot!r} must be a positive multiple of {CHUNK} and less than the {s.n} samples in the cache")
+    s, alpha_zeta, n = cache.settings, _check_alpha(alpha_zeta, "alpha_zeta"), whole_number("n", n)
+    pilot, tolerance = whole_number("pilot", pilot, 0), real_number("tolerance", tolerance)
+    if pilot < 1 or pilot % CHUNK or pilot >= s.n:
+        raise ValueError(f"pilot={pilot!r} must be a positive multiple of {CHUNK} "
+                         f"and less than the {s.n} samples in the cache")
     _check_replay(cache, smoothed, data, pilot, origin)
-    images, streams = to_float(data.images), _streams(s, len(data), ESTIMATION, smoothed.device)
+    p_cached = clopper_pearson_lower(s.n - pilot, s.n - pilot, s.alpha)
+    def best(n): return _path_bounds(p_cached, 0, 0, n, n, s.alpha, alpha_zeta).max()
+    smoothed.check_samples(min(n, s.n - pilot), s.alpha + alpha_zeta, best)
+    images, streams = _check_images(to_float(data.images)), _streams(s, len(data), ESTIMATION, smoothed.device)
     first = np.where(cache.guess == cache.label, pilot, 0)
-    won, lost, _ = _count_changes(cache, smoothed, images, first, streams)
-    plan = plan_replays(cache, won, lost, pilot, smoothed.noise, n, tolerance, alpha_zeta)
-    p_lower = planned_bound(cache, plan, pilot, *_count_changes(cache, smoothed, images, plan.n, streams, pilot), alpha_zeta)
+    with smoothed.checked(images.to(smoothed.device)) as it:
+        won, lost, _ = _count_changes(cache, it, images, first, streams)
+        plan = plan_replays(cache, won, lost, pilot, smoothed.noise, n, tolerance, alpha_zeta)
+        counts = _count_changes(cache, it, images, plan.n, streams, pilot)
+    p_lower = planned_bound(cache, plan, pilot, *counts, alpha_zeta)
     return _log(cache.label, cache.guess, smoothed.noise.radius(p_lower, s.sigma)), first + plan.n
 
 # %% ../nbs/05_incremental.ipynb #6d064a63

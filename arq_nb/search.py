@@ -5,36 +5,38 @@
 # %% auto #0
 __all__ = ['SearchConfig', 'finetuned', 'Evaluation', 'PolicyEvaluator', 'uniform_start', 'given_policies', 'proposals',
            'rounding', 'predicted_rewards', 'next_episode', 'play', 'read_history', 'SearchResult', 'search', 'Switch',
-           'switchable', 'switch', 'AnyPrecisionEvaluator', 'finish']
+           'switchable', 'switch', 'AnyPrecisionEvaluator', 'finish', 'load_finished']
 
 # %% ../nbs/09_search.ipynb #d5ed6a35
 import copy
 import csv
 import io
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from .agent import DDPG, DDPGConfig, truncated_normal
 from .backends import check_backend, deploy, suitable_backend
+from .core.record import Record, fingerprint, load_tensors, one_writer, save_tensors, write_atomically
 from .data import ImageData
+from .distributed import from_first, held_by_first
 from .environment import BitWidthEnv, rollout
-from .incremental import build_cache, certify_incremental, fingerprint
-from .models import save_weights
-from .policies import FLOAT_BITS, Budget, Policy, calibrate, model_size, quantize, write_atomically
+from .incremental import build_cache, certify_incremental
+from .models import load_weights, save_weights
+from .policies import FLOAT_BITS, Budget, Policy, calibrate, model_size, quantize
 from .products import QuantizedLayer
-from .quantizers import LSQ, UniformQuantizer
+from .quantizers import LSQ, PACT, UniformQuantizer
 from .smoothing import CertificateLog, SmoothedClassifier, average_certified_radius, certify_dataset, clean_accuracy, make_generator
 from .training import fit, noisy_batches
 
@@ -236,9 +238,10 @@ def play(
     while plan := next_episode(env, agent, given, judged, config.change, config.candidates):
         begin, actions = time.perf_counter(), iter(plan[0][:, None])
         transitions, value, info = rollout(env, lambda observation: next(actions))
-        agent.end_episode(transitions, value)
+        learned = agent.end_episode(transitions, value)
         judged[info["policy"]] = value
-        history.append(_row(info, plan[1], answers[info["policy"]], history, time.perf_counter() - begin))
+        seconds = time.perf_counter() - begin
+        history.append(_row(info, plan[1], answers[info["policy"]], history, seconds, learned))
         yield history
 
 # %% ../nbs/09_search.ipynb #f4d060f5
@@ -246,38 +249,43 @@ def _best(history: list[dict]) -> dict: return max(history, key=lambda row: row[
 
 def _policy(row: dict) -> Policy: return Policy({n: tuple(b) for n, b in row["policy"].items()})
 
-def _row(info: dict, kind: str, evaluation: Evaluation, history: list[dict], seconds: float) -> dict:
+def _row(info: dict, kind: str, evaluation: Evaluation, history: list[dict], seconds: float, learned: dict[str, float]) -> dict:
     "One line of the history."
+    learned = {k: v if math.isfinite(v) else None for k, v in learned.items()}
     best = max([evaluation.reward, *(r["reward"] for r in history)])
     return {"episode": len(history), "kind": kind, **asdict(evaluation), "cost": info["cost"], "best": best,
-            "seconds": round(seconds, 3), "policy": {n: list(b) for n, b in info["policy"].bits.items()}}
+            "seconds": round(seconds, 3), **learned, "policy": {n: list(b) for n, b in info["policy"].bits.items()}}
 
 # %% ../nbs/09_search.ipynb #57e6fbab
-def _identity(model: nn.Module, train: ImageData, holdout: ImageData, budget: Budget, sigma: float, config: SearchConfig, seed: int, judge, starts: Sequence[Policy]) -> dict:
-    "All that decides the course of a search, as plain JSON."
-    weights = sum(float(t.double().sum()) * (i + 1) for i, t in enumerate(model.state_dict().values()))
-    return json.loads(json.dumps(dict(weights=weights, train=fingerprint(train.images), holdout=fingerprint(holdout.images),
-                budget=[budget.name, budget.limit], sigma=sigma, seed=seed, device=str(train.images.device), config=asdict(config),
-                judge=type(judge).__name__, starts=[list(p.bits.items()) for p in starts])))
+def _judge_settings(judge: object | None) -> dict | None:
+    "What is known of a judge that was given: its kind, and what it judges with."
+    if judge is None: return None
+    own = {k: fingerprint(getattr(judge, k)) for k in ("model", "train", "holdout") if hasattr(judge, k)}
+    plain = {k: getattr(judge, k) for k in ("config", "sigma", "seed", "identity") if hasattr(judge, k)}
+    return {"kind": type(judge).__name__, **own, **plain}
 
-def _save_state(path: Path, identity: dict, agent: DDPG, history: list[dict]):
-    metadata = {"identity": json.dumps(identity), "history": json.dumps(history)}
-    write_atomically(path, lambda p: save_file(agent.state_dict(), p, metadata))
+def _budget_settings(budget: Budget) -> dict:
+    "A budget as numbers: its limit, and what it says that things cost."
+    costs = None if budget.choices is None else fingerprint(budget.choices)
+    layers = [[l.name, l.macs, l.weights] for l in budget.layers]
+    return {"name": budget.name, "limit": budget.limit, "float_cost": budget.float_cost, "table": costs, "layers": fingerprint(layers)}
 
-def _load_state(path: Path, identity: dict, agent: DDPG) -> list[dict]:
+def _save_state(path: Path, record: Record, agent: DDPG, history: list[dict]) -> None:
+    save_tensors(path, agent.state_dict(), record.metadata(history=history))
+
+def _load_state(path: Path, record: Record, agent: DDPG) -> list[dict]:
     "Restore the agent; the history, empty if there is no state yet."
     if not path.exists(): return []
-    with safe_open(path, "pt") as f: metadata, state = f.metadata(), {n: f.get_tensor(n) for n in f.keys()}
-    found = json.loads(metadata["identity"])
-    if different := [k for k in identity if found.get(k) != identity[k]]:
-        raise ValueError(f"{path} belongs to another search, its {', '.join(different)} differ (there {[found.get(k) for k in different]}, now {[identity[k] for k in different]}): choose another folder or delete it")
+    header, state = load_tensors(path)
+    if not {"settings", "history"} <= header.keys(): record.check({})   # of version 0.1, or of something else
+    record.check(json.loads(header["settings"]))
     agent.load_state_dict(state)
-    return json.loads(metadata["history"])
+    return json.loads(header["history"])
 
 # %% ../nbs/09_search.ipynb #a5f62c45
 def _write_history(folder: Path, history: list[dict], original_acr: float):
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*history[0]])
+    writer = csv.DictWriter(text, list(dict.fromkeys(k for row in history for k in row)))
     writer.writeheader()
     writer.writerows({**row, "policy": " ".join(f"{w}/{a}" for w, a in row["policy"].values())} for row in history)
     write_atomically(folder / "history.csv", lambda p: p.write_text(text.getvalue()))
@@ -287,18 +295,18 @@ def _write_history(folder: Path, history: list[dict], original_acr: float):
 
 def read_history(
     path: str | os.PathLike,  # the `history.csv` of a search
-) -> list[dict]:  # rows as in `SearchResult.history`; `policy` is text, weight/activation bits of each layer
+) -> list[dict]:  # rows as in `SearchResult.history`, those of version 0.1 without the agent's numbers; `policy` is text, weight/activation bits of each layer
     "Read the history that a search has written."
-    text = ("kind", "policy")
+    kinds = {"kind": str, "policy": str, "episode": int}
     with open(path, newline="") as f: rows = list(csv.DictReader(f))
-    return [{k: v if k in text else int(v) if k == "episode" else float(v) for k, v in row.items()} for row in rows]
+    return [{k: kinds.get(k, float)(v) if v else None for k, v in row.items()} for row in rows]
 
 # %% ../nbs/09_search.ipynb #1d6477c4
 @dataclass(frozen=True)
 class SearchResult:
     "The outcome of a search."
     policy: Policy                 # the best one found
-    history: list[dict]            # a row an episode: episode, kind, reward, acr, accuracy, cost, best, seconds, policy
+    history: list[dict]            # a row per episode: episode, kind, reward, acr, accuracy, cost, best, seconds, critic_loss, value, baseline, sigma, policy
     original_acr: float            # of the float network, on the held-out images
     certificates: CertificateLog | None = None  # of the finished network on the test set, if one was given
 
@@ -323,17 +331,24 @@ def search(
     if episodes < 1: raise ValueError(f"episodes={episodes!r}: at least one is needed")
     if test is not None and out is None: raise ValueError("finishing on a test set needs a folder: give `out`")
     folder, agent = (Path(out) if out is not None else None), DDPG(10, 1, config.agent, seed)
-    judge = evaluator or PolicyEvaluator(model, train, holdout, sigma, config, seed, augmenter, progress)
-    identity = _identity(model, train, holdout, budget, sigma, config, seed, judge, starts)
-    history = _load_state(folder / "state.safetensors", identity, agent) if folder else []
-    with tqdm(total=episodes, initial=min(len(history), episodes), desc="search", unit="episode", disable=not progress) as bar:
-        for _ in islice(play(judge, budget, agent, config, starts, history), max(0, episodes - len(history))):
-            if folder:
-                _save_state(folder / "state.safetensors", identity, agent, history)
-                _write_history(folder, history, judge.original_acr)
-            bar.set_postfix(best=f"{_best(history)['reward']:+.4f}", cost=f"{_best(history)['cost']:.3%}"); bar.update()
-    policy = _policy(_best(history))
-    certificates = finish(model, policy, train, test, sigma, folder / "final", seed=seed, augmenter=augmenter, progress=progress) if test is not None else None
+    state = folder / "state.safetensors" if folder else None
+    with held_by_first(lambda: one_writer(state)) if folder else nullcontext():
+        settings = dict(network=fingerprint(model), train=fingerprint(train), holdout=fingerprint(holdout), budget=_budget_settings(budget),
+            sigma=sigma, seed=seed, device=str(train.images.device), augmenter=augmenter, config=config,
+            judge=_judge_settings(evaluator), starts=[p.bits for p in starts])
+        record = Record.of(folder, settings) if folder else None
+        history = _load_state(state, record, agent) if folder else []
+        judge, done = evaluator or PolicyEvaluator(model, train, holdout, sigma, config, seed, augmenter, progress), min(len(history), episodes)
+        with tqdm(total=episodes, initial=done, desc="search", unit="episode", disable=not progress) as bar:
+            for _ in islice(play(judge, budget, agent, config, starts, history), episodes - done):
+                if folder:
+                    _save_state(state, record, agent, history)
+                    _write_history(folder, history, judge.original_acr)
+                bar.set_postfix(best=f"{_best(history)['reward']:+.4f}", cost=f"{_best(history)['cost']:.3%}")
+                bar.update()
+        policy, certificates = _policy(_best(history)), None
+        if test is not None:
+            certificates = finish(model, policy, train, test, sigma, folder / "final", seed=seed, augmenter=augmenter, progress=progress)
     return SearchResult(policy, history, judge.original_acr, certificates)
 
 # %% ../nbs/09_search.ipynb #669fbd2d
@@ -435,19 +450,38 @@ def finish(
     backend: str = "float32", # how the network runs while it is certified, see `deploy`
     consistency: float = 0.0, # of `fit`: noisy copies of an image shall agree, which makes radii larger and training twice as long
 ) -> CertificateLog:
-    "Fine-tune a policy, certify the result from scratch on the test images, and write both down."
+    """Fine-tune a policy, certify the result from scratch on the test images, and write both down.
+
+    `ValueError` if the folder holds the results of another network, policy, images or settings."""
     check_backend(model, train.shape, backend)
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    if (out / "policy.json").exists() and (found := Policy.load(out / "policy.json")) != policy:
-        raise ValueError(f"{out} holds the results of another policy: choose another folder or delete it")
-    policy.save(out / "policy.json")
-    quantized, history = finetuned(model, policy, train, sigma, epochs, lr, batch_size, weight_decay, seed, augmenter, out / "training.safetensors", progress, quantizer, consistency)
-    save_weights(quantized, out / "model.safetensors")
-    smoothed = SmoothedClassifier(deploy(quantized, train.shape, suitable_backend(quantized, backend)), sigma, device=str(train.images.device))
-    log = certify_dataset(smoothed, test, out / "certificates.tsv", n0, n, alpha, seed, progress=progress)
-    bits = Budget.bitops(model, test.shape, fraction=1.0)
-    record = dict(sigma=sigma, n0=n0, n=n, alpha=alpha, images=f"{len(test)} of {test.name}", seed=seed, bitops_fraction=bits.fraction(policy),
-                  input_shape=list(test.shape), classes=len(test.classes), size_bytes=model_size(model, policy), train_seconds=round(sum(r["seconds"] for r in history), 1), certify_seconds=round(float(log.time.sum()), 1))
-    write_atomically(out / "record.json", lambda p: p.write_text(json.dumps(record, indent=1) + "\n"))
+    out, device = Path(out), str(train.images.device)
+    training = dict(epochs=epochs, lr=lr, batch_size=batch_size, weight_decay=weight_decay, augmenter=augmenter, consistency=consistency)
+    settings = dict(network=fingerprint(model), policy=policy.bits, train=fingerprint(train), test=fingerprint(test), sigma=sigma, n0=n0, n=n,
+                    alpha=alpha, seed=seed, quantizer=quantizer, backend=backend, device=device, **training)
+    with held_by_first(lambda: one_writer(out / "record.json")):
+        record = from_first(lambda: Record.open(out / "policy.json", settings, path=out / "settings.json", named=out))
+        policy.save(out / "policy.json")
+        quantized, history = finetuned(model, policy, train, sigma, epochs, lr, batch_size, weight_decay, seed, augmenter,
+                                       out / "training.safetensors", progress, quantizer, consistency)
+        save_weights(quantized, out / "model.safetensors")
+        deployed = deploy(quantized, train.shape, suitable_backend(quantized, backend))
+        smoothed = SmoothedClassifier(deployed, sigma, device=device)
+        log = certify_dataset(smoothed, test, out / "certificates.tsv", n0, n, alpha, seed, progress=progress)
+        found = dict(images=f"{len(test)} of {test.name}", input_shape=test.shape, classes=len(test.classes),
+            noise=smoothed.noise.name, precision=smoothed.precision, bitops_fraction=Budget.bitops(model, test.shape, fraction=1.0).fraction(policy),
+            size_bytes=model_size(model, policy), train_seconds=round(sum(r["seconds"] for r in history), 1),
+            certify_seconds=round(float(log.time.sum()), 1))
+        record.write(out / "record.json", **found)
     return log
+
+def load_finished(
+    model: nn.Module,         # the float network that was finished, or one of the same structure; not changed
+    out: str | os.PathLike,   # folder that `finish` has written
+    quantizer: type[UniformQuantizer] | None = None,  # kind of quantizer; None: the one that the record names
+) -> nn.Module:  # with its quantizers, in eval mode
+    "The network in a folder of `finish`."
+    out, kinds = Path(out), {kind.__name__: kind for kind in (UniformQuantizer, LSQ, PACT)}
+    named = Record.read(out / "record.json").get("quantizer", "no kind of quantizer, being of version 0.1")
+    if quantizer is None and named not in kinds: raise ValueError(f"{out / 'record.json'} names {named}: give quantizer=")
+    quantized = quantize(model, Policy.load(out / "policy.json"), quantizer or kinds[named])
+    return load_weights(quantized, out / "model.safetensors").eval()

@@ -121,8 +121,8 @@ def _checkpointed(
         return
     path = Path(path)
     with held_by_first(lambda: one_writer(path)):
-        known = {"start": fingerprint(model), "images": fingerprint(settings["images"])}
-        record = Record.of(path, {**settings, **known})
+        images = {"images": fingerprint(settings["images"])}
+        record = Record.of(path, {"start": fingerprint(model), **settings, **images})
         history = _load_run(path, model, optimiser, record)
         def save():
             if processes()[0] == 0: _save_run(path, model, optimiser, record, history)
