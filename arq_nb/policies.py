@@ -31,8 +31,8 @@ from torch.utils._pytree import tree_leaves
 
 from .core.record import write_atomically
 from .models import copied, dtype_of, evaluating, unwrapped
-from .products import (OpenAttention, Product, ProductRecorder, QuantizedLayer, follow_weights, has_plain_forward, open_attention,
-                       quantizable_layers, shared_weights, stores_its_weight, unfollow_weights)
+from .products import (OpenAttention, Product, QuantizedLayer, follow_weights, has_plain_forward, open_attention, quantizable_layers,
+                             recorded_products, shared_weights, stores_its_weight, unfollow_weights)
 from .quantizers import LSQ, PACT, UniformQuantizer, fixed
 
 # %% ../nbs/03_policies.ipynb #e181c47d
@@ -174,7 +174,7 @@ def calibrate(
     hooks = [m.input_quantizer.register_forward_pre_hook(_Calibration()) for m in layers]
     images = images.to(dtype_of(model))
     try:
-        with evaluating(model), ProductRecorder(model, images): model(images)
+        with evaluating(model), recorded_products(model, images): model(images)
     finally:
         for hook in hooks: hook.remove()
     return model
@@ -257,8 +257,8 @@ def layer_table(
     `ValueError` naming a parameter that is multiplied with the image and is no layer's weight."""
     model = open_attention(dequantize(model)).eval()
     layers, image, calls = quantizable_layers(model), _zero_image(model, input_shape), {}
-    with ProductRecorder(model, image) as recorder: model(image)
-    for product in recorder.products: calls.setdefault(product.layer, []).append(product)
+    with recorded_products(model, image) as products: model(image)
+    for product in products: calls.setdefault(product.layer, []).append(product)
     shared = shared_weights(layers)
     return [_layer_info(n, layers[n], calls.get(n, []), shared.get(n, "")) for n in [*calls, *(n for n in layers if n not in calls)]]
 

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['PRODUCTS', 'LayerWeight', 'QuantizedLayer', 'has_plain_forward', 'stores_its_weight', 'quantized_class',
            'quantizable_layers', 'shared_weights', 'OpenAttention', 'open_attention', 'Product', 'ProductRecorder',
-           'follow_weights', 'unfollow_weights']
+           'recorded_products', 'follow_weights', 'unfollow_weights']
 
 # %% ../nbs/02b_products.ipynb #fad9ab1a
 import functools
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import flop_registry
 from torch.utils.weak import WeakIdKeyDictionary
 
@@ -48,17 +49,16 @@ class LayerWeight(Tensor):
         views: tuple[Callable, ...] | None,  # lead from `source` to `value`; None: `value` is more than a view
     ) -> "LayerWeight":
         marked = value.as_subclass(LayerWeight)
-        marked.layer, marked.source, marked.views = layer, source, views
+        marked.value, marked.layer, marked.source, marked.views = value, layer, source, views
         return marked
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if func in PRODUCTS: return _rounded_product(func, args, kwargs)
-        with torch._C.DisableTorchFunctionSubclass(): result = func(*args, **kwargs)
-        return _mark_result(func, args, kwargs, result)
+        return _mark_result(func, args, kwargs, func(*tree_map(_unmarked, args), **tree_map(_unmarked, kwargs)))
 
-def _unmarked(value): return value.as_subclass(Tensor) if isinstance(value, LayerWeight) else value
+def _unmarked(value): return value.value if isinstance(value, LayerWeight) else value
 
 # %% ../nbs/02b_products.ipynb #42b953b2
 _CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d, F.linear)
@@ -379,15 +379,7 @@ class ProductRecorder(TorchDispatchMode):
                 if own != "bias" and "_quantizer." not in own:
                     self.owners.setdefault(self.names[t.untyped_storage().data_ptr()], []).append(name)
         self.origin[images] = None    # None: made from the image; a set: made from these parameters
-        self.hooks = [hook for n, m in self.layers.items() for hook in self._hooks(n, m)]
 
-    def _hooks(self, name: str, layer: nn.Module):
-        yield layer.register_forward_pre_hook(lambda *_: self.running.append(name))
-        yield layer.register_forward_hook(lambda *_: self.running.pop() and None, always_call=True)
-
-    def __exit__(self, *error):
-        for hook in self.hooks: hook.remove()
-        return super().__exit__(*error)
 
     def _origin(self, t: Tensor) -> frozenset[str] | None:
         if t in self.origin: return self.origin[t]
@@ -398,7 +390,7 @@ class ProductRecorder(TorchDispatchMode):
         kwargs = kwargs or {}
         name = func.overloadpacket.__name__
         if func.overloadpacket not in flop_registry and name not in _PLACES:
-            result = func.decompose(*args, **kwargs)   # into operations that may be products
+            with self: result = func.decompose(*args, **kwargs)   # into operations that may be products
             if result is not NotImplemented: return result
         result = func(*args, **kwargs)
         origins = [self._origin(t) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
@@ -436,6 +428,24 @@ class ProductRecorder(TorchDispatchMode):
         if not used: return (self.running[-1], 1) if self.running else (None, 0)
         raise ValueError(f"a product with {' and '.join(map(repr, used))} is no layer's own: only the weights of torch.nn's "
                          "convolutions and linear layers can be given bits")
+
+# %% ../nbs/02b_products.ipynb #015d5e08
+@contextmanager
+def recorded_products(
+    model: nn.Module,  # with open attention
+    images: Tensor,    # what it will be called with
+) -> Iterator[list[Product]]:  # filled while the model runs
+    "Note the products of all forward passes inside; `ValueError` from one with a weight that is no layer's, or is not rounded as it should be."
+    recorder, hooks = ProductRecorder(model, images), []
+    def enter(name, *_): recorder.running.append(name)
+    def leave(*_): recorder.running.pop()
+    for name, layer in recorder.layers.items():
+        hooks.append(layer.register_forward_pre_hook(functools.partial(enter, name)))
+        hooks.append(layer.register_forward_hook(leave, always_call=True))
+    try:
+        with recorder: yield recorder.products
+    finally:
+        for hook in hooks: hook.remove()
 
 # %% ../nbs/02b_products.ipynb #be4f5b79
 def follow_weights(
