@@ -334,7 +334,7 @@ class Int8:
 def kernels(
     classifier: Int8,  # an integer program
 ) -> Counter:  # (kind of node, kernel) -> how many
-    "The kernels that the runtime has chosen; integer ones end in I8."
+    "The kernels that the runtime has chosen for this machine; the end of a name is the type of its operands, as in `..._i8`."
     nodes = [node.get_rt_info() for node in classifier.compiled.get_runtime_model().get_ordered_ops()]
     found = Counter((info["layerType"].astype(str), info["primitiveType"].astype(str)) for info in nodes)
     return Counter({key: count for key, count in found.items() if key[0] not in ("Const", "Input", "Output")})
