@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import Tensor, nn
 
-from .quantizers import LSQ, UniformQuantizer, calibrated_scale, fake_quantize
+from .quantizers import LSQ, UniformQuantizer, _after_loading, calibrated_scale, fake_quantize
 
 # %% ../nbs/02a_learned_bits.ipynb #2eaa0d05
 def top_code(
@@ -58,7 +58,7 @@ class PseudoNoise(nn.Module):
         self.bits, self.clip = nn.Parameter(torch.tensor(float(bits_init))), nn.Parameter(torch.ones(channels if axis is not None else 1))
         self.register_buffer("sign", torch.tensor(1 if signed is None else int(signed), dtype=torch.uint8))
         self.signed, self.calibrated, self.generator = bool(self.sign), False, None
-        self.register_load_state_dict_post_hook(lambda module, _: module._loaded())
+        self.register_load_state_dict_post_hook(_after_loading)
 
     def _loaded(self): self.signed, self.calibrated = bool(self.sign), True
 

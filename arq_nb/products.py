@@ -25,7 +25,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from .models import unwrapped
 
-# %% ../nbs/02b_products.ipynb #22255e9d
+# %% ../nbs/02b_products.ipynb #a6e81746
 class _Scope(threading.local):
     "What is going on in this thread."
     depth = 0       # forward passes of quantized networks that are running
@@ -60,7 +60,7 @@ class LayerWeight(Tensor):
 
 def _unmarked(value): return value.value if isinstance(value, LayerWeight) else value
 
-# %% ../nbs/02b_products.ipynb #42b953b2
+# %% ../nbs/02b_products.ipynb #b84d64b7
 _CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d, F.linear)
 _MATRIX_PRODUCTS = (torch.matmul, torch.mm, torch.bmm, torch.mv, Tensor.matmul, Tensor.mm, Tensor.bmm, Tensor.mv,
                     Tensor.__matmul__, Tensor.__rmatmul__)
@@ -109,7 +109,7 @@ def _einsum_arguments(args: list) -> list:
     raise ValueError(f"the weight of layer {layer.layer_name!r} is in an einsum that is not one equation and two operands: "
                      "it cannot be quantized")
 
-# %% ../nbs/02b_products.ipynb #62eef713
+# %% ../nbs/02b_products.ipynb #5fa454a9
 _VIEWS = set("""view reshape flatten unflatten t transpose permute squeeze unsqueeze chunk split unbind contiguous clone detach
 to float half bfloat16 double movedim moveaxis swapaxes swapdims __getitem__ narrow select expand view_as reshape_as type
 tensor_split split_with_sizes""".split())
@@ -134,7 +134,7 @@ def _view(source: LayerWeight, result: Tensor, view: Callable) -> Tensor:
     if not isinstance(result, Tensor) or not result.is_floating_point(): return result
     return LayerWeight.of(result, source.layer, source.source, None if source.views is None else (*source.views, view))
 
-# %% ../nbs/02b_products.ipynb #47eb7ecc
+# %% ../nbs/02b_products.ipynb #9aa4fd44
 class QuantizedLayer:
     "What quantized layers share: `weight_quantizer`, `input_quantizer`, and a `weight` that takes both into every product."
     derived = False    # becomes True when not the weight but something made of it is rounded, such as a standardized one
@@ -193,7 +193,7 @@ class QuantizedLayer:
 
     def __reduce_ex__(self, protocol: int): return _unpickled, (self.float_class, _has_plain_forward(self)), self.__dict__
 
-# %% ../nbs/02b_products.ipynb #dbf2706d
+# %% ../nbs/02b_products.ipynb #5ba076bf
 class _PlainConvolution(QuantizedLayer):
     def forward(self, x: Tensor) -> Tensor:
         return self._conv_forward(self.input_quantizer(x), self.weight_quantizer(self.own_weight()), self.bias)
@@ -246,7 +246,7 @@ def _unpickled(kind: type, forward: type) -> nn.Module:
     cls = quantized_class(kind, forward)
     return cls.__new__(cls)
 
-# %% ../nbs/02b_products.ipynb #859bbe2a
+# %% ../nbs/02b_products.ipynb #a8990950
 def _in_projection(attention: nn.MultiheadAttention, name: str) -> nn.Linear:
     "The joint projection of `attention` as a linear layer that shares its parameters."
     plain = attention._qkv_same_embed_dim and attention.bias_k is None and not attention.add_zero_attn
@@ -298,7 +298,7 @@ def shared_weights(
         else: first[id(weight)] = name
     return later
 
-# %% ../nbs/02b_products.ipynb #2821d77a
+# %% ../nbs/02b_products.ipynb #adb9199d
 class OpenAttention(nn.MultiheadAttention):
     "Self-attention whose two projections are layers: `in_proj` (queries, keys and values at once) and `out_proj`."
     in_proj_weight = in_proj_bias = None   # what PyTorch's fused encoder looks for: without them it calls the layers
@@ -348,7 +348,7 @@ def open_attention(
         if layers is None or projections & layers: OpenAttention.open(attention, name)
     return model
 
-# %% ../nbs/02b_products.ipynb #d655eebf
+# %% ../nbs/02b_products.ipynb #c3ebe745
 @dataclass(frozen=True)
 class Product:
     "One product with a layer's weight, as it was executed."
@@ -359,6 +359,9 @@ class Product:
 
 _PLACES = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2), "_scaled_mm": (0, 1), "convolution": (0, 1),
            "_convolution": (0, 1), "mv": (0, 1), "dot": (0, 1), "addmv": (1, 2), "_trilinear": (0, 1)}  # of two operands
+
+_FUSED = {"mkldnn_rnn_layer", "_cudnn_rnn", "miopen_rnn", "_native_multi_head_attention", "_transformer_encoder_layer_fwd",
+          "_addmm_activation", "mkldnn_linear"}  # several steps in one operation, products with weights among them
 
 class ProductRecorder(TorchDispatchMode):
     "Follows an image through a network and notes every product with a weight; `ValueError` for one that belongs to no layer."
@@ -398,6 +401,7 @@ class ProductRecorder(TorchDispatchMode):
         for t in tree_leaves(result):
             if isinstance(t, Tensor): self.origin[t] = made_from
         if name in _PLACES: self._note(func, args, kwargs, result, _PLACES[name])
+        if name in _FUSED: self._refuse(origins)
         return result
 
     def _note(self, func, args, kwargs, result, places: tuple[int, int]):
@@ -424,12 +428,15 @@ class ProductRecorder(TorchDispatchMode):
             if any(name in o for o in owners): return name, int(name in owners[1])
         found = [i for i, o in enumerate(owners) if o]
         if len(found) == 1: return owners[found[0]][0], found[0]
-        used = sorted({p for o in origins for p in o or ()})
-        if not used: return (self.running[-1], 1) if self.running else (None, 0)
-        raise ValueError(f"a product with {' and '.join(map(repr, used))} is no layer's own: only the weights of torch.nn's "
-                         "convolutions and linear layers can be given bits")
+        if any(origins): self._refuse(origins)
+        return (self.running[-1], 1) if self.running else (None, 0)
 
-# %% ../nbs/02b_products.ipynb #015d5e08
+    def _refuse(self, origins: list[frozenset | None]):
+        used = sorted({p for o in origins for p in o or ()})
+        raise ValueError(f"a product with {' and '.join(map(repr, used))} is no layer's own: only the weights of torch.nn's "
+                         "convolutions and linear layers can be given bits, each in a product of its own")
+
+# %% ../nbs/02b_products.ipynb #eda92f87
 @contextmanager
 def recorded_products(
     model: nn.Module,  # with open attention
@@ -447,7 +454,7 @@ def recorded_products(
     finally:
         for hook in hooks: hook.remove()
 
-# %% ../nbs/02b_products.ipynb #be4f5b79
+# %% ../nbs/02b_products.ipynb #cfd39ee8
 def follow_weights(
     model: nn.Module,        # quantized, changed in place
     names: Iterable[str],    # its quantized layers

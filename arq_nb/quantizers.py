@@ -160,6 +160,8 @@ def calibrated_scale(
     return scale.reshape(()) if axis is None else scale.reshape([-1 if d == axis % x.ndim else 1 for d in range(x.ndim)])
 
 # %% ../nbs/02_quantizers.ipynb #87274823
+def _after_loading(module: nn.Module, _): module._loaded()
+
 class UniformQuantizer(nn.Module):
     "Fake quantization with a calibrated, fixed step."
 
@@ -180,7 +182,7 @@ class UniformQuantizer(nn.Module):
         self.register_buffer("sign", torch.tensor(1 if signed is None else int(signed), dtype=torch.uint8))
         self._make_scale(torch.ones(shape))
         self.signed, self.calibrated = bool(self.sign), False
-        self.register_load_state_dict_post_hook(lambda module, _: module._loaded())
+        self.register_load_state_dict_post_hook(_after_loading)
 
 # %% ../nbs/02_quantizers.ipynb #04c157c6
 @patch
