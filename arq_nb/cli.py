@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['MODELS', 'NETWORKS', 'Run', 'load_images', 'augmenter_for', 'network_by_name', 'new_model', 'check_network',
-           'train_run', 'load_float', 'search_run', 'policy_of', 'certify_run', 'report_run', 'demo_run',
-           'experiment_run', 'add_options', 'make_parser', 'main']
+           'train_run', 'load_float', 'search_run', 'uniform_policy', 'policy_of', 'certify_run', 'report_run',
+           'demo_run', 'experiment_run', 'add_options', 'make_parser', 'main']
 
 # %% ../nbs/12_cli.ipynb #00dedc48
 import argparse
@@ -32,14 +32,14 @@ from torchvision.models import get_model, list_models
 
 from . import __version__
 from .agent import DDPGConfig
-from .core.record import Record, compare, write_atomically
+from .core.record import Record, check_same, write_atomically
 from .data import ImageData, augment, concat, load_dataset, to_float, unpack, without_twins
 from .distributed import connect
 from .experiments import EXPERIMENTS, Work
 from .experiments import run as run_stages
 from .figures import bits_per_layer, certified_accuracy_curves, result_row, results_table, save_figure, search_history
 from .models import IMAGENET_MEAN, IMAGENET_STD, Normalize, create_model, load_weights, save_weights
-from .policies import Budget, Policy, layer_table
+from .policies import Budget, Policy, edge_layers, layer_table, pin
 from .search import SearchConfig, SearchResult, finish, read_history, search
 from .smoothing import CertificateLog, make_generator, read_log
 from .training import fit
@@ -70,7 +70,7 @@ class Run:
 
     def save(self, out: Path) -> None:
         "Write `run.json`, or make sure that it says the same."
-        if (out / "run.json").exists(): return compare(out, asdict(Run.load(out)), asdict(self))
+        if (out / "run.json").exists(): return check_same(out, asdict(Run.load(out)), asdict(self))
         Record.of(out, asdict(self)).write(out / "run.json")
 
     @classmethod
@@ -237,14 +237,26 @@ def search_run(
 # %% ../nbs/12_cli.ipynb #3ddf6633
 NETWORKS = ("float32", "uniform8", "uniform4", "uniform2", "arq")
 
+def uniform_policy(
+    bits: int,          # of the inner layers, before some lose one
+    model: nn.Module,   # float network
+    shape: tuple[int, int, int],  # (channels, height, width) of one image
+) -> Policy:
+    "8 bits in the first and the last layer, `bits` in the others, cut to the bit operations of `bits` by `bits` everywhere."
+    budget = Budget.bitops(model, shape, fraction=(bits / 32) ** 2)
+    edges = edge_layers(budget.layers)
+    policy = pin(Policy.uniform(model, bits, bits), edges)
+    return budget.fit(policy, fixed=edges) if bits > 2 else policy
+
 def policy_of(
     network: str,       # "float32", "uniform8", "uniform4", "uniform2", "arq", or the path of a policy.json
     out: Path,          # run folder
     model: nn.Module,   # float network
+    shape: tuple[int, int, int],  # (channels, height, width) of one image
 ) -> Policy:
     "The policy that a name or a file stands for."
-    bits = {"float32": 32, "uniform8": 8, "uniform4": 4, "uniform2": 2}.get(network)
-    if bits: return Policy.uniform(model, bits, bits)
+    if network == "float32": return Policy.uniform(model, 32, 32)
+    if network in NETWORKS and network != "arq": return uniform_policy(int(network.removeprefix("uniform")), model, shape)
     if network == "arq" and not (out / "search" / "policy.json").exists(): raise ValueError(f"{out} holds no search: start with `arq search --out {out}`")
     if network != "arq" and not network.endswith(".json"): raise ValueError(f"unknown network {network!r}: choose from {', '.join(NETWORKS)} or give a policy .json file")
     return Policy.load(out / "search" / "policy.json" if network == "arq" else network)
@@ -266,7 +278,7 @@ def certify_run(
     run = Run.load(out)
     train, _, test = load_images(run, out)
     model = load_float(run, out, train)
-    policy = policy_of(network, out, model)
+    policy = policy_of(network, out, model, train.shape)
     if finetune_images is not None: _, train = train.split(finetune_images, make_generator(run.seed, 2))
     return finish(model, policy, train, test.every(skip, max), run.sigma, out / "networks" / Path(network).stem, epochs, lr, n0=n0, n=n, alpha=alpha, seed=run.seed, augmenter=augmenter_for(run), consistency=consistency)
 
@@ -301,7 +313,9 @@ def report_run(
     summary = out / "search" / "summary.json"
     rows = [_row(f, json.loads(summary.read_text())["seconds"] if summary.exists() else 0) for f in folders]
     record = json.loads((folders[0] / "record.json").read_text())
-    caption = f"{run.model}, sigma = {run.sigma}, n = {record['n']}, alpha = {record['alpha']}; certified on {record['images']}; seconds: search, fine-tuning and certification"
+    caption = (f"{run.model}, sigma = {run.sigma}, n = {record['n']}, alpha = {record['alpha']}; certified on {record['images']}; "
+               "uniform: first and last layer at 8 bits like ARQ's, cut to the bit operations of these bits everywhere; "
+               "seconds: search, fine-tuning and certification")
     write_atomically(out / "report.md", lambda p: p.write_text(f"{results_table(rows, 'markdown')}\n\n{caption}\n"))
     _save_figures(out, run, {row["name"]: read_log(f / "certificates.tsv") for row, f in zip(rows, folders)}, record)
     table = f"{results_table(rows)}\n\n{caption}"

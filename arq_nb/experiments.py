@@ -41,7 +41,7 @@ from torch import nn
 from . import __version__
 from .agent import DDPGConfig
 from .baselines import AccuracyEvaluator, agent_search, evolutionary_search, over_seeds, plot_searches, random_search, uniform
-from .core.record import Record, compare, fingerprint, plain, write_atomically
+from .core.record import Record, check_same, fingerprint, plain, write_atomically
 from .data import ImageData, augment, concat, find_data, load_dataset, unpack, without_twins
 from .distributed import from_first, processes
 from .figures import MISSING, bits_per_layer, certified_accuracy_curves, pareto
@@ -403,7 +403,7 @@ def settings(preset: Preset, stage: Stage) -> dict:
 
 def check_settings(path: Path, stored: Mapping, preset: Preset, stage: Stage) -> None:
     "`ValueError` if a result was made with other settings than `preset` has; settings that did not exist then are not compared."
-    compare(path, stored, settings(preset, stage), remedy="rename the preset or delete the file", reading=True)
+    check_same(path, stored, settings(preset, stage), remedy="rename the preset or delete the file", reading=True)
 
 # %% ../nbs/11a_experiments.ipynb #e131614d
 def write_result(work: Work, stage: Stage, content: Mapping) -> None:
@@ -468,7 +468,7 @@ class KeptJudge:
         self.make, self.path, self.identity, self.check = make, path, identity, check
         new = {"identity": identity, "setup_seconds": 0.0, "answers": []}
         kept = from_first(lambda: json.loads(path.read_text()) if path.exists() else new)
-        compare(path, kept["identity"], identity, remedy="delete it")
+        check_same(path, kept["identity"], identity, remedy="delete it")
         self.kept, self.known = kept, {a["policy"]: a for a in kept["answers"]}
 
     @cached_property

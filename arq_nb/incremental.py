@@ -20,7 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .classifiers import real_number, whole_number
-from .core.record import Record, compare, fingerprint, load_tensors, save_tensors
+from .core.record import Record, check_same, fingerprint, load_tensors, save_tensors
 from .data import ImageData, to_float
 from .smoothing import ABSTAIN, CHUNK, ESTIMATION, SELECTION, CertificateLog, GaussianNoise, SmoothedClassifier
 from .smoothing import _check_alpha, _check_images, clopper_pearson_lower, make_generator
@@ -134,7 +134,7 @@ def _check_replay(cache: CertificateCache, smoothed: SmoothedClassifier, data: I
     now = {"sigma": smoothed.sigma, "noise": smoothed.noise.name, "device": str(smoothed.device), "images": fingerprint(data)}
     if origin is not None: now["origin"] = fingerprint(origin)
     found = {name: getattr(cache.settings, name) for name in now}
-    compare("the cache", found, now, remedy="certify from scratch or build a new cache")
+    check_same("the cache", found, now, remedy="certify from scratch or build a new cache")
     if np.ndim(n_p) == 0 and n_p < 1 or np.min(n_p) < 0 or np.max(n_p) > cache.settings.n: raise ValueError(f"n_p={n_p!r} must be from 1 to the {cache.settings.n} samples in the cache")
     if np.shape(n_p) not in ((), (len(data),)): raise ValueError(f"n_p has shape {np.shape(n_p)}: give one number, or one for each of the {len(data)} images")
 
