@@ -49,11 +49,14 @@ class ImageData:
     def __post_init__(self):
         n, k, images, labels = len(self.images), len(self.classes), self.images, self.labels
         problem = None
-        if images.dtype != torch.uint8 or images.ndim != 4: problem = f"images must be uint8 (N, C, H, W), got {images.dtype} {tuple(images.shape)}"
+        if images.dtype != torch.uint8 or images.ndim != 4:
+            problem = f"images must be uint8 (N, C, H, W), got {images.dtype} {tuple(images.shape)}"
         elif n == 0: problem = "at least 1 image is needed, got 0"
-        elif labels.dtype != torch.int64 or labels.shape != (n,): problem = f"labels must be int64 ({n},), got {labels.dtype} {tuple(labels.shape)}"
+        elif labels.dtype != torch.int64 or labels.shape != (n,):
+            problem = f"labels must be int64 ({n},), got {labels.dtype} {tuple(labels.shape)}"
         elif k < 2: problem = f"at least 2 classes are needed, got {k}: {self.classes}"
-        elif labels.min() < 0 or labels.max() >= k: problem = f"labels must lie in 0..{k - 1}, got {labels.min()}..{labels.max()}"
+        elif labels.min() < 0 or labels.max() >= k:
+            problem = f"labels must lie in 0..{k - 1}, got {labels.min()}..{labels.max()}"
         if problem: raise DataError(f"{self.name or 'ImageData'}: {problem}")
 
     def __len__(self) -> int: return len(self.images)
@@ -68,8 +71,9 @@ def check_image_data(
 ) -> None:
     "Raise a `DataError` that says how to make an `ImageData`, unless `data` is one."
     if isinstance(data, ImageData): return
-    how = "ImageData.from_dataset(dataset) reads a data set of torch into memory, ImageData.from_folder a folder of images"
-    if isinstance(data, DataLoader): how = "give ImageData.from_dataset(loader.dataset); batches and their order are made here"
+    how = "ImageData.from_dataset(dataset) reads a data set of torch, ImageData.from_folder a folder of images"
+    if isinstance(data, DataLoader):
+        how = "give ImageData.from_dataset(loader.dataset); batches and their order are made here"
     elif isinstance(data, (str, os.PathLike)): how = "ImageData.from_folder(folder) reads a folder of images"
     elif isinstance(data, (Tensor, np.ndarray, tuple)):
         how = "ImageData(images, labels, classes) makes one of uint8 (N, C, H, W) and int64 (N,) tensors"
@@ -98,7 +102,8 @@ def subset(self: ImageData,
         indices = torch.as_tensor(indices, device=self.labels.device)
         if indices.dtype != torch.bool: indices = indices.long()
     labels = self.labels[indices]
-    return ImageData(self.images[indices], labels, self.classes, f"{self.name or 'images'}, {len(labels)} of {len(self)}")
+    return ImageData(self.images[indices], labels, self.classes, f"{self.name or 'images'}, {len(labels)} of "
+                                                                 f"{len(self)}")
 
 # %% ../nbs/00_data.ipynb #922ce706
 @patch
@@ -120,7 +125,9 @@ def split(self: ImageData,
 ) -> tuple[ImageData, ImageData]:  # (rest, held out), each in the original order
     "Hold out `n` images, each class in proportion to its size."
     n = whole_number("n", n)
-    if n >= len(self): raise DataError(f"{self.name or 'images'}: can hold out 1..{len(self) - 1} images, got {n} (--holdout on the command line)")
+    if n >= len(self):
+        raise DataError(f"{self.name or 'images'}: can hold out 1..{len(self) - 1} images, got {n} (--holdout on the "
+                        "command line)")
     labels = self.labels.cpu()
     shuffled = torch.randperm(len(self), generator=generator)
     grouped = shuffled[labels[shuffled].argsort(stable=True)]
@@ -154,7 +161,8 @@ def _places(
         hint = f" (is it {alike[0]!r}? upper case and spaces count)" if alike else ""
         more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         raise DataError(f"{where}: class {unknown[0]!r}{hint}{more} is not among the {len(classes)} classes "
-                        f"that labels point into, {list(classes)[:8]}: rename it, take it out, or add it to the training images")
+                        f"that labels point into, {list(classes)[:8]}: rename it, take it out, or add it to the "
+                        "training images")
     return {n: place[_composed(n)] for n in names}
 
 @patch
@@ -180,7 +188,8 @@ def concat(
     if a.shape != b.shape: raise DataError(f"{refusal}: image shapes {a.shape} and {b.shape} differ")
     try: b = b.with_classes(a.classes)
     except DataError as error: raise DataError(f"{refusal}: their classes differ. {error}") from error
-    return ImageData(torch.cat([a.images, b.images]), torch.cat([a.labels, b.labels]), a.classes, f"{a.name} + {b.name}")
+    images, labels = torch.cat([a.images, b.images]), torch.cat([a.labels, b.labels])
+    return ImageData(images, labels, a.classes, f"{a.name} + {b.name}")
 
 # %% ../nbs/00_data.ipynb #7d42f071
 def load_digits_data(
@@ -204,11 +213,12 @@ def show_images(
 ) -> plt.Figure:  # the figure
     "A grid of images."
     rows = math.ceil(len(images) / columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(columns * side, rows * (side + 0.25 * bool(titles))), squeeze=False, layout="constrained", dpi=80)
+    inches = columns * side, rows * (side + 0.25 * bool(titles))
+    figure, axes = plt.subplots(rows, columns, figsize=inches, squeeze=False, layout="constrained", dpi=80)
     for axis in axes.flat: axis.axis("off")
     for i, (axis, image) in enumerate(zip(axes.flat, images.detach().cpu())):
-        grey = len(image) == 1
-        axis.imshow(image[0] if grey else image.permute(1, 2, 0), cmap="gray" if grey else None, vmin=0, vmax=1 if image.is_floating_point() else 255)
+        grey, white = len(image) == 1, 1 if image.is_floating_point() else 255
+        axis.imshow(image[0] if grey else image.permute(1, 2, 0), cmap="gray" if grey else None, vmin=0, vmax=white)
         if titles: axis.set_title(titles[i], fontsize=8)
     return figure
 
@@ -237,11 +247,22 @@ def class_folders(
 ) -> list[str]:  # their names, sorted
     "The classes of a folder of images."
     root = Path(root)
-    if not root.is_dir(): raise DataError(f"{root}: no such folder; expected one with a subfolder of images for each class")
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; expected one with a subfolder of images for each class")
     visible = sorted(p for p in root.iterdir() if not _hidden(p.name))
     for link in visible:
-        if link.is_symlink() and not link.exists(): raise DataError(f"{link}: a link to {os.readlink(link)}, which is not there")
+        if link.is_symlink() and not link.exists():
+            raise DataError(f"{link}: a link to {os.readlink(link)}, which is not there")
     return [p.name for p in visible if p.is_dir()]
+
+def _say_missing(root: Path, classes: list[str], there: set[int]) -> None:
+    "Warn of classes that have no images here; none at all is a `DataError`."
+    if not there: raise DataError(f"{root}: no images of any of the {len(classes)} classes {classes[:8]}")
+    missing = [c for i, c in enumerate(classes) if i not in there]
+    if missing:
+        some = ", ".join(map(repr, missing[:8])) + (", ..." if len(missing) > 8 else "")
+        warnings.warn(f"{root}: no images of {len(missing)} of the {len(classes)} classes: {some}; "
+                      "the labels of the others keep their meaning")
 
 def image_files(
     root: str | Path,  # folder with one subfolder of images for each class
@@ -251,25 +272,18 @@ def image_files(
     from torchvision.datasets.folder import IMG_EXTENSIONS  # here, not above: torchvision takes seconds to import
     root, found = Path(root), class_folders(root)
     if classes is None and len(found) < 2:
-        raise DataError(f"{root}: found {len(found)} class folders {found}, at least 2 are needed, with the images inside")
-    label, known = _places(found, classes or found, str(root)), classes is not None
-    listed = {name: _files_below(root / name) for name in found}
-    images = {name: [f for f in files if f.lower().endswith(IMG_EXTENSIONS)] for name, files in listed.items()}
-    other = sorted({Path(f).suffix.lower() for files in listed.values() for f in files if f.lower().endswith(NOT_READ)})
-    if other:
-        warnings.warn(f"{root}: files of the kinds {', '.join(other)} are not read; save them as one of {', '.join(IMG_EXTENSIONS)}")
-    empty = [n for n in found if not images[n]]
-    if empty and not known:
-        raise DataError(f"{root / empty[0]}: no images in this class folder; allowed are {', '.join(IMG_EXTENSIONS)}")
-    classes = list(classes) if known else found
-    there = {label[n] for n in found if images[n]}
-    missing = [c for i, c in enumerate(classes) if i not in there]
-    if not there: raise DataError(f"{root}: no images of any of the {len(classes)} classes {classes[:8]}")
-    if missing:
-        some = ", ".join(map(repr, missing[:8])) + (", ..." if len(missing) > 8 else "")
-        warnings.warn(f"{root}: no images of {len(missing)} of the {len(classes)} classes: {some}; "
-                      "the labels of the others keep their meaning")
-    return [(f, label[name]) for name in found for f in images[name]], classes
+        raise DataError(f"{root}: found {len(found)} class folders {found}, at least 2 are needed, with images inside")
+    known, classes = classes is not None, found if classes is None else list(classes)
+    label, files = _places(found, classes, str(root)), {name: _files_below(root / name) for name in found}
+    other = {Path(f).suffix.lower() for name in found for f in files[name] if f.lower().endswith(NOT_READ)}
+    allowed = ", ".join(IMG_EXTENSIONS)
+    if other: warnings.warn(f"{root}: files of the kinds {', '.join(sorted(other))} are not read; allowed are {allowed}")
+    files = {name: [f for f in files[name] if f.lower().endswith(IMG_EXTENSIONS)] for name in found}
+    for name in found:
+        if not (files[name] or known):
+            raise DataError(f"{root / name}: no images in this class folder; allowed are {allowed}")
+    _say_missing(root, classes, {label[name] for name in found if files[name]})
+    return [(f, label[name]) for name in found for f in files[name]], classes
 
 # %% ../nbs/00_data.ipynb #eb860caf
 ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")  # Pillow's kinds of image with transparency
@@ -279,7 +293,8 @@ def _scale_16(
     where: str,          # for the error
 ) -> np.ndarray:  # uint8, the nearest to values / 257
     "16 bits to 8: 65535 becomes 255."
-    if values.min() < 0 or values.max() > 65535: raise DataError(f"{where}: values {values.min()}..{values.max()} are no 16-bit pixels 0..65535")
+    if values.min() < 0 or values.max() > 65535:
+        raise DataError(f"{where}: values {values.min()}..{values.max()} are no 16-bit pixels 0..65535")
     if 0 < values.max() < 256:
         raise DataError(f"{where}: 16-bit pixels, none above {values.max()} of 65535, would all turn black; "
                         "if 255 is their white, save them with 8 bits")
@@ -288,7 +303,9 @@ def _scale_16(
 def _eight_bits(image: Image.Image, where: str) -> Image.Image:
     "Grey of more than 8 bits as 8-bit grey."
     deep_file = image.mode == "I" and image.format in ("PNG", "PPM")  # how Pillow opens some 16-bit files
-    if image.mode.startswith("I;16") or deep_file: return Image.fromarray(_scale_16(np.asarray(image), where))
+    if image.mode.startswith("I;16") or deep_file:
+        if "transparency" in image.info: raise DataError(f"{where}: 16-bit grey with transparent pixels; save it without")
+        return Image.fromarray(_scale_16(np.asarray(image), where))
     if image.mode in ("I", "F"):
         kind = "32-bit integers" if image.mode == "I" else "floating-point numbers"
         raise DataError(f"{where}: {kind} ({image.mode}) have no agreed white; "
@@ -298,7 +315,8 @@ def _eight_bits(image: Image.Image, where: str) -> Image.Image:
 def _upright(image: Image.Image) -> Image.Image:
     "The image as its orientation tag says; unreadable tags are none."
     try: turned = image.getexif().get(0x0112, 1) in range(2, 9)
-    except Exception: return image  # tags of other software break the reader in many ways, and say nothing about the pixels
+    except Exception:
+        return image  # tags of other software break the reader in many ways, and say nothing about the pixels
     return ImageOps.exif_transpose(image) if turned else image
 
 def _flat(image: Image.Image, mode: str) -> Image.Image:
@@ -311,7 +329,7 @@ def _flat(image: Image.Image, mode: str) -> Image.Image:
 def _in_mode(image: Image.Image, where: str, channels: int, convert: bool) -> Image.Image:
     "The image upright, as 8-bit grey or RGB; `DataError` for other kinds unless `convert`."
     mode, found = "L" if channels == 1 else "RGB", image.mode
-    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: a camera's JPEG with a preview behind it
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: a camera's JPEG, a preview behind it
     if frames > 1 and not convert:
         raise DataError(f"{where}: {frames} pictures in one file; "
                         "pass convert=True (--convert on the command line) to take the first")
@@ -324,7 +342,8 @@ def _in_mode(image: Image.Image, where: str, channels: int, convert: bool) -> Im
     if image.mode == mode and not transparent: return image
     plain = {"1": " (black and white)", "L": " (grey)", "P": " (palette)", "I;16": " (16-bit grey)"}.get(found, "")
     kind = f"a {found}{plain} image" + (" with transparent pixels" if transparent else "")
-    other = f", or channels={4 - channels} (--channels {4 - channels})" if image.mode in ("L", "RGB") and not transparent else ""
+    other = f", or channels={4 - channels} (--channels {4 - channels})"
+    if transparent or image.mode not in ("L", "RGB"): other = ""
     raise DataError(f"{where}: {kind}, but {channels} channel(s) ({mode}) are asked for; "
                     f"pass convert=True (--convert on the command line) to convert it{other}")
 
@@ -360,7 +379,8 @@ def read_image(
         with Image.open(path) as image: return _pixels(image, str(path), size, channels, convert)
     except DataError: raise
     except Exception as error:  # Pillow's decoders raise nearly every kind of error on damaged files
-        raise DataError(f"{path}: cannot be decoded as an image ({error}); repair it or take it out of the folder") from error
+        raise DataError(f"{path}: cannot be decoded as an image ({error}); repair it or take it out of the "
+                        "folder") from error
 
 # %% ../nbs/00_data.ipynb #4aeaffc6
 def read_images(
@@ -387,8 +407,8 @@ def read_images(
 def _say_if_dark(images: Tensor, first: str) -> None:
     "Warn if nothing is brighter than an eighth of white: 12 bits in 16-bit files, or class numbers, look like that."
     if (most := images.max().item()) < 32:
-        warnings.warn(f"{first} and the other {len(images) - 1} images are nearly black: no value is above {most} of 255. "
-                      "If the files hold 10 or 12 bits in 16, scale them to 65535 first")
+        warnings.warn(f"{first} and the other {len(images) - 1} images are nearly black: no value is above {most} of "
+                      "255. If the files hold 10 or 12 bits in 16, scale them to 65535 first")
 
 def load_image_folder(
     root: str | Path,  # folder with one subfolder of images for each class
@@ -396,7 +416,7 @@ def load_image_folder(
     channels: int = 3,  # 3 (RGB) or 1 (grey)
     convert: bool = False,  # convert images of another kind instead of refusing them
     max_images: int | None = None,  # keep every k-th sorted file, with the smallest k that leaves at most so many
-    classes: Sequence[str] | None = None,  # what labels point into, e.g. `train.classes`; None: the class folders, sorted
+    classes: Sequence[str] | None = None,  # what labels point into, e.g. `train.classes`; None: the class folders
 ) -> ImageData:  # all images decoded, as bytes
     "Your own images, in the `ImageFolder` layout."
     size, channels = _checked(size, channels)
@@ -418,11 +438,14 @@ def _class_names(dataset: object) -> list[str] | None:
     if isinstance(dataset, ConcatDataset):
         found = [_class_names(d) for d in dataset.datasets]
         if any(names != found[0] for names in found):
-            raise DataError(f"the parts of the ConcatDataset have different classes: {found}; read each one and use `concat`")
+            raise DataError(f"the parts of the ConcatDataset have different classes: {found}; read each one and use "
+                            "`concat`")
         return found[0]
     names = getattr(dataset, "classes", None)
-    if names is not None and len(names): return [n if isinstance(n, str) else ", ".join(map(str, n)) if isinstance(n, (tuple, list)) else str(n) for n in names]
-    if place := getattr(dataset, "class_to_idx", None): return [str(n) for n, _ in sorted(place.items(), key=operator.itemgetter(1))]
+    if names is not None and len(names):  # ImageNet's are tuples of synonyms
+        return [", ".join(map(str, n)) if isinstance(n, (tuple, list)) else str(n) for n in names]
+    if place := getattr(dataset, "class_to_idx", None):
+        return [str(n) for n, _ in sorted(place.items(), key=operator.itemgetter(1))]
     inner = getattr(dataset, "dataset", None)
     return None if inner is None else _class_names(inner)
 
@@ -430,14 +453,15 @@ def _class_index(label: object, where: str) -> int:
     "A label as Python's int."
     if isinstance(label, (Tensor, np.ndarray, np.generic)):
         if (count := math.prod(label.shape)) != 1:
-            raise DataError(f"{where}: a label of {count} numbers; a class index is needed: of a one-hot label its argmax()")
+            raise DataError(f"{where}: a label of {count} numbers; a class index is needed: of a one-hot label its "
+                            "argmax()")
         label = label.item()
     if not isinstance(label, int):
         raise DataError(f"{where}: label {label!r} is a {type(label).__name__}; a class index 0, 1, ... is needed")
     return int(label)
 
-def _float_to_bytes(values: np.ndarray, where: str) -> tuple[np.ndarray, float]:  # uint8 of the same shape, largest rounding
-    "Floats in [0, 1] as bytes."
+def _float_to_bytes(values: np.ndarray, where: str) -> tuple[np.ndarray, float]:
+    "Floats in [0, 1] as bytes, and the largest rounding in grey levels."
     low, high = float(values.min()), float(values.max())
     if not (low >= 0 and high <= 1):
         how = "divide by 255, or give bytes (uint8)" if low >= 0 and 2 < high <= 255 else \
@@ -446,20 +470,23 @@ def _float_to_bytes(values: np.ndarray, where: str) -> tuple[np.ndarray, float]:
     scaled = values.astype(np.float64) * 255
     return np.rint(scaled).astype(np.uint8), float(np.abs(scaled - np.rint(scaled)).max())
 
-def _array_pixels(image: Tensor | np.ndarray, where: str) -> tuple[Tensor, float]:  # uint8 (C, H, W), largest rounding in grey levels
-    "Pixels of a tensor (C, H, W) or an array (H, W, C); either may lack C."
+def _array_pixels(image: Tensor | np.ndarray, where: str) -> tuple[Tensor, float]:
+    "A tensor (C, H, W) or an array (H, W, C), either without C too, as bytes (C, H, W), and the largest rounding."
     tensor, shape = isinstance(image, Tensor), tuple(image.shape)
-    if len(shape) not in (2, 3) or 0 in shape: raise DataError(f"{where}: images have 2 or 3 dimensions, none empty, this one is {shape}")
+    if len(shape) not in (2, 3) or 0 in shape:
+        raise DataError(f"{where}: images have 2 or 3 dimensions, none empty, this one is {shape}")
     if tensor and len(shape) == 3 and min(shape[:2]) > 4 and shape[2] in (1, 3, 4):
-        raise DataError(f"{where}: tensors are (channels, height, width), this one is {shape}: use image.permute(2, 0, 1)")
+        raise DataError(f"{where}: tensors are (channels, height, width), this one is {shape}: use image.permute(2, 0, "
+                        "1)")
     if not tensor and len(shape) == 3 and shape[2] not in (1, 3, 4):
-        raise DataError(f"{where}: NumPy images are (height, width, channels) with 1, 3 or 4 channels, this one is {shape}: "
-                        "use np.moveaxis(image, 0, 2)")
+        raise DataError(f"{where}: NumPy images are (height, width, channels) with 1, 3 or 4 channels, "
+                        f"this one is {shape}: use np.moveaxis(image, 0, 2)")
     if tensor and image.is_floating_point(): image = image.float()  # NumPy has no bfloat16
     values, rounding = image.detach().cpu().numpy() if tensor else image, 0.0
     if values.dtype.kind == "f": values, rounding = _float_to_bytes(values, where)
     elif values.dtype == np.uint16: values = _scale_16(values, where)
-    elif values.dtype != np.uint8: raise DataError(f"{where}: {values.dtype} pixels; allowed are uint8, uint16 and floats in [0, 1]")
+    elif values.dtype != np.uint8:
+        raise DataError(f"{where}: {values.dtype} pixels; allowed are uint8, uint16 and floats in [0, 1]")
     if len(shape) == 2: values = values[None]
     elif not tensor: values = np.moveaxis(values, 2, 0)
     return torch.from_numpy(np.array(values, order="C")), rounding
@@ -482,8 +509,14 @@ def _check_dataset(dataset: object) -> None:
                         "or list(itertools.islice(dataset, n)) if it never ends")
     if len(dataset) == 0: raise DataError(f"{type(dataset).__name__}: the data set is empty")
 
-def _item_pixels(image: object, where: str, size: int | None, channels: int | None, convert: bool) -> tuple[Tensor, float]:
-    "An item's image as bytes (C, H, W), and the largest rounding in grey levels."
+def _item_pixels(
+    image: object,         # Pillow's, a tensor or an array
+    where: str,            # for errors
+    size: int | None,      # as in `read_image`
+    channels: int | None,  # 1, 3, or None for as many as the image has
+    convert: bool,         # as in `read_image`
+) -> tuple[Tensor, float]:  # uint8 (C, H, W), the largest rounding in grey levels
+    "An item's image as bytes."
     rounding = 0.0
     if isinstance(image, (Tensor, np.ndarray)):
         pixels, rounding = _array_pixels(image, where)
@@ -492,7 +525,8 @@ def _item_pixels(image: object, where: str, size: int | None, channels: int | No
             raise DataError(f"{where}: size= and channels= are for 1, 3 or 4 channels, this image has {len(pixels)}")
         image = Image.fromarray(pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).contiguous().numpy())
     if not isinstance(image, Image.Image):
-        raise DataError(f"{where}: a {type(image).__name__} is no image; allowed are Pillow images, tensors and NumPy arrays")
+        raise DataError(f"{where}: a {type(image).__name__} is no image; allowed are Pillow images, tensors and NumPy "
+                        "arrays")
     channels = channels or (3 if len(image.getbands()) > 2 or image.mode in ("P", "PA") else 1)
     return _pixels(image, where, size, channels, convert), rounding
 
@@ -519,15 +553,18 @@ def from_dataset(
             images = torch.empty(len(dataset), *pixels.shape, dtype=torch.uint8)
             if isinstance(image, Image.Image): channels = len(pixels)
         if pixels.shape != images.shape[1:]:
-            raise DataError(f"{where}: {tuple(pixels.shape)} differs from {tuple(images.shape[1:])} of the first image; "
-                            "pass size= to bring all images to one size")
+            raise DataError(f"{where}: {tuple(pixels.shape)} differs from {tuple(images.shape[1:])} of the first "
+                            "image; pass size= to bring all images to one size")
         images[i], most = pixels, max(most, rounding)
         labels.append(label)
-    if most > 1e-3: warnings.warn(f"{name or kind}: floats that are no multiples of 1/255 were rounded to bytes, by up to {most / 255:.4f}")
+    if most > 1e-3:
+        warnings.warn(f"{name or kind}: floats that are no multiples of 1/255 were rounded to bytes, by up to "
+                      f"{most / 255:.4f}")
     classes = known or [str(k) for k in range(max(labels) + 1)]
     for i, label in enumerate(labels):
         if not 0 <= label < len(classes):
-            raise DataError(f"{name or kind}[{i}]: label {label} is none of the {len(classes)} classes 0..{len(classes) - 1}")
+            raise DataError(f"{name or kind}[{i}]: label {label} is none of the {len(classes)} classes "
+                            f"0..{len(classes) - 1}")
     return ImageData(images, torch.tensor(labels), classes, name or f"{kind}: {len(images)} images")
 
 ImageData.from_dataset = staticmethod(from_dataset)
@@ -555,11 +592,13 @@ def unpack(
     if not archive.is_file(): raise DataError(f"{archive}: no such archive")
     marker = dest / ".unpacked"
     if not marker.exists():
-        if dest.exists() and any(dest.iterdir()): raise DataError(f"{dest}: already holds other files; give a new or empty folder to unpack {archive.name}")
+        if dest.exists() and any(dest.iterdir()):
+            raise DataError(f"{dest}: already holds other files; give a new or empty folder to unpack {archive.name}")
         try: _extract(archive, dest)
         except OSError:
             if not marker.exists(): raise
-    if marker.read_text() != archive.name: raise DataError(f"{dest}: already holds {marker.read_text()}; give another folder to unpack {archive.name}")
+    if marker.read_text() != archive.name:
+        raise DataError(f"{dest}: already holds {marker.read_text()}; give another folder to unpack {archive.name}")
     return dest
 
 # %% ../nbs/00_data.ipynb #36a6cbf2
@@ -570,7 +609,8 @@ def data_root() -> Path:  # the folder that holds the archives
     tried = [Path(named)] if named else [p / "shared" / "data" for p in (here, *here.parents)]
     for folder in tried:
         if folder.is_dir(): return folder
-    raise DataError(f"no shared data folder: looked for {', '.join(map(str, tried))}; set the environment variable ARQ_DATA to the folder that holds the archives")
+    raise DataError(f"no shared data folder: looked for {', '.join(map(str, tried))}; set the environment variable "
+                    "ARQ_DATA to the folder that holds the archives")
 
 def find_data(
     name: str,  # file name in the shared data folder
@@ -597,10 +637,16 @@ def load_cifar10(
     if (root / CIFAR10.base_folder).is_dir():
         try: data = CIFAR10(str(root), train=split == "train")
         except RuntimeError as error: raise DataError(f"{root / CIFAR10.base_folder}: {error}") from error
-        return ImageData(torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous(), torch.tensor(data.targets), data.classes, f"cifar10 {split}: {len(data)} images (torchvision)")
-    if not (root / split).is_dir(): raise DataError(f"{root}: holds neither {CIFAR10.base_folder} (torchvision's CIFAR-10) nor a folder {split} with a subfolder for each class")
+        images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
+        name = f"cifar10 {split}: {len(data)} images (torchvision)"
+        return ImageData(images, torch.tensor(data.targets), data.classes, name)
+    if not (root / split).is_dir():
+        raise DataError(f"{root}: holds neither {CIFAR10.base_folder} (torchvision's CIFAR-10) nor a folder {split} "
+                        "with a subfolder for each class")
     data = load_image_folder(root / split)
-    if len(data.classes) != 10 or data.shape != (3, 32, 32): raise DataError(f"{root / split}: CIFAR-10 has 10 classes of 3x32x32 images, found {len(data.classes)} of {data.shape}")
+    if len(data.classes) != 10 or data.shape != (3, 32, 32):
+        raise DataError(f"{root / split}: CIFAR-10 has 10 classes of 3x32x32 images, found {len(data.classes)} of "
+                        f"{data.shape}")
     return replace(data, name=f"cifar10 {data.name}")
 
 # %% ../nbs/00_data.ipynb #8e85e101
@@ -609,22 +655,27 @@ def load_dataset(
     root: str | Path | None = None,  # where the images are; digits need none
     split: str | None = "train",  # subfolder of root; None (only "folder"): the classes lie in root itself
     **kwargs: object,  # passed on to `load_image_folder`, for "imagenet" and "folder"
-) -> ImageData:  # images as bytes, with labels; of another split than "train", labels mean the classes of root/train if that is there
-    "A data set by name."
+) -> ImageData:  # images as bytes, with labels
+    "A data set by name; where there is a folder root/train, the labels of other splits mean its classes."
     if name not in ("digits", "cifar10", "imagenet", "folder"):
         raise DataError(f"unknown data set {name!r}: allowed are digits, cifar10, imagenet, folder")
     if kwargs and name in ("digits", "cifar10"):
         raise DataError(f"{name}: {', '.join(kwargs)} cannot be chosen, they are for the data sets folder and imagenet")
     if name == "digits": return load_digits_data(split)
-    if root is None: raise DataError(f"{name}: pass root= (--root on the command line), the folder that holds the images")
+    if root is None:
+        raise DataError(f"{name}: pass root= (--root on the command line), the folder that holds the images")
     if name == "cifar10": return load_cifar10(root, split)
     folder, training = Path(root) / (split or ""), Path(root) / "train"
-    if not folder.is_dir(): raise DataError(f"{folder}: no such folder; split={split!r} names a subfolder of root with a subfolder for each class")
-    if split not in (None, "train") and training.is_dir(): kwargs = {"classes": class_folders(training) or None} | kwargs
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; split={split!r} names a subfolder of root with a subfolder for "
+                        "each class")
+    if split not in (None, "train") and training.is_dir():
+        kwargs = {"classes": class_folders(training) or None} | kwargs
     if name == "folder": return load_image_folder(folder, **kwargs)
     data = load_image_folder(folder, **{"size": 224, "convert": True} | kwargs)
     if len(data.classes) != 1000:
-        warnings.warn(f"{folder}: ImageNet has 1000 classes, found {len(data.classes)}; labels differ from those of a 1000-class network")
+        warnings.warn(f"{folder}: ImageNet has 1000 classes, found {len(data.classes)}; labels differ from those of a "
+                      "1000-class network")
     return replace(data, name=f"imagenet {data.name}")
 
 # %% ../nbs/00_data.ipynb #5e1a9ff6
@@ -635,9 +686,11 @@ def augment(
     flip: bool = True,  # mirror half of the images left to right
 ) -> Tensor:  # same shape, type and device; channels_last in memory
     "Random crop of the padded image and random mirror image, the whole batch at once."
-    if images.ndim != 4 or pad < 0: raise DataError(f"augment takes images (N, C, H, W) and pad >= 0, got shape {tuple(images.shape)}, pad={pad}")
+    if images.ndim != 4 or pad < 0:
+        raise DataError(f"augment takes images (N, C, H, W) and pad >= 0, got shape {tuple(images.shape)}, pad={pad}")
     n, _, height, width = images.shape
-    def draw(high, *shape): return torch.randint(high, shape, generator=generator, device=generator.device).to(images.device)
+    def draw(high, *shape):
+        return torch.randint(high, shape, generator=generator, device=generator.device).to(images.device)
     shift, mirrored = draw(2 * pad + 1, 2, n, 1), draw(2, n, 1).bool() & flip
     rows = shift[0] + torch.arange(height, device=images.device)
     columns = shift[1] + torch.arange(width, device=images.device)
@@ -668,7 +721,8 @@ def batches(
     "One pass over the data, batch by batch."
     check_image_data(data)
     sizes = batch_sizes(len(data), batch_size, merge_single)
-    if augmenter is not None and generator is None: raise DataError("an augmenter draws random numbers: pass a generator too")
+    if augmenter is not None and generator is None:
+        raise DataError("an augmenter draws random numbers: pass a generator too")
     n, device = len(data), data.images.device
     order = torch.arange(n) if generator is None else torch.randperm(n, generator=generator, device=generator.device)
     def batch(indices):
@@ -684,7 +738,9 @@ def without_twins(
     tolerance: float = 0.06,  # root-mean-square pixel distance in [0, 1] up to which two images are twins
 ) -> ImageData:  # `data` without the twins, in the same order
     "Drop every image that is, up to compression artefacts, one of `others`."
-    if data.shape != others.shape: raise DataError(f"cannot compare {data.name!r} and {others.name!r}: image shapes {data.shape} and {others.shape} differ")
+    if data.shape != others.shape:
+        raise DataError(f"cannot compare {data.name!r} and {others.name!r}: image shapes {data.shape} and "
+                        f"{others.shape} differ")
     flat = lambda images: to_float(images).flatten(1) / math.sqrt(math.prod(data.shape))
     theirs = flat(others.images)
     nearest = torch.cat([torch.cdist(flat(some), theirs).amin(1) for some in data.images.split(4096)])
