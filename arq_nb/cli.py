@@ -49,13 +49,13 @@ from .training import fit
 class Run:
     "What a run folder is about."
     data: str = "digits"                 # "digits", "cifar10" or "folder" (your own train/<class> and test/<class>)
-    root: tuple[str, ...] = ()           # folders or .tar archives of images; training images of all of them are joined, the last one's are tested on
-    model: str = "resnet8"               # "resnet8" (grey), "resnet20", any classifier of torchvision, or your own: "my_module:make"
+    root: tuple[str, ...] = ()           # folders or .tar archives of images; all are trained on, the last one is tested on
+    model: str = "resnet8"               # "resnet8" (grey), "resnet20", torchvision's classifiers, or yours: "my_module:make"
     sigma: float = 0.5                   # noise, in units of the input
     seed: int = 0                        # of everything random
     holdout: int = 100                   # training images set aside for the search
     device: str = "cpu"                  # "cpu" or "cuda"
-    size: int | None = None              # with "folder": side of the square that images are resized and cropped to; None: as they are
+    size: int | None = None              # with "folder": side of the square to resize and crop to; None: as they are
     channels: int = 3                    # with "folder": 3 (RGB) or 1 (grey)
     convert: bool = False                # with "folder": convert images of another kind instead of refusing them
 
@@ -64,9 +64,12 @@ class Run:
             if hasattr(value := getattr(self, f.name), "item"): object.__setattr__(self, f.name, value.item())
         chosen = [name for name in ("size", "channels", "convert") if getattr(self, name) != getattr(Run, name)]
         if chosen and self.data != "folder":
-            raise ValueError(f"{chosen[0]} (--{chosen[0]}) is for --data folder; the images of {self.data} are as they are")
-        if self.device not in ("cpu", "cuda"): raise ValueError(f"device {self.device!r} is unknown: choose cpu or cuda")
-        if self.device == "cuda" and not torch.cuda.is_available(): raise ValueError("device cuda: PyTorch finds no GPU here, choose cpu")
+            raise ValueError(f"{chosen[0]} (--{chosen[0]}) is for --data folder; the images of {self.data} are as they "
+                             "are")
+        if self.device not in ("cpu", "cuda"):
+            raise ValueError(f"device {self.device!r} is unknown: choose cpu or cuda")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device cuda: PyTorch finds no GPU here, choose cpu")
 
     def save(self, out: Path) -> None:
         "Write `run.json`, or make sure that it says the same."
@@ -79,7 +82,8 @@ class Run:
         if not (out / "run.json").exists(): raise ValueError(f"{out} holds no run: start with `arq train --out {out}`")
         found = Record.read(out / "run.json")
         if unknown := found.keys() - {f.name for f in fields(cls)}:
-            raise ValueError(f"{out / 'run.json'} has settings that this version of arq_nb does not know: {', '.join(sorted(unknown))}")
+            raise ValueError(f"{out / 'run.json'} has settings that this version of arq_nb does not know: "
+                             f"{', '.join(sorted(unknown))}")
         return cls(**{**found, "root": tuple(found["root"])})
 
 # %% ../nbs/12_cli.ipynb #42918baa
@@ -100,7 +104,8 @@ def load_images(
     for root in roots[1:]: train = concat(train, load_dataset(run.data, root, **reading))
     test = load_dataset(run.data, roots[-1], "test", **reading).with_classes(train.classes)
     if test.shape != train.shape:
-        raise ValueError(f"{test.name}: images of {test.shape}, but those for training have {train.shape}; bring them to one size with --size")
+        raise ValueError(f"{test.name}: images of {test.shape}, but those for training have {train.shape}; bring them "
+                         "to one size with --size")
     train, holdout = train.split(run.holdout, make_generator(run.seed))
     if len(roots) > 1: train = without_twins(train, holdout)
     return tuple(d.to(run.device) for d in (train, holdout, test))
@@ -128,14 +133,17 @@ def _own_network(name: str, classes: int) -> nn.Module:
     with _importing_from_here() as here:
         try: make = getattr(importlib.import_module(module), function)
         except ModuleNotFoundError as e:
-            raise ValueError(f"--model {name}: {e}; modules are looked for in {here} and among the installed ones") from e
+            raise ValueError(f"--model {name}: {e}; modules are looked for in {here} and among the installed "
+                             "ones") from e
         except Exception as e:  # the module's own code may raise anything
             raise ValueError(f"--model {name}: {type(e).__name__} while importing: {e}") from e
         try: model = make(num_classes=classes)
         except Exception as e:
-            raise ValueError(f"--model {name}: {function}(num_classes={classes}) ends in {type(e).__name__}: {e}") from e
+            raise ValueError(f"--model {name}: {function}(num_classes={classes}) ends in {type(e).__name__}: "
+                             f"{e}") from e
     if not isinstance(model, nn.Module):
-        raise ValueError(f"--model {name}: {function}(num_classes={classes}) gave a {type(model).__name__}, an nn.Module is needed")
+        raise ValueError(f"--model {name}: {function}(num_classes={classes}) gave a {type(model).__name__}, an "
+                         "nn.Module is needed")
     return model
 
 def network_by_name(
@@ -149,8 +157,8 @@ def network_by_name(
     if name not in known:
         alike = difflib.get_close_matches(name, (*MODELS, *known), 3)
         hint = f" (is it {' or '.join(alike)}?)" if alike else ""
-        raise ValueError(f"--model {name} is unknown{hint}: choose from {', '.join(MODELS)} and the {len(known)} classifiers "
-                         f"of torchvision, such as resnet18, or write my_module:make")
+        raise ValueError(f"--model {name} is unknown{hint}: choose from {', '.join(MODELS)} and the {len(known)} "
+                         "classifiers of torchvision, such as resnet18, or write my_module:make")
     alone = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
     network = get_model(name, weights=None, num_classes=classes, **alone)
     return nn.Sequential(OrderedDict(normalize=Normalize(IMAGENET_MEAN, IMAGENET_STD), network=network))
@@ -171,11 +179,12 @@ def check_network(
     images = to_float(data.images[:2])
     try: logits = model.eval()(images)
     except Exception as e:
-        raise ValueError(f"--model {name} cannot take images of {data.shape}: {e} (choose another --model, --size or --channels)") from e
+        raise ValueError(f"--model {name} cannot take images of {data.shape}: {e} (choose another --model, --size or "
+                         "--channels)") from e
     found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
     if found != (len(images), len(data.classes)):
-        raise ValueError(f"--model {name} answers with {found} for {len(images)} images of {len(data.classes)} classes: "
-                         f"logits {(len(images), len(data.classes))} are needed")
+        raise ValueError(f"--model {name} answers with {found} for {len(images)} images of {len(data.classes)} "
+                         f"classes: logits {(len(images), len(data.classes))} are needed")
 
 # %% ../nbs/12_cli.ipynb #a633dd09
 def train_run(
@@ -199,12 +208,14 @@ def train_run(
     model = model.to(memory_format=torch.channels_last)
     history = fit(model, train, run.sigma, epochs, lr, batch_size, weight_decay, run.seed, augmenter_for(run), precision, out / "training.safetensors", consistency=consistency)
     save_weights(model, out / "float.safetensors")
-    print(f"trained on {len(train)} images: accuracy under noise {history[-1]['accuracy']:.3f}, {sum(h['seconds'] for h in history):.0f} s")
+    print(f"trained on {len(train)} images: accuracy under noise {history[-1]['accuracy']:.3f}, "
+          f"{sum(h['seconds'] for h in history):.0f} s")
     return model
 
 def load_float(run: Run, out: Path, data: ImageData) -> nn.Module:
     "The float network that `train_run` left."
-    if not (out / "float.safetensors").exists(): raise ValueError(f"{out} holds no trained network: start with `arq train --out {out}`")
+    if not (out / "float.safetensors").exists():
+        raise ValueError(f"{out} holds no trained network: start with `arq train --out {out}`")
     return load_weights(new_model(run, len(data.classes)), out / "float.safetensors").to(memory_format=torch.channels_last).eval()
 
 # %% ../nbs/12_cli.ipynb #0c3fd5dc
@@ -396,7 +407,8 @@ def make_parser() -> argparse.ArgumentParser:
 def _one_line_each(command: str) -> Iterator[None]:
     "Warnings as people read them, without the line of code that they come from."
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_, **__: print(f"arq {command}: warning: {' '.join(str(message).split())}", file=sys.stderr)
+        def say(message, *_, **__): print(f"arq {command}: warning: {' '.join(str(message).split())}", file=sys.stderr)
+        warnings.showwarning = say
         yield
 
 def main(argv: Sequence[str] | None = None) -> int:
