@@ -240,7 +240,7 @@ def _layer_info(name: str, m: nn.Module, calls: list[Product], shares: str) -> L
     if isinstance(m, nn.Linear):
         return LayerInfo(name, "linear", m.in_features, m.out_features, 1, 1, weights, macs, 1, math.prod(shape), shares)
     kind = "depthwise" if m.groups == m.in_channels and m.groups > 1 else "conv"
-    return LayerInfo(name, kind, m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0], weights, macs, shape[2], math.prod(shape), shares)
+    return LayerInfo(name, kind, m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0], weights, macs, shape[2] if len(shape) > 2 else 1, math.prod(shape), shares)
 
 # %% ../nbs/03_policies.ipynb #9b973832
 def _zero_image(model: nn.Module, input_shape: tuple[int, int, int]) -> Tensor:

@@ -405,12 +405,12 @@ class ProductRecorder(TorchDispatchMode):
         return result
 
     def _note(self, func, args, kwargs, result, places: tuple[int, int]):
-        operands = [args[i] for i in places]
+        operands, count = [args[i] for i in places], flop_registry.get(func.overloadpacket)
         origins = [self._origin(t) for t in operands]
+        if count is None and None not in origins: return   # such as the norm of a matrix
         layer, weight = self._layer_of(origins)
         if layer is None: return
         self._check_rounded(layer)
-        count = flop_registry.get(func.overloadpacket)
         macs = count(*args, **kwargs, out_val=result) // 2 if count else operands[0].numel()
         self.products.append(Product(layer, macs, tuple(operands[1 - weight].shape), tuple(result.shape)))
 
