@@ -12,6 +12,7 @@ import math
 import numbers
 import sys
 import types
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -269,6 +270,15 @@ def _buffers_kept(found: list[nn.Module]) -> Iterator[None]:
         raise ValueError(f"the classifier changes {', '.join(moved[:3])} while it is asked, also in evaluation mode: "
                          "it is no function of an image")
 
+def _warn_of_training(found: list[nn.Module]):
+    "A word about layers in training mode, if their `forward` asks for the mode."
+    codes = {n: getattr(getattr(type(n), "forward", None), "__code__", None) for n in found if _training(n)}
+    acting = [layer_name(found, n) for n, code in codes.items() if code and "training" in _names(code)]
+    if acting:
+        more = f" and {len(acting) - 3} more layers" if len(acting) > 3 else ""
+        warnings.warn(f"in training mode: {', '.join(acting[:3])}{more}. The network is asked in evaluation mode, "
+                      "then put back; call eval() to say that this is what you want", stacklevel=2)
+
 def _uncompiled():
     "What was compiled runs as it was written, or it would be compiled again for each size of a batch."
     return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
@@ -279,7 +289,7 @@ def gate(
     first: Tensor,                  # (2k, channels, height, width) float32; the first k are looked at
     second: Tensor,                 # the same k images in other company
 ) -> Iterator[CheckedClassifier]:
-    """`f` in evaluation mode, ready to be asked; `ValueError` if it is no classifier.
+    """`f` in evaluation mode, with a warning if it was not; `ValueError` if it is no classifier.
 
     One tensor of at least two logits for each image, the same whatever else is in the batch. Whoever comes with a
     `CheckedClassifier` is let in without a look."""
@@ -288,6 +298,7 @@ def gate(
         return
     if not callable(f): raise ValueError(f"the classifier is {_described(f)}: a callable, images to logits, is needed")
     found = networks(f)
+    _warn_of_training(found)
     with evaluation_mode(found):
         with torch.no_grad(), _uncompiled(), _buffers_kept(found):
             checked = CheckedClassifier(f, _accepted_dtype(f, found, first[:2]), precision_of(f, found))

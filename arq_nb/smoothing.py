@@ -391,35 +391,42 @@ def _seconds(text: str) -> float:
     days, comma, clock = text.rpartition(",")
     number, unit = days.split() if comma else ("0", "days")
     parts = clock.split(":")
-    if unit not in ("day", "days") or len(parts) > 3: raise ValueError(f"time {text!r} is neither seconds nor '2 days, h:mm:ss'")
+    if unit not in ("day", "days") or len(parts) > 3:
+        raise ValueError(f"time {text!r} is neither seconds nor '2 days, h:mm:ss'")
     return 86400 * int(number) + sum(float(part) * 60**power for power, part in enumerate(reversed(parts)))
 
 def _parse_row(row: dict[str, str], where: str) -> tuple:
     try:
         radius = float(row["radius"])
         if not 0 <= radius < math.inf: raise ValueError(f"radius {row['radius']} must be finite and at least 0")
-        return int(row["idx"]), int(row["label"]), int(row["predict"]), radius, int(row["correct"]), _seconds(row.get("time") or "nan")
+        idx, label, predict, correct = (int(row[name]) for name in ("idx", "label", "predict", "correct"))
+        return idx, label, predict, radius, correct, _seconds(row.get("time") or "nan")
     except KeyError as e: raise ValueError(f"{where}: not a certificate row (no {e.args[0]})") from e
     except ValueError as e: raise ValueError(f"{where}: not a certificate row ({e})") from e
 
 def _read_table(path: str | os.PathLike) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    "Column names, and line number and fields of each row; a byte-order mark, blank lines and the same header again are no rows."
-    raw = Path(path).read_bytes()
+    "Column names, and line number and fields of each row; a byte-order mark, blank lines, the same header again are none."
+    mark, raw = "\ufeff", Path(path).read_bytes()
     try:
         reader = csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline=""), delimiter="\t")
-        lines = [(reader.line_num, [row[0].removeprefix("\ufeff"), *row[1:]]) for row in reader if any(map(str.strip, row))]
+        lines = [(reader.line_num, [row[0].removeprefix(mark), *row[1:]]) for row in reader if any(map(str.strip, row))]
     except UnicodeDecodeError as e:
         line = e.object.count(b"\n", 0, e.start) + 1
-        raise ValueError(f"{path}, line {line}: not UTF-8 text (byte {e.object[e.start]:#04x}); save it as UTF-8") from e
+        raise ValueError(f"{path}, line {line}: not UTF-8 text (byte {e.object[e.start]:#04x}); save it as "
+                         "UTF-8") from e
     except csv.Error as e: raise ValueError(f"{path}: not a tab-separated file ({e})") from e
     header = [name.strip() for name in lines[0][1]] if lines else []
-    if missing := set(COLUMNS[:5]) - set(header): raise ValueError(f"{path}: the header lacks the columns {', '.join(sorted(missing))}")
-    if twice := {name for name in header if header.count(name) > 1}: raise ValueError(f"{path}: the header has {', '.join(sorted(twice))} twice")
+    if missing := set(COLUMNS[:5]) - set(header):
+        raise ValueError(f"{path}: the header lacks the columns {', '.join(sorted(missing))}")
+    if twice := {name for name in header if header.count(name) > 1}:
+        raise ValueError(f"{path}: the header has {', '.join(sorted(twice))} twice")
     rows = [(n, row) for n, row in lines[1:] if [field.strip() for field in row] != header]
     for n, row in rows:
         if set(row) >= set(COLUMNS[:5]):
-            raise ValueError(f"{path}, line {n}: another header, with other columns; keep the two logs in files of their own")
-        if any(row[len(header):]): raise ValueError(f"{path}, line {n}: {len(row)} fields, the header has {len(header)}")
+            raise ValueError(f"{path}, line {n}: another header, with other columns; keep the two logs in files of "
+                             "their own")
+        if any(row[len(header):]):
+            raise ValueError(f"{path}, line {n}: {len(row)} fields, the header has {len(header)}")
     return header, [(n, dict(zip(header, row))) for n, row in rows]
 
 def read_log(
@@ -434,7 +441,8 @@ def read_log(
             raise ValueError(f"{path}: idx {idx} is there twice, in lines {before} and {n}; delete one of them")
     kinds = (int, int, int, float, int, float)
     arrays = [np.array(column, dtype=kind) for kind, column in zip(kinds, zip(*parsed) if parsed else [()] * 6)]
-    return CertificateLog(*arrays, {name: [row.get(name, "") for _, row in rows] for name in header if name not in COLUMNS})
+    extra = {name: [row.get(name, "") for _, row in rows] for name in header if name not in COLUMNS}
+    return CertificateLog(*arrays, extra)
 
 # %% ../nbs/04_smoothing.ipynb #909387c4
 def average_certified_radius(log: CertificateLog) -> float:
@@ -567,17 +575,20 @@ def certify_dataset(
     progress: bool = True,       # show a progress bar with the running ACR
 ) -> CertificateLog:
     "Certify images of a data set, appending to a log that can be stopped and continued at any time, by one run at a time."
-    if skip < 1 or max is not None and max < 1: raise ValueError(f"skip={skip!r} and max={max!r} must be at least 1")
+    n0, n, skip, seed = (whole_number(*v) for v in (("n0", n0), ("n", n), ("skip", skip), ("seed", seed, 0)))
+    alpha, max = _check_alpha(alpha), max if max is None else whole_number("max", max)
+    smoothed.check_samples(n, alpha)
     path, settings, about = Path(path), _log_settings(smoothed, data, n0, n, alpha, seed), {"images": data.name}
     rank, world = processes()
-    with held_by_first(lambda: one_writer(path)):
+    first_image = _check_images(to_float(data.images[:1])).to(smoothed.device)
+    with smoothed.checked(first_image) as it, held_by_first(lambda: one_writer(path)):
         done = from_first(lambda: _gather_parts(path, settings, about))
         todo = [i for i in list(range(0, len(data), skip))[:max] if i not in done][rank::world]
         mine = path if world == 1 else path.with_name(f"{path.name}.{rank}")
         _open_log(mine, settings)
         count, quiet = len(todo) + len(done), not progress or rank > 0
         with tqdm(total=count, initial=len(done), disable=quiet, unit="image", desc="certify") as bar:
-            _append(mine, todo, settings, smoothed, data, bar)
+            _append(mine, todo, settings, it, data, bar)
         from_first(lambda: None)  # all are done
         from_first(lambda: _gather_parts(path, settings, about))
     return read_log(path)
