@@ -234,7 +234,7 @@ def _many(self: _Hasher, kind: str, values: Sequence) -> None:
 def _object(self: _Hasher, value: object) -> None:
     kind, layers = type(value), type(value).__module__.startswith("torch.nn.")
     self.text("object", _name(kind))
-    internal = _root(kind) in sys.stdlib_module_names or _root(kind) == "torch" and not layers
+    internal = _root(kind) in sys.stdlib_module_names - {"builtins"} or _root(kind) == "torch" and not layers
     if not internal and not self.again(value): self.add(_state(value))
 
 _Hasher.part, _Hasher.many, _Hasher.object = _part, _many, _object
