@@ -281,7 +281,7 @@ def pretrained_record(
     "How a network that comes with the package was trained."
     return json.loads(_pretrained_file(name, sigma).with_suffix(".json").read_text())
 
-# %% ../nbs/01_models.ipynb #b6bda336
+# %% ../nbs/01_models.ipynb #77da53ac
 def unwrapped(
     model: nn.Module,  # perhaps compiled, or spread over devices
 ) -> nn.Module:
@@ -304,7 +304,7 @@ def copied(
         known |= {id(v): v.detach().clone() for v in vars(m).values() if isinstance(v, Tensor) and not v.is_leaf}
     return copy.deepcopy(model, known)
 
-# %% ../nbs/01_models.ipynb #b95e8eaa
+# %% ../nbs/01_models.ipynb #8d750351
 @contextmanager
 def evaluating(
     model: nn.Module,  # any network
