@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
+from .classifiers import gate, in_two_companies
 from .core.record import Record, fingerprint, load_tensors, one_writer, save_tensors
-from .data import ImageData, batch_sizes, batches, check_image_data
+from .data import ImageData, batch_sizes, batches, check_image_data, to_float
 from .distributed import data_parallel, held_by_first, part_of_batch, processes, share_buffers, summed
 from .smoothing import make_generator
 
@@ -135,7 +136,7 @@ def _checkpointed(
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # of the products while training
 
 def _logits(model: nn.Module, images: Tensor, precision: torch.dtype) -> Tensor:
-    "What the network says while it trains; a batch norm that sees one number a channel is a `ValueError` that names batch_size."
+    "What the network says while it trains; a batch norm that sees one number per channel is an error about batch_size."
     try:
         with torch.autocast(images.device.type, precision, enabled=precision != torch.float32): return model(images)
     except ValueError as error:
@@ -157,7 +158,8 @@ def _train_epoch(model: nn.Module, optimiser: torch.optim.SGD, noisy: Iterator, 
         optimiser.step()
         loss_sum, right, seen = loss_sum + loss.detach() * len(labels), right + (logits.argmax(1) == labels).sum(), seen + len(labels)
     loss_sum, right, seen = summed(float(loss_sum), float(right), seen, device=loss.device)
-    if not math.isfinite(mean := loss_sum / seen): raise FloatingPointError(f"the training loss became {mean}: lower the learning rate")
+    if not math.isfinite(mean := loss_sum / seen):
+        raise FloatingPointError(f"the training loss became {mean}: lower the learning rate")
     return mean, right / seen
 
 # %% ../nbs/06_training.ipynb #e76512c4
@@ -204,7 +206,6 @@ def fit(
     return history
 
 # %% ../nbs/06_training.ipynb #e39c5ceb
-@torch.inference_mode()
 def evaluate(
     model: Callable[[Tensor], Tensor],  # classifier
     data: ImageData,                    # images and labels, on the model's device
@@ -212,7 +213,8 @@ def evaluate(
     batch_size: int = 200,              # images in one call
     seed: int = 0,                      # of the noise
 ) -> float:
-    "Accuracy with one noisy copy of each image."
+    "Accuracy with one noisy copy of each image, in evaluation mode; `ValueError` for what is no classifier."
     check_image_data(data)
     noisy = noisy_batches(data, sigma, batch_size, make_generator(seed, device=data.images.device))
-    return float(sum((model(images).argmax(1) == labels).sum() for images, labels in noisy)) / len(data)
+    with gate(model, *in_two_companies(to_float(data.images[:3]))) as classifier, torch.inference_mode():
+        return float(sum((classifier(images).argmax(1) == labels).sum() for images, labels in noisy)) / len(data)
