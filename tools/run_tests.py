@@ -3,15 +3,19 @@
 The working tree is only read: checks and notebooks run in copies of it, in a temporary folder. The last line
 is `N passed, N failed`, over checks and notebooks; the exit status is 1 if any failed.
 """
-import argparse, json, multiprocessing, os, re, shutil, subprocess, sys, tempfile, time
+import argparse, json, multiprocessing, os, re, shutil, signal, subprocess, sys, tempfile, time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from configparser import ConfigParser
 from pathlib import Path
 
+try: import resource
+except ImportError: resource = None  # Windows
+
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 JUNK = "__pycache__", ".ipynb_checkpoints", "_proc", "_docs", "nbdev.yml", ".last_checked"
-TIMEOUT = 900  # seconds for one notebook; cells that take longer are flagged slow
+CPU_LIMIT = 2700   # seconds of computing in one notebook before it counts as endless: no verdict depends on how busy the machine is
+HANGS = 4 * CPU_LIMIT  # seconds after which a notebook that computes nothing is ended
 LIGHT = 5_000_000  # bytes of all notebooks together
 # Notebooks run in processes of their own, forked from one that has imported what they all import, but for the library.
 PROCESSES = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
@@ -146,10 +150,17 @@ def run_check(check):
     return check.__name__, [f for f in found if f not in skipped], skipped, time.perf_counter() - start
 
 
+def computing_seconds():
+    "Of this process and those that it has started and seen end."
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)] if resource else []
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
 def test_one(path: Path, flags, log: Path, answer):
     "In a process of its own: nbdev's runner on one notebook; sends whether it passed and what it skipped."
     with open(log, "w") as file:
         for stream in sys.stdout, sys.stderr: os.dup2(file.fileno(), stream.fileno())
+    if resource and not flags: resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT))
     import nbdev.test
     skipped = []
     class Shell(nbdev.test.CaptureShell):
@@ -160,7 +171,7 @@ def test_one(path: Path, flags, log: Path, answer):
             finally: skipped.extend(re.findall(r"^(?:.*Warning: )?(SKIPPED.*)", "".join(t for c in nb.cells for o in c.outputs for t in o.get("text", "")), re.M))
     nbdev.test.CaptureShell = Shell
     passed, _ = nbdev.test.test_nb(path, skip_flags=FLAGS, force_flags=flags)
-    answer.send((passed, skipped))
+    answer.send((passed, skipped, computing_seconds()))
 
 
 def flagged(path: Path):
@@ -176,16 +187,17 @@ def run_notebook(path: Path, tree: Path, flags):
     process = PROCESSES.Process(target=test_one, args=(path, flags, log, send))
     process.start()
     send.close()
-    process.join(None if flags else TIMEOUT)
+    process.join(None if flags else HANGS)
     if process.exitcode is None:
         process.kill()
-        return name, [f"did not finish in {TIMEOUT} s: flag its long cells slow"], [], TIMEOUT
-    try: passed, skipped = receive.recv()
-    except EOFError: passed, skipped = False, []
-    problems = [] if passed else [log.read_text() or f"exit status {process.exitcode}"]
+        return name, [f"hangs: not finished after {HANGS} s"], [], HANGS
+    try: passed, skipped, computing = receive.recv()
+    except EOFError: passed, skipped, computing = False, [], 0
+    if process.exitcode == -getattr(signal, "SIGXCPU", 0): problems = [f"computed for {CPU_LIMIT} s without an end: flag its long cells slow"]
+    else: problems = [] if passed else [log.read_text() or f"exit status {process.exitcode}"]
     if os.environ.get("ARQ_REQUIRE_DATA", "0") not in ("", "0"): problems += [f"data is required here (ARQ_REQUIRE_DATA): {s}" for s in skipped]
     left_out = [f"{n} cells flagged {f} not run" for f, n in flagged(path).items() if f not in flags]
-    return name, problems, skipped + left_out, time.perf_counter() - start
+    return name, problems, [f"{computing:.0f} s of computing"] + skipped + left_out, time.perf_counter() - start
 
 
 def report(name, problems, notes, seconds):
