@@ -249,7 +249,7 @@ def class_folders(
     root = Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; expected one with a subfolder of images for each class")
-    visible = sorted(p for p in root.iterdir() if not _hidden(p.name))
+    visible = sorted((p for p in root.iterdir() if not _hidden(p.name)), key=operator.attrgetter("name"))
     for link in visible:
         if link.is_symlink() and not link.exists():
             raise DataError(f"{link}: a link to {os.readlink(link)}, which is not there")
@@ -378,6 +378,9 @@ def read_image(
     try:
         with Image.open(path) as image: return _pixels(image, str(path), size, channels, convert)
     except DataError: raise
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path}: too many pixels ({error}); "
+                        "save it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS") from error
     except Exception as error:  # Pillow's decoders raise nearly every kind of error on damaged files
         raise DataError(f"{path}: cannot be decoded as an image ({error}); repair it or take it out of the "
                         "folder") from error
@@ -548,7 +551,8 @@ def from_dataset(
         where = f"{name or kind}[{i}]"
         image, label = _item(dataset, i, where)
         try: pixels, rounding = _item_pixels(image, where, size, channels, convert)
-        except OSError as error: raise DataError(f"{where}: cannot be decoded as an image ({error})") from error
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow decodes only now
+            raise DataError(f"{where}: cannot be decoded as an image ({error})") from error
         if images is None:
             images = torch.empty(len(dataset), *pixels.shape, dtype=torch.uint8)
             if isinstance(image, Image.Image): channels = len(pixels)
