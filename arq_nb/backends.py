@@ -24,7 +24,7 @@ from torch import Tensor, fx, nn
 
 from .models import fold_batch_norm, traced
 from .policies import Policy, calibrate, freeze, quantize
-from .products import QuantizedLayer
+from .products import QuantizedLayer, has_plain_forward
 from .quantizers import UniformQuantizer, integer_range
 
 # %% ../nbs/03a_backends.ipynb #424703bb
@@ -162,8 +162,10 @@ def _channels(values: Tensor, layer: nn.Module):
 
 # %% ../nbs/03a_backends.ipynb #0372c25f
 def _batch_norm(m, x):
-    factor = m.weight / (m.running_var + m.eps).sqrt()
-    return _operations().add(_operations().multiply(x, _channels(factor, m)), _channels(m.bias - m.running_mean * factor, m))
+    if m.running_mean is None: raise ValueError(f"a batch norm without running statistics cannot be exported: {m}")
+    factor = (1 if m.weight is None else m.weight) / (m.running_var + m.eps).sqrt()
+    shift = (0 if m.bias is None else m.bias) - m.running_mean * factor
+    return _operations().add(_operations().multiply(x, _channels(factor, m)), _channels(shift, m))
 
 def _max_pool(m, x):
     pair = lambda v: [v, v] if isinstance(v, int) else list(v)
@@ -198,6 +200,7 @@ _MODULES = {
     nn.AdaptiveAvgPool2d: lambda m, x: _average_pool(x, m.output_size),
     nn.ReLU: lambda m, x: _operations().relu(x), nn.ReLU6: lambda m, x: _operations().clamp(x, 0.0, 6.0),
     nn.Identity: lambda m, x: x, nn.Dropout: lambda m, x: x,
+    nn.Flatten: lambda m, x: _flatten(x, m.start_dim if m.end_dim == -1 else None),
 }
 _FUNCTIONS = {
     operator.add: _named("add"), operator.sub: _named("subtract"), operator.mul: _named("multiply"), operator.truediv: _named("divide"),
@@ -227,7 +230,11 @@ class _Exporter(fx.Interpreter):
 
     def call_module(self, target, args, kwargs):
         module = self.fetch_attr(target)
-        if isinstance(module, (nn.Conv2d, nn.Linear)): return self.layer(target, module, *args)
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            if not has_plain_forward(module):
+                raise ValueError(f"layer {target!r} of type {type(module).__name__} computes its weight or its output in its own way: "
+                                 "it cannot be exported")
+            return self.layer(target, module, *args)
         if type(module) not in _MODULES: raise ValueError(f"layer {target!r} of type {type(module).__name__} cannot be exported")
         return _MODULES[type(module)](module, *args)
 
