@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['COSTS', 'TITLES', 'ALL', 'SMOKE', 'CPU', 'GPU', 'GPU_SHORT', 'PAPER', 'IMAGENET_SMOKE', 'IMAGENET_GPU',
            'IMAGENET_PAPER', 'CONSISTENT', 'THREE_BITS', 'GUESTS', 'VARIANTS', 'STUDY', 'CIFAR_SMOKE', 'VIT_SMOKE',
-           'EXPERIMENTS', 'AGENTS', 'SEARCHES', 'TRAINED_WITH', 'AWARE_WITH', 'FINISHED_WITH', 'JUDGES', 'FINDERS',
-           'QUANTIZERS', 'STAGES', 'RADII', 'COLUMNS', 'SHOWN', 'Preset', 'variants', 'Experiment', 'decoded',
-           'provenance', 'Stage', 'stages', 'OutOfTime', 'Work', 'judging', 'has_finals', 'settings', 'check_settings',
-           'write_result', 'read_result', 'float_network', 'train_stage', 'KeptJudge', 'policy_text', 'judge',
-           'budget_of', 'aware_stage', 'beginning', 'finals', 'policy_stage', 'finished_alike', 'finish_stage',
+           'RESNET_SMOKE', 'EXPERIMENTS', 'AGENTS', 'SEARCHES', 'TRAINED_WITH', 'AWARE_WITH', 'FINISHED_WITH', 'JUDGES',
+           'FINDERS', 'QUANTIZERS', 'STAGES', 'RADII', 'COLUMNS', 'SHOWN', 'Preset', 'variants', 'Experiment',
+           'decoded', 'provenance', 'Stage', 'stages', 'OutOfTime', 'Work', 'judging', 'has_finals', 'settings',
+           'check_settings', 'write_result', 'read_result', 'float_network', 'train_stage', 'KeptJudge', 'policy_text',
+           'judge', 'budget_of', 'aware_stage', 'beginning', 'finals', 'policy_stage', 'finished_alike', 'finish_stage',
            'missing', 'run', 'finished', 'measurements', 'results', 'certificates', 'differences', 'draw_curves',
            'draw_bits', 'draw_costs', 'search_results', 'draw_searches', 'draw_times']
 
@@ -178,6 +178,8 @@ CIFAR_SMOKE = replace(SMOKE, plan={(0.25, 4): 1}, training=dict(epochs=1, lr=0.1
 
 VIT_SMOKE = dict(size=32, max_images=100, methods=("float32", "uniform_lsq", "arq"), holdout=2, evaluations=2, finish_images=16, test_images=2)  # 86 million weights
 
+RESNET_SMOKE = dict(max_images=100, holdout=2, evaluations=2, finish_images=16, test_images=2)
+
 def _imagenet(name: str, model: str, smoke: Mapping | None = None, **changes) -> Experiment:
     presets = (replace(IMAGENET_SMOKE, **smoke or {}), replace(IMAGENET_GPU, **changes), replace(IMAGENET_PAPER, **changes))
     return Experiment(name, model, "imagenet", (3, 224, 224), 1000, ("imagenet-sample-1000.tar",), presets)
@@ -186,7 +188,7 @@ EXPERIMENTS = {e.name: e for e in (
     Experiment("digits_resnet8", "resnet8", "digits", (1, 8, 8), 10, presets=(SMOKE, STUDY, *variants(STUDY, STUDY.plan))),
     Experiment("cifar10_resnet20", "resnet20", "cifar10", (3, 32, 32), 10, ("cifar10-jpeg.tar.xz", "cifar10-original-subset.tar.xz"),
         (CIFAR_SMOKE, CPU, GPU_SHORT, GPU, PAPER, *VARIANTS)),
-    _imagenet("imagenet_resnet50", "resnet50", {"max_images": 200}), _imagenet("imagenet_mobilenetv2", "mobilenet_v2"),
+    _imagenet("imagenet_resnet50", "resnet50", RESNET_SMOKE), _imagenet("imagenet_mobilenetv2", "mobilenet_v2"),
     _imagenet("imagenet_vit_b_16", "vit_b_16", VIT_SMOKE, start="IMAGENET1K_V1"))}
 
 # %% ../nbs/11a_experiments.ipynb #13fc2d73
