@@ -142,7 +142,8 @@ def _logits(model: nn.Module, images: Tensor, precision: torch.dtype) -> Tensor:
     except ValueError as error:
         if len(images) > 1: raise
         raise ValueError(f"batch_size: this network cannot train on one image at a time ({error}); "
-                         "give at least 2 images, and a batch_size of at least 2 for each process") from error
+                         "give at least 2 images, and a batch_size (--batch-size on the command line) of at least 2 "
+                         "for each process") from error
 
 def _train_epoch(model: nn.Module, optimiser: torch.optim.SGD, noisy: Iterator, rates: Iterator[float], precision: torch.dtype, copies: int, objective: Callable) -> tuple[float, float]:
     "One pass; mean loss and accuracy on the noisy images."
