@@ -1,8 +1,9 @@
 """Does the package stand without notebook tools?
 
 By default: sdist and wheel into dist/, the wheel into an empty environment with nothing but what it asks for
-(some 5 GB and two minutes), and `arq demo` there, in miniature. PYTHON chooses the interpreter. With --here: the wheel unpacked beside the present
-environment, whose notebook tools are made unimportable; seconds instead of minutes, so `make test` does that.
+(some 5 GB and two minutes), and `arq demo` there, in miniature. PYTHON chooses the interpreter. With --here: the wheel
+unpacked beside the present environment, whose notebook tools are made unimportable, once with the fastcore that nbdev
+needs and once with the newest, which users get; seconds instead of minutes, so `make test` does that.
 """
 import os, subprocess, sys, tempfile, zipfile
 from pathlib import Path
@@ -20,7 +21,13 @@ import arq_nb
 assert "arq_nb" in arq_nb.__file__ and {str(ROOT)!r} not in arq_nb.__file__, arq_nb.__file__
 modules = [m.name for m in pkgutil.iter_modules(arq_nb.__path__)]
 for name in modules: importlib.import_module(f"arq_nb.{{name}}")
-print("arq_nb", arq_nb.__version__, "imports", *modules)
+import fastcore, torch
+print("arq_nb", arq_nb.__version__, "imports beside fastcore", fastcore.__version__, *modules)
+from arq_nb.policies import Policy, calibrate, quantize
+from arq_nb.smoothing import SmoothedClassifier, make_generator
+net = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 3)).eval()
+small = calibrate(quantize(net, Policy.uniform(net, 4, 4)), torch.rand(2, 1, 8, 8))
+print(SmoothedClassifier(small, 0.25).certify(torch.rand(1, 8, 8), n0=10, n=100, generator=make_generator(0)))
 sys.argv = ["arq", "--help"]
 from arq_nb.cli import main
 try: main()
@@ -43,7 +50,12 @@ def here(folder: Path):
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, ROOT)
     wheel = next(folder.glob("*.whl"))
     with zipfile.ZipFile(wheel) as archive: archive.extractall(folder / "site")
-    return probe(sys.executable, folder, "--here", env={**os.environ, "PYTHONPATH": str(folder / "site")})
+    def beside(*paths): return probe(sys.executable, folder, "--here", env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))})
+    said = beside(folder / "site")
+    newest = sys.executable, "-m", "pip", "install", "--quiet", "--target", folder / "newest", "--no-deps", "fastcore"
+    if subprocess.run([str(c) for c in newest], capture_output=True).returncode:
+        return f"{said}SKIPPED: the newest fastcore cannot be installed (no network?), so the package is tried with that of nbdev alone"
+    return said + beside(folder / "newest", folder / "site")
 
 
 def fresh(folder: Path):

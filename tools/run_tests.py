@@ -135,9 +135,9 @@ def check_pages(tree: Path):
 
 
 def check_package(tree: Path):
-    "The wheel imports, and its command starts, where no notebook tool can be imported."
+    "The wheel imports, quantizes and certifies, and its command starts, where no notebook tool can be imported; also with the newest fastcore."
     output, failed = run(tree, sys.executable, "tools/check_package.py", "--here")
-    return [output] if failed else []
+    return [output] if failed else [line for line in output.splitlines() if line.startswith("SKIPPED")]
 
 
 CHECKS = check_pages, check_package, check_export, check_clean, check_readme, check_site, check_alt_text, check_size, check_types
