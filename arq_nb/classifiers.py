@@ -252,20 +252,25 @@ def _check_rows(f: CheckedClassifier, found: list[nn.Module], first: Tensor, sec
         if _close(alone, a[i : i + 1], 0.5 * varied + 1e-3 * size): return  # other kernels round otherwise
     raise ValueError(f"the classifier answers an image differently alone than among {len(first)}: {SIZE}")
 
+def _buffers(found: list[nn.Module]) -> list[tuple[nn.Module, str, Tensor]]:
+    lazy = torch.nn.parameter.is_lazy
+    return [(n, name, buffer) for n in found for name, buffer in n.named_buffers(recurse=False) if not lazy(buffer)]
+
 @contextmanager
 def _buffers_kept(found: list[nn.Module]) -> Iterator[None]:
     "Statistics and other buffers as they were found; `ValueError` if asking has moved them."
-    lazy = torch.nn.parameter.is_lazy
-    named = [(n, name, b) for n in found for name, b in n.named_buffers(recurse=False) if not lazy(b)]
-    kept = [(*known, known[-1].clone()) for known in named]
+    kept = [(network, name, buffer, buffer.clone()) for network, name, buffer in _buffers(found)]
     moved = []
     try: yield
     finally:
-        for network, name, now, before in kept:
-            if torch.equal(now, before): continue
-            if now.is_floating_point() and not _close(now, before, 0):
+        now = {(network, name): buffer for network, name, buffer in _buffers(found)}
+        for network, name, buffer, before in kept:
+            after = now.get((network, name))
+            if after is buffer and torch.equal(buffer, before): continue
+            if buffer.is_floating_point() and (after is None or not _close(after, before, 0)):
                 moved.append(f"{name} of {layer_name(found, network)}")
-            with torch.inference_mode(): now.copy_(before)
+            with torch.inference_mode(): buffer.resize_(before.shape).copy_(before)
+            if after is not buffer: network.register_buffer(name, buffer)
     if moved:
         raise ValueError(f"the classifier changes {', '.join(moved[:3])} while it is asked, also in evaluation mode: "
                          "it is no function of an image")
