@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # The archives that tests with real images read; see nbs/00_data.ipynb.
 export ARQ_DATA ?= $(abspath ../shared/data)
 .DEFAULT_GOAL := help
-.PHONY: help install demo cifar10 zoo test test-slow test-site test-browser package bench docs lab readme export clean-nbs hooks
+.PHONY: help install demo cifar10 cifar10-long zoo test test-slow test-site test-browser package bench docs lab readme export clean-nbs hooks
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -21,14 +21,19 @@ install: $(VENV)/.installed ## make .venv: an editable install with the notebook
 demo: install ## train, search and certify on digits: a table and figures in runs/demo
 	$(BIN)/arq demo --out runs/demo
 
-# Real photographs on a CPU, in about an hour: sigma 0.25, warm start from a network trained without noise.
-CIFAR := --out runs/cifar10
-cifar10: install ## ARQ on CIFAR-10 with ResNet-20 from the archives in ARQ_DATA: table and figures in runs/cifar10
-	$(BIN)/arq train $(CIFAR) --data cifar10 --root $(ARQ_DATA)/cifar10-jpeg.tar.xz $(ARQ_DATA)/cifar10-original-subset.tar.xz \
-		--model resnet20 --sigma 0.25 --holdout 200 --start $(ARQ_DATA)/resnet20-cifar10-clean.safetensors --epochs 5 --lr 0.1
-	$(BIN)/arq search $(CIFAR) --episodes 26 --n 500 --finetune-images 3000 --warmup-episodes 18 --noise 0.06
-	for network in float32 uniform4 arq; do $(BIN)/arq certify $(CIFAR) --network $$network --finetune-images 20000 --epochs 1 --skip 8 || exit; done
-	$(BIN)/arq report $(CIFAR)
+# Real photographs: sigma 0.25, warm start from a network trained without noise. The same command goes on after a stop.
+cifar10: TRAIN := --epochs 3
+cifar10: SEARCH := --episodes 18 --warmup-episodes 12 --finetune-images 2000
+cifar10-long: TRAIN := --epochs 8
+cifar10-long: SEARCH := --episodes 60 --warmup-episodes 30 --finetune-images 3000
+cifar10: install ## ARQ on CIFAR-10 with ResNet-20 from the archives in ARQ_DATA, in 20 minutes: table and figures in runs/cifar10
+cifar10-long: install ## the same with more training and a longer search, in an hour: runs/cifar10-long
+cifar10 cifar10-long:
+	$(BIN)/arq train --out runs/$@ --data cifar10 --root $(ARQ_DATA)/cifar10-jpeg.tar.xz $(ARQ_DATA)/cifar10-original-subset.tar.xz \
+		--model resnet20 --sigma 0.25 --holdout 200 --start $(ARQ_DATA)/resnet20-cifar10-clean.safetensors --lr 0.1 $(TRAIN)
+	$(BIN)/arq search --out runs/$@ --n 500 --noise 0.06 $(SEARCH)
+	for network in float32 uniform4 arq; do $(BIN)/arq certify --out runs/$@ --network $$network --finetune-images 20000 --epochs 1 --skip 8 || exit; done
+	$(BIN)/arq report --out runs/$@
 
 # timm is no dependency: it goes into a folder of its own inside .venv, beside the torch that is there.
 $(VENV)/zoo/.installed: $(VENV)/.installed
