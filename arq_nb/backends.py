@@ -9,7 +9,6 @@ __all__ = ['BACKENDS', 'deployed', 'disagreement', 'BFloat16', 'weight_codes', '
 
 # %% ../nbs/03a_backends.ipynb #a5b11ef3
 import functools
-import hashlib
 import operator
 import os
 import shutil
@@ -22,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from .core.record import fingerprint
 from .models import fold_batch_norm, traced
 from .policies import Policy, calibrate, freeze, quantize
 from .products import QuantizedLayer, has_plain_forward
@@ -39,7 +39,9 @@ def deployed(
     compiled: bool = False,  # hand it to `torch.compile` as well: the first call then takes 10 s or more
 ) -> nn.Module:  # a copy, in eval mode
     "`model` for inference only: weights rounded for good, batch norm folded, `channels_last`, no gradients. `RuntimeError` without a compiler for `compiled`."
-    fast = fold_batch_norm(freeze(model)).to(memory_format=torch.channels_last)
+    fast = fold_batch_norm(freeze(model))
+    for p in fast.parameters():
+        if p.ndim == 4: p.data = p.data.contiguous(memory_format=torch.channels_last)
     if not compiled: return fast
     if next(fast.parameters()).device.type == "cpu": _check_compiler()
     return torch.compile(fast)
@@ -297,13 +299,15 @@ def export_int8(
     return program
 
 # %% ../nbs/03a_backends.ipynb #fcb2ab43
-def _program_fingerprint(program) -> str:
-    "16 hexadecimal digits of SHA-256 over the operations and constants."
-    digest = hashlib.sha256()
-    for node in program.get_ordered_ops():
-        digest.update(node.get_type_name().encode())
-        if node.get_type_name() == "Constant": digest.update(node.data.tobytes())
-    return digest.hexdigest()[:16]
+def _program_code(program) -> list:
+    "Each operation of a program: kind, attributes, where its inputs come from, and its constant."
+    nodes = program.get_ordered_ops()
+    number = {node.get_friendly_name(): i for i, node in enumerate(nodes)}
+    def source(value): return [number[value.get_node().get_friendly_name()], value.get_index()]
+    def inputs(node): return [source(node.input_value(i)) for i in range(node.get_input_size())]
+    def attributes(node): return {k: str(v) for k, v in node.get_attributes().items()}
+    def constant(node): return node.data if node.get_type_name() == "Constant" else None
+    return [[node.get_type_name(), attributes(node), inputs(node), constant(node)] for node in nodes]
 
 # %% ../nbs/03a_backends.ipynb #f682421d
 class Int8:
@@ -319,7 +323,7 @@ class Int8:
         if isinstance(program, (str, os.PathLike)): program = core.read_model(os.fspath(program))
         if int(program.get_rt_info(_MARK).astype(str)) and kernels_saturate():
             raise ValueError("this program was exported with split=False, and int8 kernels on this machine would saturate: export it with split=True")
-        self.fingerprint = _program_fingerprint(program)
+        self.fingerprint = fingerprint(_program_code(program))
         threads = threads or torch.get_num_threads()
         self.compiled = core.compile_model(program, "CPU", {**_SETTINGS, "NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads})
         self.requests = [self.compiled.create_infer_request() for _ in range(threads)]

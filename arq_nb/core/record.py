@@ -18,6 +18,7 @@ import math
 import os
 import socket
 import sys
+import textwrap
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -62,7 +63,7 @@ def _try_lock(file) -> bool:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK): return False
-        warnings.warn(f"{file.name}: this file system knows no locks ({error}); take care that one process writes at a time")
+        warnings.warn(f"{file.name}: no locks on this file system ({error}): let one process write at a time")
     return True
 
 def _locked(path: Path):
@@ -86,20 +87,22 @@ def one_writer(
     if (file := _locked(lock)) is None:
         try: who = lock.read_text().strip()
         except OSError: who = ""
-        raise ValueError(f"{path} is being written by another process{f' ({who})' if who else ''}: wait for it, or choose another file")
+        who = f" ({who})" if who else ""
+        raise ValueError(f"{path} is being written by another process{who}: wait for it, or choose another file")
     try:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
         yield
     finally:
-        if sys.platform != "win32": lock.unlink(missing_ok=True)  # while it is still held; the next writer makes a new one
+        if sys.platform != "win32": lock.unlink(missing_ok=True)  # while it is still held; the next one is new
         file.close()
 
 # %% ../../nbs/00a_record.ipynb #9f2be5a6
 _PLUMBING = frozenset(vars(nn.Module()))  # what PyTorch keeps in every module
 _MARKS = "_is_torch_compile", "_compiled_call_impl", "_dynamo", "_ddp_", "_fsdp"  # and what its wrappers leave there
 _LIBRARIES = sys.stdlib_module_names | {"torch", "torchvision", "numpy", "scipy", "arq_nb"}
+_NAMED = torch.dtype, torch.device, torch.layout, torch.memory_format, os.PathLike, range
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 def _root(thing) -> str: return (getattr(thing, "__module__", None) or "builtins").split(".")[0]
@@ -161,7 +164,8 @@ class _Hasher:
 def _tensor(self: _Hasher, value: Tensor) -> None:
     self.text("tensor", value.dtype, *value.shape)
     if value.is_meta or isinstance(value, nn.parameter.UninitializedTensorMixin): return self.text("without values")
-    if value.is_quantized or value.layout != torch.strided: return self.add(value.dequantize() if value.is_quantized else value.to_dense())
+    if value.is_quantized: return self.add(value.dequantize())
+    if value.layout != torch.strided: return self.add(value.to_dense())
     if hasattr(value, "__tensor_flatten__"):  # a tensor made of tensors
         names, about = value.__tensor_flatten__()
         return self.add([str(about), *(getattr(value, name) for name in names)])
@@ -171,9 +175,12 @@ def _module(self: _Hasher, value: nn.Module) -> None:
     value = inner_network(value)
     if self.again(value): return
     self.text("module", _name(type(value)), getattr(value, "precision", ""))
-    own = {**dict(value.named_parameters(recurse=False, remove_duplicate=False)), **dict(value.named_buffers(recurse=False, remove_duplicate=False))}
-    def computed(k, v): return isinstance(v, Tensor) and (v.grad_fn is not None or own.keys() & {f"{k}_orig", f"{k}_g"})  # pruned, say
-    state = {k: v for k, v in _state(value).items() if k not in _PLUMBING and not k.startswith(_MARKS) and not computed(k, v)}
+    each = dict(recurse=False, remove_duplicate=False)
+    own = {**dict(value.named_parameters(**each)), **dict(value.named_buffers(**each))}
+    def computed(k, v):  # from other tensors before each call, such as a pruned weight
+        return isinstance(v, Tensor) and (v.grad_fn is not None or bool(own.keys() & {f"{k}_orig", f"{k}_g"}))
+    state = {k: v for k, v in _state(value).items() if not computed(k, v)}
+    state = {k: v for k, v in state.items() if k not in _PLUMBING and not k.startswith(_MARKS)}
     hooks = [*value._forward_pre_hooks.values(), *value._forward_hooks.values()]
     code = getattr(value, "code", None)
     for part in (own, state, hooks, code if isinstance(code, str) else None): self.add(part)
@@ -182,7 +189,7 @@ def _module(self: _Hasher, value: nn.Module) -> None:
         self.add(child)
 
 def _weighty(value: object) -> object:
-    "Of a container that a function takes from outside: what decides its answers for sure, since plain entries may be its notes."
+    "Of a container that a function takes from outside: no plain entries, which may be its notes."
     if isinstance(value, Mapping): return {k: v for k, v in value.items() if not isinstance(v, _PLAIN)}
     return [v for v in value if not isinstance(v, _PLAIN)] if isinstance(value, (list, set)) else value
 
@@ -204,7 +211,8 @@ def _codes(code: types.CodeType) -> list[types.CodeType]:
 
 def _code(self: _Hasher, code: types.CodeType) -> None:
     for part in _codes(code):
-        self.text(part.co_code, part.co_names, part.co_varnames, [c for c in part.co_consts if not isinstance(c, types.CodeType)])
+        constants = [c for c in part.co_consts if not isinstance(c, types.CodeType)]
+        self.text(part.co_code, part.co_names, part.co_varnames, constants)
 
 _Hasher.tensor, _Hasher.module, _Hasher.function, _Hasher.code = _tensor, _module, _function, _code
 
@@ -213,19 +221,24 @@ def _part(self: _Hasher, value: object) -> None:
     "A value that is more than one number or text."
     if isinstance(value, nn.Module): self.module(value)
     elif isinstance(value, Tensor): self.again(value) or self.tensor(value)
-    elif isinstance(value, np.ndarray): self.add(value.tolist() if value.dtype.hasobject else torch.from_numpy(np.array(value, copy=True, order="C")))
+    elif isinstance(value, np.ndarray): self.array(value)
     elif isinstance(value, ImageData):
         self.text("images")
         for content in (value.images, value.labels, list(value.classes)): self.add(content)
     elif isinstance(value, Mapping): self.many("mapping", [x for k in sorted(value, key=repr) for x in (k, value[k])])
     elif isinstance(value, Set): self.many("set", sorted(map(fingerprint, value)))
-    elif isinstance(value, (Sequence, types.GeneratorType)) and not isinstance(value, range): self.many("sequence", list(value))
+    elif isinstance(value, Sequence) and not isinstance(value, range): self.many("sequence", value)
     elif isinstance(value, types.FunctionType): self.function(value)
     elif isinstance(value, types.MethodType): self.many("method", [value.__self__, value.__func__])
     elif isinstance(value, functools.partial): self.many("partial", [value.func, value.args, value.keywords])
-    elif isinstance(value, (torch.dtype, torch.device, torch.layout, torch.memory_format, os.PathLike, range)): self.text(type(value), value)
+    elif isinstance(value, _NAMED): self.text(_name(type(value)), value)
     elif callable(value) and hasattr(value, "__qualname__"): self.text("builtin", _name(value))
     else: self.object(value)
+
+def _array(self: _Hasher, value: np.ndarray) -> None:
+    self.text("array", value.dtype.str, *value.shape)
+    if value.dtype.hasobject: self.many("objects", value.ravel().tolist())
+    else: self.sha.update(np.ascontiguousarray(value).tobytes())
 
 def _many(self: _Hasher, kind: str, values: Sequence) -> None:
     self.text(kind, len(values))
@@ -237,7 +250,7 @@ def _object(self: _Hasher, value: object) -> None:
     internal = _root(kind) in sys.stdlib_module_names - {"builtins"} or _root(kind) == "torch" and not layers
     if not internal and not self.again(value): self.add(_state(value))
 
-_Hasher.part, _Hasher.many, _Hasher.object = _part, _many, _object
+_Hasher.part, _Hasher.array, _Hasher.many, _Hasher.object = _part, _array, _many, _object
 
 def fingerprint(
     value: object,  # a network, `ImageData`, a program, a function, settings, or a list of such
@@ -253,26 +266,29 @@ def plain(
     name: str = "value",  # what it is called in the error
 ) -> object:  # None, bool, int, float, str, list or dict with text keys: equal to itself after a trip through JSON
     "Settings as JSON knows them; `ValueError` that names what cannot be one."
-    if isinstance(value, np.generic) or isinstance(value, (Tensor, np.ndarray)) and value.ndim == 0: value = value.item()
+    if isinstance(value, np.generic): value = value.item()
+    if isinstance(value, (Tensor, np.ndarray)): value = value.tolist()
     if isinstance(value, float) and not math.isfinite(value): return repr(value)
     if isinstance(value, enum.Enum): return value.name
     if value is None or isinstance(value, (bool, int, float, str)): return value
     if isinstance(value, (os.PathLike, torch.device, torch.dtype)): return str(value)
-    if is_dataclass(value) and not isinstance(value, type): value = {f.name: getattr(value, f.name) for f in fields(value)}
+    if isinstance(value, type) or inspect.isroutine(value): return _name(value)
+    if is_dataclass(value): value = {f.name: getattr(value, f.name) for f in fields(value)}
     if isinstance(value, Mapping): return {str(k): plain(v, f"{name}.{k}") for k, v in value.items()}
-    if isinstance(value, (Tensor, np.ndarray)): value = value.tolist()
     if isinstance(value, Set): return sorted((plain(v, name) for v in value), key=repr)
     if isinstance(value, (Sequence, range)): return [plain(v, name) for v in value]
-    if isinstance(value, functools.partial): return [plain(value.func, name), plain(value.args, name), plain(value.keywords, name)]
-    if isinstance(value, type) or inspect.isroutine(value): return _name(value)
+    if isinstance(value, functools.partial): return [plain(v, name) for v in (value.func, value.args, value.keywords)]
     if callable(value): return f"{_name(type(value))} {fingerprint(value)}"
-    raise ValueError(f"{name}={value!r} is no setting: settings are numbers, texts, lists, dictionaries, dataclasses and functions")
+    raise ValueError(f"{name}={value!r} is no setting: numbers, texts, containers, dataclasses and functions are")
 
 # %% ../../nbs/00a_record.ipynb #42caaebe
 def _flat(tree: Mapping, path: str = "") -> dict:
     "Nested settings as one level: {'search.agent.noise': 0.1}."
-    pairs = [(f"{path}{k}", v) for k, v in tree.items()]
-    return {name: value for k, v in pairs for name, value in (_flat(v, f"{k}.").items() if isinstance(v, Mapping) and v else [(k, v)])}
+    found = {}
+    for key, value in tree.items():
+        name = f"{path}{key}"
+        found |= _flat(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
+    return found
 
 REMEDY = "choose another folder or file, or delete it"
 
@@ -286,9 +302,9 @@ def check_same(
     "`ValueError` in one sentence if a result was made with other settings: which file, which settings, what to do."
     old, new = _flat(plain(found)), _flat(plain(now))
     names = [k for k in [*new, *(k for k in old if k not in new)] if not reading or k in old and k in new]
-    def change(k):
-        there = repr(old[k]) if k in old else "not noted"
-        return f"{k}={there if len(there) < 80 else there[:77] + '...'} there, {repr(new[k])[:80] if k in new else 'not asked for'} now"
+    def shown(settings, k, absent):
+        return textwrap.shorten(repr(settings[k]), 80, placeholder="...") if k in settings else absent
+    def change(k): return f"{k}={shown(old, k, 'not noted')} there, {shown(new, k, 'not asked for')} now"
     different = [change(k) for k in names if (k in old, old.get(k)) != (k in new, new.get(k))]
     more = f" and {len(different) - 6} more" if len(different) > 6 else ""
     if different: raise ValueError(f"{path} was made with other settings: {', '.join(different[:6])}{more}; {remedy}")
@@ -300,8 +316,9 @@ def versions() -> dict[str, str]:  # name -> version
 
 def _read_json(path: Path) -> dict:
     try: found = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error: raise ValueError(f"{path} cannot be read as a record ({error}): delete it together with its result") from error
-    if not isinstance(found, dict): raise ValueError(f"{path} is not a record but {type(found).__name__}: delete it together with its result")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as a record ({error}): delete it together with its result") from error
+    if not isinstance(found, dict): raise ValueError(f"{path} is no record: delete it together with its result")
     return found
 
 @dataclass(frozen=True)
@@ -324,7 +341,7 @@ class Record:
         named: str | os.PathLike | None = None,  # what errors name, such as the result's folder; None: the result
         about: Mapping = {},        # what is written beside the settings and not compared
     ) -> "Record":
-        "Write the record of a new result, or compare it with that of the result that is there; `ValueError` if they differ."
+        "Write the record of a new result, or compare it with that of the one that is there; `ValueError` if they differ."
         record = cls.of(result if named is None else named, settings)
         path = Path(result).with_name(f"{Path(result).name}.json") if path is None else Path(path)
         if not Path(result).exists(): record.write(path, **({"about": plain(about)} if about else {}))
@@ -348,7 +365,7 @@ class Record:
 
     def metadata(self, **more: object) -> dict[str, str]:
         "The same for the header of a file of tensors."
-        return {"settings": json.dumps(self.settings), "versions": json.dumps(versions()), **{k: json.dumps(v) for k, v in more.items()}}
+        return {k: json.dumps(v) for k, v in {"settings": self.settings, "versions": versions(), **more}.items()}
 
 # %% ../../nbs/00a_record.ipynb #ae6f3a4e
 def save_tensors(
@@ -358,14 +375,17 @@ def save_tensors(
 ) -> None:
     "Write named tensors as safetensors; `ValueError` that names what cannot be written."
     def copied(name, value):
-        if not isinstance(value, Tensor): raise ValueError(f"{path}: {name!r} is a {type(value).__name__} and not a tensor: only tensors are saved")
-        if value.is_meta or isinstance(value, nn.parameter.UninitializedTensorMixin): raise ValueError(f"{path}: {name!r} has no values yet: run or load the network first")
-        if value.is_quantized or value.layout != torch.strided: raise ValueError(f"{path}: {name!r} is {value.layout} {value.dtype}: save dense numbers")
+        problem, lazy = None, nn.parameter.UninitializedTensorMixin
+        if not isinstance(value, Tensor): problem = f"is a {type(value).__name__} and not a tensor: only tensors are saved"
+        elif value.is_meta or isinstance(value, lazy): problem = "has no values yet: run or load the network first"
+        elif value.is_quantized or value.layout != torch.strided: problem = f"is {value.layout} {value.dtype}: save dense numbers"
+        if problem: raise ValueError(f"{path}: {name!r} {problem}")
         return value.detach().cpu().clone(memory_format=torch.contiguous_format)
     copies = {name: copied(name, value) for name, value in tensors.items()}
     write_atomically(path, lambda p: save_file(copies, p, dict(metadata)))
 
-_FOREIGN = "it is a PyTorch file (.pt, .pth), which can run code when it is opened; convert it once: safetensors.torch.save_file(torch.load(path, weights_only=True), new_path)"
+_FOREIGN = ("it is a PyTorch file (.pt, .pth), which can run code when it is opened; convert it once: "
+            "safetensors.torch.save_file(torch.load(path, weights_only=True), new_path)")
 
 def load_tensors(
     path: str | os.PathLike,  # a .safetensors file
