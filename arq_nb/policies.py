@@ -206,16 +206,12 @@ def freeze(
     """A copy of `model` whose weights hold their quantized values and whose steps are constants: the same outputs, less work for each batch.
 
     A weight that the forward pass computes (standardized, reparametrized, pruned) is still rounded there, with constant steps."""
-    model, rounded = copied(unwrapped(model)).eval().requires_grad_(False), set()
+    model = copied(unwrapped(model)).eval().requires_grad_(False)
     layers = [m for m in model.modules() if isinstance(m, QuantizedLayer)]
-    for m in layers:
-        if stores_its_weight(m):
-            weight = m.own_weight()
-            if id(weight) not in rounded: weight.copy_(m.weight_quantizer(weight))
-            rounded.add(id(weight))
-    for m in layers:
-        if stores_its_weight(m): m.weight_quantizer = nn.Identity()
-        m.input_quantizer = fixed(m.input_quantizer)
+    stored = [(m, m.own_weight(), m.weight_quantizer) for m in layers if stores_its_weight(m)]
+    rounded = {(id(w), id(q)): nn.Parameter(q(w), requires_grad=False) for _, w, q in stored}   # what is shared stays shared
+    for m, w, q in stored: m.weight, m.weight_quantizer = rounded[id(w), id(q)], nn.Identity()
+    for m in layers: m.input_quantizer = fixed(m.input_quantizer)
     return model if any(m.borrowed for m in layers) else unfollow_weights(model)
 
 # %% ../nbs/03_policies.ipynb #716f6cc9

@@ -121,12 +121,17 @@ def _mark_result(func: Callable, args: tuple, kwargs: dict, result):
     name = getattr(func, "__name__", "")
     if source is None or name == "type_as": return result
     if name in _VIEWS or func in _GETTERS:
-        if args[0] is not source: return result   # another tensor takes on the shape or the type of the weight
+        if not args or args[0] is not source: return result   # another tensor takes on the shape or the type of the weight
         if isinstance(result, Tensor): return _view(source, result, lambda w: func(w, *args[1:], **kwargs))
         if not isinstance(result, (tuple, list)): return result
         return tuple(_view(source, r, functools.partial(_part, i, func, args[1:], kwargs)) for i, r in enumerate(result))
     weight_like = isinstance(result, Tensor) and result.is_floating_point() and result.numel() == source.numel()
-    return LayerWeight.of(result, source.layer, source.source, None) if weight_like else result
+    if not weight_like: return result
+    layers = {a.layer.layer_name for a in tree_leaves((args, kwargs)) if isinstance(a, LayerWeight)}
+    if len(layers) > 1:
+        raise ValueError(f"the weights of the layers {' and '.join(map(repr, sorted(layers)))} are made into one: "
+                         "it would be unclear whose bits it has")
+    return LayerWeight.of(result, source.layer, source.source, None)
 
 def _part(i: int, func: Callable, args: tuple, kwargs: dict, weight: Tensor) -> Tensor: return func(weight, *args, **kwargs)[i]
 
@@ -229,8 +234,8 @@ def stores_its_weight(
     layer: QuantizedLayer,
 ) -> bool:
     "True if what enters the layer's products is its parameter, rounded, and nothing else."
-    if layer._parameters.get("weight") is None: return False
-    return has_plain_forward(layer) or not layer.derived and getattr(layer.weight_quantizer, "calibrated", False)
+    if layer.derived or layer._parameters.get("weight") is None: return False
+    return has_plain_forward(layer) or getattr(layer.weight_quantizer, "calibrated", False)
 
 @functools.cache
 def quantized_class(
@@ -423,11 +428,12 @@ class ProductRecorder(TorchDispatchMode):
 
     def _layer_of(self, origins: list[frozenset | None]) -> tuple[str | None, int]:
         "The layer whose weight is in a product and which operand it is; None for a product of two images or with a constant."
-        owners = [[n for p in sorted(o or ()) for n in self.owners.get(p, ())] for o in origins]
+        owners = [[self.owners[p] for p in sorted(o or ()) if p in self.owners] for o in origins]
         for name in reversed(self.running):
-            if any(name in o for o in owners): return name, int(name in owners[1])
+            if any(name in names for o in owners for names in o): return name, int(any(name in names for names in owners[1]))
         found = [i for i, o in enumerate(owners) if o]
-        if len(found) == 1: return owners[found[0]][0], found[0]
+        common = [n for n in owners[found[0]][0] if all(n in names for names in owners[found[0]])] if len(found) == 1 else []
+        if common: return common[0], found[0]
         if any(origins): self._refuse(origins)
         return (self.running[-1], 1) if self.running else (None, 0)
 
