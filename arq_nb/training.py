@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from .classifiers import gate, in_two_companies
+from .classifiers import gate, in_two_companies, logits_of
 from .core.record import Record, fingerprint, load_tensors, one_writer, save_tensors
 from .data import ImageData, batch_sizes, batches, check_image_data, to_float
 from .distributed import data_parallel, held_by_first, part_of_batch, processes, share_buffers, summed
@@ -138,7 +138,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # of the pr
 def _logits(model: nn.Module, images: Tensor, precision: torch.dtype) -> Tensor:
     "What the network says while it trains; a batch norm that sees one number per channel is an error about batch_size."
     try:
-        with torch.autocast(images.device.type, precision, enabled=precision != torch.float32): return model(images)
+        with torch.autocast(images.device.type, precision, enabled=precision != torch.float32): return logits_of(model(images), len(images))
     except ValueError as error:
         if len(images) > 1: raise
         raise ValueError(f"batch_size: this network cannot train on one image at a time ({error}); "
