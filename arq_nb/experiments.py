@@ -16,7 +16,6 @@ __all__ = ['COSTS', 'TITLES', 'ALL', 'SMOKE', 'CPU', 'GPU', 'GPU_SHORT', 'PAPER'
 # %% ../nbs/11a_experiments.ipynb #dc76e056
 import json
 import math
-import os
 import platform
 import shutil
 import subprocess
@@ -46,7 +45,7 @@ from .data import ImageData, augment, concat, find_data, load_dataset, unpack, w
 from .distributed import from_first, processes
 from .figures import MISSING, bits_per_layer, certified_accuracy_curves, pareto
 from .models import create_model, load_pretrained, load_weights, pretrained, pretrained_record, save_weights
-from .policies import FLOAT_BITS, Budget, LayerInfo, Policy, dequantize, layer_table
+from .policies import FLOAT_BITS, Budget, Policy, dequantize, layer_table
 from .quantizers import LSQ, PACT, UniformQuantizer
 from .search import Evaluation, PolicyEvaluator, SearchConfig, SearchResult, finetuned, finish
 from .sensitivities import acr_program, hawq, nipq

@@ -29,7 +29,7 @@ from sklearn.isotonic import isotonic_regression
 from torch import nn
 
 from .data import ImageData, to_float
-from .policies import FLOAT_BITS, Budget, LayerInfo, Policy, edge_layers, model_size, write_atomically
+from .policies import FLOAT_BITS, Budget, LayerInfo, Policy, model_size, write_atomically
 from .smoothing import (CertificateLog, average_certified_radius, certified_accuracy, clean_accuracy,
     clopper_pearson_lower, clopper_pearson_upper, make_generator)
 

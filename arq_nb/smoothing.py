@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy import stats
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from .classifiers import CheckedClassifier, gate, precision_of, real_number, whole_number
@@ -523,8 +523,9 @@ def _open_log(path: Path, settings: dict, about: dict = {}) -> None:
 
 def _rows(indices: list[int], labels: list[int], certificates: list[Certificate], seconds: float) -> str:
     each = f"{seconds / len(indices):.4f}"
-    rows = [(i, y, c.prediction, repr(c.radius), int(c.prediction == y), each) for i, y, c in zip(indices, labels, certificates)]
-    return "".join("\t".join(map(str, r)) + "\n" for r in rows)
+    rows = zip(indices, labels, certificates)
+    fields = [(i, y, c.prediction, repr(c.radius), int(c.prediction == y), each) for i, y, c in rows]
+    return "".join("\t".join(map(str, f)) + "\n" for f in fields)
 
 # %% ../nbs/04_smoothing.ipynb #77aca9eb
 def _gather_parts(path: Path, settings: dict, about: dict) -> set[int]:

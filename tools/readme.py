@@ -1,6 +1,5 @@
 "README.md from nbs/index.ipynb, as nbdev_readme would make it, without Quarto. Run in the repository."
 import re
-from pathlib import Path
 
 from nbconvert import MarkdownExporter
 from nbdev.config import get_config
