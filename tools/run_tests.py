@@ -140,7 +140,14 @@ def check_package(tree: Path):
     return [output] if failed else [line for line in output.splitlines() if line.startswith("SKIPPED")]
 
 
-CHECKS = check_pages, check_package, check_export, check_clean, check_readme, check_site, check_alt_text, check_size, check_types
+def check_zoo(tree: Path):
+    "Four networks of torchvision, as `make zoo` examines all."
+    few = [f"torchvision/{name}" for name in ("squeezenet1_1", "shufflenet_v2_x0_5", "mobilenet_v3_small", "swin_t")]
+    output, failed = run(tree, sys.executable, "tools/zoo.py", "--out", "zoo.tsv", *few)
+    return [output] if failed else []
+
+
+CHECKS = check_pages, check_package, check_zoo, check_export, check_clean, check_readme, check_site, check_alt_text, check_size, check_types
 
 
 def run_check(check):
