@@ -75,7 +75,8 @@ def build_cache(
     alpha, n0, n = _check_alpha(alpha), whole_number("n0", n0), whole_number("n", n)
     seed = whole_number("seed", seed, 0)
     smoothed.check_samples(n, alpha)
-    settings = CacheSettings(smoothed.sigma, smoothed.noise.name, n0, n, alpha, seed, str(smoothed.device), fingerprint(data), fingerprint(smoothed.f))
+    about = str(smoothed.device), fingerprint(data), fingerprint(smoothed.f)
+    settings = CacheSettings(smoothed.sigma, smoothed.noise.name, n0, n, alpha, seed, *about)
     images = _check_images(to_float(data.images))
     first, second = (_streams(settings, len(data), use, smoothed.device) for use in (SELECTION, ESTIMATION))
     with smoothed.checked(images.to(smoothed.device)) as it:
@@ -131,7 +132,8 @@ def change_lower(
 
 # %% ../nbs/05_incremental.ipynb #041befa8
 def _check_replay(cache: CertificateCache, smoothed: SmoothedClassifier, data: ImageData, n_p: int | np.ndarray, origin: Callable | None):
-    now = {"sigma": smoothed.sigma, "noise": smoothed.noise.name, "device": str(smoothed.device), "images": fingerprint(data)}
+    now = {"sigma": smoothed.sigma, "noise": smoothed.noise.name, "device": str(smoothed.device)}
+    now["images"] = fingerprint(data)
     if origin is not None: now["origin"] = fingerprint(origin)
     found = {name: getattr(cache.settings, name) for name in now}
     check_same("the cache", found, now, remedy="certify from scratch or build a new cache")
@@ -301,8 +303,9 @@ def load_cache(path: str | os.PathLike) -> CertificateCache:
     "Read a cache written by `CertificateCache.save`; `ValueError` naming the file if it is none."
     try:
         metadata, arrays = load_tensors(path)
-        if "origin" in metadata: raise ValueError("it was written by version 0.1, which did not note the labels; build a new one")
-        return CertificateCache(CacheSettings(**json.loads(metadata["settings"])), *(arrays[name].numpy() for name in ARRAYS))
+        if "origin" in metadata: raise ValueError("version 0.1 wrote it and did not note the labels; build a new one")
+        settings = CacheSettings(**json.loads(metadata["settings"]))
+        return CertificateCache(settings, *(arrays[name].numpy() for name in ARRAYS))
     except Exception as e: raise ValueError(f"{path} is not a certificate cache: {type(e).__name__}: {e}") from e
 
 CertificateCache.save, CertificateCache.load = save_cache, staticmethod(load_cache)

@@ -140,11 +140,12 @@ def resnet20(
 
 # %% ../nbs/01_models.ipynb #6f6f5c67
 def save_weights(
-    model: nn.Module,  # whose state dict to save, without what `torch.compile` and `DataParallel` put in front of its names
+    model: nn.Module,  # whose state dict to save, under the names it has outside `torch.compile` and `DataParallel`
     path: str | Path,  # a .safetensors file, replaced in one step
 ) -> None:
     "Save parameters and batch-norm statistics as safetensors."
-    save_tensors(path, {name.replace("_orig_mod.", ""): value for name, value in inner_network(model).state_dict().items()})
+    state = inner_network(model).state_dict()
+    save_tensors(path, {name.replace("_orig_mod.", ""): value for name, value in state.items()})
 
 # %% ../nbs/01_models.ipynb #20a4a289
 def check_weights(
@@ -169,7 +170,7 @@ def _as_named(path: Path, found: dict[str, Tensor], model: nn.Module) -> dict[st
     names = model.state_dict().keys()
     known = {bare(name): name for name in names}
     named = {name if name in names else known.get(bare(name), name): value for name, value in found.items()}
-    if len(named) < len(found): raise ValueError(f"{path} holds some tensors twice, with and without the prefix of a wrapped network")
+    if len(named) < len(found): raise ValueError(f"{path} holds some tensors twice, with and without a wrapper's prefix")
     return named
 
 def _share(path: Path, found: dict[str, Tensor], model: nn.Module) -> None:
@@ -180,7 +181,7 @@ def _share(path: Path, found: dict[str, Tensor], model: nn.Module) -> None:
         first, *others = [name for name in names if name in found] or [None]
         for other in others:
             if fingerprint(found[other]) != fingerprint(found[first]):
-                raise ValueError(f"{path}: {first!r} and {other!r} are one tensor in the model, and two different ones in the file")
+                raise ValueError(f"{path}: {first!r} and {other!r} are one tensor in the model and differ in the file")
         if first: found |= {name: found[first] for name in names}
 
 def load_weights(

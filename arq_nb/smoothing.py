@@ -544,10 +544,18 @@ def _gather_parts(path: Path, settings: dict, about: dict) -> set[int]:
 def _log_settings(smoothed: SmoothedClassifier, data: ImageData, n0: int, n: int, alpha: float, seed: int) -> dict:
     "What the rows of a log depend on."
     noise = {"noise_settings": fingerprint(smoothed.noise)} if getattr(smoothed.noise, "__dict__", None) else {}
-    return dict(network=fingerprint(smoothed.f), images=fingerprint(data), sigma=smoothed.sigma, noise=smoothed.noise.name, **noise,
-                precision=smoothed.precision, n0=n0, n=n, alpha=alpha, seed=seed, device=torch.device(smoothed.device).type)
+    about = dict(sigma=smoothed.sigma, noise=smoothed.noise.name, **noise, precision=smoothed.precision)
+    return dict(network=fingerprint(smoothed.f), images=fingerprint(data), **about, n0=n0, n=n, alpha=alpha, seed=seed,
+                device=torch.device(smoothed.device).type)
 
-def _append(path: Path, todo: list[int], settings: dict, smoothed: SmoothedClassifier, data: ImageData, bar: tqdm) -> None:
+def _append(
+    path: Path,
+    todo: list[int],               # indices of images
+    settings: dict,                # n0, n, alpha and seed among them
+    smoothed: SmoothedClassifier,
+    data: ImageData,
+    bar: tqdm,                     # moved on by each image
+) -> None:
     "Certify images and append their rows to an open log, a group at a time."
     n0, n, alpha, seed = (settings[k] for k in ("n0", "n", "alpha", "seed"))
     group, total, count = min(64, -(-smoothed.copies_at_once(data.shape) // n)), 0.0, 0
@@ -559,7 +567,8 @@ def _append(path: Path, todo: list[int], settings: dict, smoothed: SmoothedClass
             certificates = smoothed.certify_batch(to_float(data.images[some]), generators, n0, n, alpha)
             f.write(_rows(some, labels, certificates, time.perf_counter() - begin))
             f.flush()
-            total, count = total + sum(c.radius for c, y in zip(certificates, labels) if c.prediction == y), count + len(some)
+            total += sum(c.radius for c, y in zip(certificates, labels) if c.prediction == y)
+            count += len(some)
             bar.set_postfix(ACR=f"{total / count:.3f}")
             bar.update(len(some))
 
@@ -575,7 +584,7 @@ def certify_dataset(
     max: int | None = None,      # at most so many images
     progress: bool = True,       # show a progress bar with the running ACR
 ) -> CertificateLog:
-    "Certify images of a data set, appending to a log that can be stopped and continued at any time, by one run at a time."
+    "Certify images of a data set, appending to a log that can be stopped and continued at any time, by one run at once."
     n0, n, skip, seed = (whole_number(*v) for v in (("n0", n0), ("n", n), ("skip", skip), ("seed", seed, 0)))
     alpha, max = _check_alpha(alpha), max if max is None else whole_number("max", max)
     smoothed.check_samples(n, alpha)

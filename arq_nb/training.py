@@ -99,9 +99,10 @@ def _load_run(path: Path, model: nn.Module, optimiser: torch.optim.SGD, record: 
     "Restore a run into `model` and `optimiser`; its history, empty if there is no file."
     if not path.exists(): return []
     header, tensors = load_tensors(path)
-    if not {"settings", "history"} <= header.keys(): raise ValueError(f"{path} is no checkpoint of `fit`: choose another file")
+    if not {"settings", "history"} <= header.keys():
+        raise ValueError(f"{path} is no checkpoint of `fit`: choose another file")
     found, now = json.loads(header["settings"]), record.settings["start"]
-    if now == json.loads(header.get("reached", "null")): found["start"] = now  # the network that the file holds goes on too
+    if now == json.loads(header.get("reached", "null")): found["start"] = now  # the network in the file goes on too
     record.check(found)
     _restore(model, _part(tensors, "model."))
     momentum = _part(tensors, "momentum.")
@@ -116,7 +117,7 @@ def _checkpointed(
     optimiser: torch.optim.SGD,
     settings: Mapping,               # of the run; also the images and the augmenter
 ) -> Iterator[tuple[list[dict], Callable[[], None]]]:  # history so far, and what saves it together with the network
-    "Continue a run from its file, which no other run may write meanwhile; if it is stopped, the network goes back to what the file holds."
+    "Continue a run from its file, of which it is the one writer; if it is stopped, the network goes back to the file's."
     if path is None:
         yield [], lambda: None
         return
@@ -190,14 +191,16 @@ def fit(
         return cross_entropy(logits, labels) + agreement
     device = data.images.device
     settings = dict(images=data, augmenter=augmenter, sigma=sigma, epochs=epochs, lr=lr, batch_size=batch_size,
-                    weight_decay=weight_decay, seed=seed, consistency=consistency, precision=precision)
-    optimiser, per_epoch = make_optimiser(model, weight_decay), len(batch_sizes(len(data), batch_size, merge_single=True))
+                    weight_decay=weight_decay, seed=seed, consistency=consistency, precision=precision, device=device.type)
+    per_epoch = len(batch_sizes(len(data), batch_size, merge_single=True))
+    optimiser, shown = make_optimiser(model, weight_decay), dict(desc="train", unit="epoch", disable=not progress)
     with _checkpointed(checkpoint, model, optimiser, settings) as (history, save):
         parallel, done = data_parallel(model.train()), len(history)
-        for epoch in tqdm(range(done, epochs), initial=done, total=epochs, desc="train", unit="epoch", disable=not progress):
+        for epoch in tqdm(range(done, epochs), initial=done, total=epochs, **shown):
             begin = time.perf_counter()
             rates = (learning_rate(epoch * per_epoch + i, epochs * per_epoch, lr) for i in range(per_epoch))
-            noisy = noisy_batches(data, sigma, batch_size, make_generator(seed, epoch, device=device), augmenter, copies)
+            stream = make_generator(seed, epoch, device=device)
+            noisy = noisy_batches(data, sigma, batch_size, stream, augmenter, copies)
             loss, accuracy = _train_epoch(parallel, optimiser, noisy, rates, PRECISIONS[precision], copies, objective)
             seconds = round(time.perf_counter() - begin, 3)
             history.append({"epoch": epoch + 1, "loss": loss, "accuracy": accuracy, "seconds": seconds})
