@@ -365,8 +365,8 @@ class Product:
 _PLACES = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2), "_scaled_mm": (0, 1), "convolution": (0, 1),
            "_convolution": (0, 1), "mv": (0, 1), "dot": (0, 1), "addmv": (1, 2), "_trilinear": (0, 1)}  # of two operands
 
-_FUSED = {"mkldnn_rnn_layer", "_cudnn_rnn", "miopen_rnn", "_native_multi_head_attention", "_transformer_encoder_layer_fwd",
-          "_addmm_activation", "mkldnn_linear"}  # several steps in one operation, products with weights among them
+_RECURRENT = {"mkldnn_rnn_layer", "_cudnn_rnn", "miopen_rnn"}  # many products in one operation, and no layer of ours
+_FUSED = {"_native_multi_head_attention", "_transformer_encoder_layer_fwd", "_addmm_activation", "mkldnn_linear"}  # of layers
 
 class ProductRecorder(TorchDispatchMode):
     "Follows an image through a network and notes every product with a weight; `ValueError` for one that belongs to no layer."
@@ -406,7 +406,7 @@ class ProductRecorder(TorchDispatchMode):
         for t in tree_leaves(result):
             if isinstance(t, Tensor): self.origin[t] = made_from
         if name in _PLACES: self._note(func, args, kwargs, result, _PLACES[name])
-        if name in _FUSED: self._refuse(origins)
+        if name in _RECURRENT or name in _FUSED and self._any_quantized(origins): self._refuse(origins)
         return result
 
     def _note(self, func, args, kwargs, result, places: tuple[int, int]):
@@ -418,6 +418,10 @@ class ProductRecorder(TorchDispatchMode):
         self._check_rounded(layer)
         macs = count(*args, **kwargs, out_val=result) // 2 if count else operands[0].numel()
         self.products.append(Product(layer, macs, tuple(operands[1 - weight].shape), tuple(result.shape)))
+
+    def _any_quantized(self, origins: list[frozenset | None]) -> bool:
+        owners = {n for o in origins for p in o or () for n in self.owners.get(p, ())}
+        return any(isinstance(self.layers[n], QuantizedLayer) for n in owners)
 
     def _check_rounded(self, name: str):
         layer = self.layers[name]
