@@ -507,8 +507,8 @@ def judge(work: Work, sigma: float, seed: int, kind: str = "acr") -> KeptJudge:
     "The judge of a noise level and a seed, whatever the budget."
     if (key := (sigma, seed, kind)) not in work.judges:
         train, holdout, model = work.some(work.preset.search_images, seed, 1), work.held_out(work.preset.holdout), float_network(work, sigma)
-        identity = plain(dict(kind=kind, sigma=sigma, seed=seed, device=work.device, config=judging(work.preset.search), augmenter=work.augmenter,
-            network=fingerprint(model), train=fingerprint(train), holdout=fingerprint(holdout)))
+        identity = plain(dict(kind=kind, sigma=sigma, seed=seed, device=work.device, config=judging(work.preset.search),
+            augmenter=work.augmenter, network=fingerprint(model), train=fingerprint(train), holdout=fingerprint(holdout)))
         make = lambda: JUDGES[kind](model, train, holdout, sigma, work.preset.search, seed, work.augmenter)
         work.judges[key] = KeptJudge(make, work.heavy / f"sigma{sigma:g}" / f"judge-{kind}-seed{seed}.json", identity, work.check_time)
     return work.judges[key]
@@ -584,7 +584,8 @@ def _finish(work: Work, stage: Stage, policy: Policy, images: ImageData, folder:
     train, quantizer = work.some(work.preset.finish_images, stage.seed, 2), QUANTIZERS.get(stage.method, LSQ)
     log = finish(beginning(work, stage), policy, train, images, stage.sigma, folder, seed=stage.seed, augmenter=work.augmenter,
         quantizer=quantizer, progress=sys.stderr.isatty(), **work.preset.finish)
-    record = {k: v for k, v in Record.read(folder / "record.json").items() if k != "policy"}   # which has a file of its own
+    record = Record.read(folder / "record.json")
+    del record["policy"]   # which has a file of its own
     return log, record | {"fine_tuned_on": f"{len(train)} of {work.train.name}"}
 
 def finals(

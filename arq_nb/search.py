@@ -29,7 +29,7 @@ from tqdm import tqdm
 from .agent import DDPG, DDPGConfig, truncated_normal
 from .backends import check_backend, deploy, suitable_backend
 from .core.record import Record, fingerprint, load_tensors, one_writer, save_tensors, write_atomically
-from .data import ImageData
+from .data import ImageData, check_image_data
 from .distributed import from_first, held_by_first
 from .environment import BitWidthEnv, rollout
 from .incremental import build_cache, certify_incremental
@@ -115,6 +115,8 @@ class PolicyEvaluator:
         augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None,
         progress: bool = False,  # show a progress bar while the original is certified
     ):
+        check_image_data(train, "train")
+        check_image_data(holdout, "holdout")
         check_backend(model, train.shape, config.backend)
         self.model, self.train, self.holdout, self.sigma = model, train, holdout, sigma
         self.config, self.seed, self.augmenter, self.known = config, seed, augmenter, {}
@@ -249,7 +251,14 @@ def _best(history: list[dict]) -> dict: return max(history, key=lambda row: row[
 
 def _policy(row: dict) -> Policy: return Policy({n: tuple(b) for n, b in row["policy"].items()})
 
-def _row(info: dict, kind: str, evaluation: Evaluation, history: list[dict], seconds: float, learned: dict[str, float]) -> dict:
+def _row(
+    info: dict,                 # of the last step: policy and cost
+    kind: str,                  # given, random or agent
+    evaluation: Evaluation,
+    history: list[dict],        # earlier lines
+    seconds: float,
+    learned: dict[str, float],  # what `end_episode` of the agent says
+) -> dict:
     "One line of the history."
     learned = {k: v if math.isfinite(v) else None for k, v in learned.items()}
     best = max([evaluation.reward, *(r["reward"] for r in history)])
@@ -268,7 +277,8 @@ def _budget_settings(budget: Budget) -> dict:
     "A budget as numbers: its limit, and what it says that things cost."
     costs = None if budget.choices is None else fingerprint(budget.choices)
     layers = [[l.name, l.macs, l.weights] for l in budget.layers]
-    return {"name": budget.name, "limit": budget.limit, "float_cost": budget.float_cost, "table": costs, "layers": fingerprint(layers)}
+    numbers = {"name": budget.name, "limit": budget.limit, "float_cost": budget.float_cost}
+    return {**numbers, "table": costs, "layers": fingerprint(layers)}
 
 def _save_state(path: Path, record: Record, agent: DDPG, history: list[dict]) -> None:
     save_tensors(path, agent.state_dict(), record.metadata(history=history))
@@ -295,7 +305,7 @@ def _write_history(folder: Path, history: list[dict], original_acr: float):
 
 def read_history(
     path: str | os.PathLike,  # the `history.csv` of a search
-) -> list[dict]:  # rows as in `SearchResult.history`, those of version 0.1 without the agent's numbers; `policy` is text, weight/activation bits of each layer
+) -> list[dict]:  # rows as in `SearchResult.history` (of version 0.1: without the agent's numbers), policies as text
     "Read the history that a search has written."
     kinds = {"kind": str, "policy": str, "episode": int}
     with open(path, newline="") as f: rows = list(csv.DictReader(f))
@@ -306,7 +316,8 @@ def read_history(
 class SearchResult:
     "The outcome of a search."
     policy: Policy                 # the best one found
-    history: list[dict]            # a row per episode: episode, kind, reward, acr, accuracy, cost, best, seconds, critic_loss, value, baseline, sigma, policy
+    history: list[dict]            # a row per episode: episode, kind, reward, acr, accuracy, cost, best, seconds, policy, and
+                                   # of the agent: critic_loss, value (None before it learns), baseline, sigma
     original_acr: float            # of the float network, on the held-out images
     certificates: CertificateLog | None = None  # of the finished network on the test set, if one was given
 
@@ -328,17 +339,20 @@ def search(
     starts: Sequence[Policy] = (),   # policies to try first, after the cut uniform one, e.g. that of `hawq`
 ) -> SearchResult:
     "ARQ: search the policy within `budget` whose smoothed network has the largest average certified radius."
+    for what, data in (("train", train), ("holdout", holdout), ("test", test)):
+        if what != "test" or data is not None: check_image_data(data, what)
     if episodes < 1: raise ValueError(f"episodes={episodes!r}: at least one is needed")
     if test is not None and out is None: raise ValueError("finishing on a test set needs a folder: give `out`")
     folder, agent = (Path(out) if out is not None else None), DDPG(10, 1, config.agent, seed)
     state = folder / "state.safetensors" if folder else None
     with held_by_first(lambda: one_writer(state)) if folder else nullcontext():
-        settings = dict(network=fingerprint(model), train=fingerprint(train), holdout=fingerprint(holdout), budget=_budget_settings(budget),
-            sigma=sigma, seed=seed, device=str(train.images.device), augmenter=augmenter, config=config,
+        settings = dict(network=fingerprint(model), train=fingerprint(train), holdout=fingerprint(holdout), sigma=sigma,
+            seed=seed, device=str(train.images.device), augmenter=augmenter, config=config, budget=_budget_settings(budget),
             judge=_judge_settings(evaluator), starts=[p.bits for p in starts])
         record = Record.of(folder, settings) if folder else None
         history = _load_state(state, record, agent) if folder else []
-        judge, done = evaluator or PolicyEvaluator(model, train, holdout, sigma, config, seed, augmenter, progress), min(len(history), episodes)
+        judge = evaluator or PolicyEvaluator(model, train, holdout, sigma, config, seed, augmenter, progress)
+        done = min(len(history), episodes)
         with tqdm(total=episodes, initial=done, desc="search", unit="episode", disable=not progress) as bar:
             for _ in islice(play(judge, budget, agent, config, starts, history), episodes - done):
                 if folder:
@@ -348,7 +362,8 @@ def search(
                 bar.update()
         policy, certificates = _policy(_best(history)), None
         if test is not None:
-            certificates = finish(model, policy, train, test, sigma, folder / "final", seed=seed, augmenter=augmenter, progress=progress)
+            about = dict(seed=seed, augmenter=augmenter, progress=progress)
+            certificates = finish(model, policy, train, test, sigma, folder / "final", **about)
     return SearchResult(policy, history, judge.original_acr, certificates)
 
 # %% ../nbs/09_search.ipynb #669fbd2d
@@ -453,23 +468,27 @@ def finish(
     """Fine-tune a policy, certify the result from scratch on the test images, and write both down.
 
     `ValueError` if the folder holds the results of another network, policy, images or settings."""
+    check_image_data(train, "train")
+    check_image_data(test, "test")
     check_backend(model, train.shape, backend)
     out, device = Path(out), str(train.images.device)
-    training = dict(epochs=epochs, lr=lr, batch_size=batch_size, weight_decay=weight_decay, augmenter=augmenter, consistency=consistency)
-    settings = dict(network=fingerprint(model), policy=policy.bits, train=fingerprint(train), test=fingerprint(test), sigma=sigma, n0=n0, n=n,
-                    alpha=alpha, seed=seed, quantizer=quantizer, backend=backend, device=device, **training)
+    training = dict(epochs=epochs, lr=lr, batch_size=batch_size, weight_decay=weight_decay, augmenter=augmenter,
+                    consistency=consistency, quantizer=quantizer)
+    settings = dict(network=fingerprint(model), policy=policy.bits, train=fingerprint(train), test=fingerprint(test), sigma=sigma,
+                    n0=n0, n=n, alpha=alpha, seed=seed, backend=backend, device=device, **training)
     with held_by_first(lambda: one_writer(out / "record.json")):
         record = from_first(lambda: Record.open(out / "policy.json", settings, path=out / "settings.json", named=out))
         policy.save(out / "policy.json")
-        quantized, history = finetuned(model, policy, train, sigma, epochs, lr, batch_size, weight_decay, seed, augmenter,
-                                       out / "training.safetensors", progress, quantizer, consistency)
+        quantized, history = finetuned(model, policy, train, sigma, seed=seed, checkpoint=out / "training.safetensors",
+                                       progress=progress, **training)
         save_weights(quantized, out / "model.safetensors")
         deployed = deploy(quantized, train.shape, suitable_backend(quantized, backend))
         smoothed = SmoothedClassifier(deployed, sigma, device=device)
         log = certify_dataset(smoothed, test, out / "certificates.tsv", n0, n, alpha, seed, progress=progress)
         found = dict(images=f"{len(test)} of {test.name}", input_shape=test.shape, classes=len(test.classes),
-            noise=smoothed.noise.name, precision=smoothed.precision, bitops_fraction=Budget.bitops(model, test.shape, fraction=1.0).fraction(policy),
-            size_bytes=model_size(model, policy), train_seconds=round(sum(r["seconds"] for r in history), 1),
+            noise=smoothed.noise.name, precision=smoothed.precision, size_bytes=model_size(model, policy),
+            bitops_fraction=Budget.bitops(model, test.shape, fraction=1.0).fraction(policy),
+            train_seconds=round(sum(r["seconds"] for r in history), 1),
             certify_seconds=round(float(log.time.sum()), 1))
         record.write(out / "record.json", **found)
     return log
@@ -482,6 +501,7 @@ def load_finished(
     "The network in a folder of `finish`."
     out, kinds = Path(out), {kind.__name__: kind for kind in (UniformQuantizer, LSQ, PACT)}
     named = Record.read(out / "record.json").get("quantizer", "no kind of quantizer, being of version 0.1")
-    if quantizer is None and named not in kinds: raise ValueError(f"{out / 'record.json'} names {named}: give quantizer=")
+    if quantizer is None and named not in kinds:
+        raise ValueError(f"{out / 'record.json'} names {named}: give quantizer=")
     quantized = quantize(model, Policy.load(out / "policy.json"), quantizer or kinds[named])
     return load_weights(quantized, out / "model.safetensors").eval()
