@@ -2,13 +2,13 @@
 
 All classification networks of torchvision, and those of timm that tools/zoo.txt names, with random weights. Of each:
 
-    32 bits     quantized at 32 by 32 bits nothing changes, to the last bit
-    asleep      8 by 8 bits with quantizers that do nothing: nothing changes, and every one of them that matters is called
-    8 bits      within 10 % of the float logits (relative norm)
+    32_bits     quantized at 32 by 32 bits nothing changes, to the last bit
+    asleep      with quantizers that do nothing in every layer nothing changes, and each one that matters is called
+    8_bits      within 10 % of the float logits (relative norm)
     costs       multiply-adds as PyTorch's flop counter sees them in products with weights
     frozen      `freeze` changes nothing, to the last bit
     deployed    `deployed` within 0.1 % of the simulation
-    undone      `dequantize` gives the same state and the same logits, to the last bit, and the network given is as it was
+    undone      `dequantize` gives back state and logits, to the last bit, and the network given is as it was
 
 Deep random networks can amplify: values that differ in the last bit are rounded to different levels, and per cents of
 the logits are what becomes of it. Where a limit is passed, `reason` compares with a yardstick that knows nothing of
@@ -19,11 +19,23 @@ images are apart: where it is 0, the check at 8 bits says little.
 A row is written as soon as it is known and is not made again while the library stays the same. The exit status is 1
 if a network is silently wrong. Networks of more than 100 million weights take minutes and some 10 GB.
 """
-import argparse, copy, csv, fnmatch, functools, hashlib, multiprocessing, os, sys, time, warnings
+import argparse
+import copy
+import csv
+import fnmatch
+import functools
+import hashlib
+import multiprocessing
+import os
+import sys
+import time
+import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-COLUMNS = "network verdict 32_bits asleep 8_bits costs frozen deployed undone spread M_weights M_macs pixels seconds reason code".split()
+CHECKS = "32_bits asleep 8_bits costs frozen deployed undone".split()
+COLUMNS = ["network", "verdict", *CHECKS, *"spread M_weights M_macs pixels seconds reason code".split()]
+WIDTHS = 38, 8, 8, 12, 8, 9, 8, 8, 8, 8, 9, 9, 6, 7
 SMALL = 96  # pixels a side, for networks that take images of any size
 PROCESSES = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 PRELOAD = ["torchvision", "torch.utils.flop_counter", "arq_nb.backends", "timm"]
@@ -62,7 +74,7 @@ def build(name):
 
 
 def fill(model):
-    "Random values where training would have moved away from zero (heads, residual scales, biases), without which nothing could be seen."
+    "Random values where training would have moved away from zero: heads, residual scales, biases."
     import torch
     with torch.no_grad():
         for name, p in model.named_parameters():
@@ -85,20 +97,23 @@ def with_statistics(model, size, batches=3):
     "A network whose batch norms have seen some batches."
     import torch
     from torch.nn.modules.batchnorm import _BatchNorm
+    has_norms = any(isinstance(m, _BatchNorm) for m in model.modules())
     with torch.no_grad():
-        for _ in range(batches if any(isinstance(m, _BatchNorm) for m in model.modules()) else 0): model.train()(pictures(8, size))
+        for _ in range(batches if has_norms else 0): model.train()(pictures(8, size))
         model.eval()(pictures(1, size))
     return model.eval()
 
 
 def weighted_macs(model, image):
-    "Multiply-adds of all products but those between two tensors that depend on the image, counted by PyTorch's formulas."
+    "Multiply-adds, by PyTorch's formulas, of all products but those between two tensors that depend on the image."
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils._pytree import tree_leaves
     from torch.utils.flop_counter import FlopCounterMode, flop_registry
-    address = lambda t: t.untyped_storage().data_ptr()
-    tensors = lambda tree: [t for t in tree_leaves(tree) if isinstance(t, torch.Tensor)]
+    def address(t): return t.untyped_storage().data_ptr()
+    def tensors(tree): return [t for t in tree_leaves(tree) if isinstance(t, torch.Tensor)]
+    def written(func, args):
+        return tensors([t for a, t in zip(func._schema.arguments, args) if a.alias_info and a.alias_info.is_write])
     class Counter(TorchDispatchMode):
         total, kept, depends = 0, [image], {address(image)}   # what is kept cannot give its address to another tensor
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -107,14 +122,13 @@ def weighted_macs(model, image):
                 with self:
                     if (out := func.decompose(*args, **kwargs)) is not NotImplemented: return out
             out, given = func(*args, **kwargs), tensors((args, kwargs))
-            moving = [t for t in given if address(t) in self.depends]
-            if moving:
-                made = tensors(out) + [t for a, t in zip(func._schema.arguments, args) if a.alias_info and a.alias_info.is_write and isinstance(t, torch.Tensor)]
+            if any(address(t) in self.depends for t in given):
+                made = tensors(out) + written(func, args)
                 self.kept += made
                 self.depends |= {address(t) for t in made}
-            count = flop_registry.get(func._overloadpacket)
-            operands = [t for t in given if t.ndim > 1][-2:]
-            if count and not all(address(t) in self.depends for t in operands): self.total += count(*args, **kwargs, out_val=out)
+            count, operands = flop_registry.get(func._overloadpacket), [t for t in given if t.ndim > 1][-2:]
+            if count and not all(address(t) in self.depends for t in operands):
+                self.total += count(*args, **kwargs, out_val=out)
             return out
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)   # the fused attention hides its products from the counter
@@ -139,137 +153,189 @@ def shaken(model, size, seed=0):
     "A copy with noise on its weights, `size` times the largest one of each output channel."
     model = copy.deepcopy(model)
     for p in model.parameters():
-        if p.ndim > 1: p.data += uniform(p, size, seed) * p.detach().abs().flatten(1).amax(1).view(-1, *[1] * (p.ndim - 1))
+        if p.ndim < 2: continue
+        largest = p.detach().abs().flatten(1).amax(1).view(-1, *[1] * (p.ndim - 1))
+        p.data += uniform(p, size, seed) * largest
     return model
 
 
 def rounded_at_random(model, bits):
-    "A copy of a float network with noise of the size that rounding has, on weights and on what goes into convolutions and linear layers."
+    "A copy of a float network with noise of the size of rounding, on weights and on what its layers are given."
     from torch import nn
     steps = 2 ** (bits - 1) - 1
     model = shaken(model, 1 / steps)
+    def shake(m, x): return x[0] + uniform(x[0], x[0].abs().max() / steps)
     for m in model.modules():
-        if isinstance(m, (nn.Conv2d, nn.Linear)): m.register_forward_pre_hook(lambda m, x: x[0] + uniform(x[0], x[0].abs().max() / steps))
+        if isinstance(m, (nn.Conv2d, nn.Linear)): m.register_forward_pre_hook(shake)
     return model
+
+
+def same_bits(a, b):
+    import torch
+    return torch.equal(a, b)
 
 
 def same(a, b):
     "Nothing where two tensors are equal to the last bit, else their distance."
-    import torch
-    return "" if torch.equal(a, b) else f"{((a - b).abs().max() / b.abs().max()).item():.2g}"
+    return "" if same_bits(a, b) else f"{((a - b).abs().max() / b.abs().max()).item():.2g}"
 
 
-def examine(name):
-    "The row of one network."
-    import torch
-    from arq_nb.backends import deployed
-    from arq_nb.policies import Policy, bitops, calibrate, dequantize, freeze, quantize
-    from arq_nb.quantizers import LSQ, UniformQuantizer
+class Examination:
+    "One network and what is found out about it. A check answers with what is wrong, in words; \"\" is well."
 
+    def __init__(self, name):
+        import torch
+        torch.manual_seed(0)
+        self.model, images = build(name)
+        self.x, self.typical, self.shape = images[:2], images[2:], tuple(images.shape[1:])
+        self.before = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.expected = self.model(self.x).detach()
+        self.problems, self.notes, self.refused = [], [], {}
+        self.row = dict.fromkeys(COLUMNS, "") | {"network": name, "pixels": self.shape[1]}
+        self.row["spread"] = f"{relative(self.expected[:1], self.expected[1:]):.2g}"
+        self.row["M_weights"] = f"{sum(p.numel() for p in self.model.parameters()) / 1e6:.1f}"
+
+    def bits(self, weight, activation=None):
+        from arq_nb.policies import Policy
+        return Policy.uniform(self.model, weight, weight if activation is None else activation)
+
+    def used(self):
+        "Names of the parameters that the logits depend on."
+        import torch
+        named = dict(self.model.named_parameters())
+        loss = self.model(self.x[:1]).square().sum()
+        gradients = torch.autograd.grad(loss, [*named.values()], allow_unused=True)
+        moved = {p for p, g in zip(named.values(), gradients) if g is not None}
+        return {n for n, p in self.model.named_parameters(remove_duplicate=False) if p in moved}
+
+    @functools.cached_property
+    def quantized(self):
+        from arq_nb.policies import calibrate, quantize
+        from arq_nb.quantizers import LSQ
+        return calibrate(quantize(self.model, self.bits(8), LSQ, largest_step()), self.typical)
+
+    @functools.cached_property
+    def simulated(self): return self.quantized(self.x)
+
+    def check_32_bits(self):
+        from arq_nb.policies import quantize
+        return same(quantize(self.model, self.bits(32))(self.x), self.expected)
+
+    def check_asleep(self):
+        import torch
+        from arq_nb.policies import quantize
+        Nothing, policy = quantizer_of_nothing(), self.bits(8)
+        with torch.enable_grad(): used = self.used()
+        quantized = quantize(self.model, policy, Nothing, Nothing)
+        if changed := same(quantized(self.x), self.expected): return changed
+        awake = [name for name, m in quantized.named_modules() if isinstance(m, Nothing) and m.called]
+        sleeping = [n for n in policy.layers if not any(name.startswith(f"{n}.") for name in awake)]
+        return " ".join(n for n in sleeping if f"{n}.weight" in used or f"{n}_weight" in used)
+
+    def beyond(self, column, value, limit, yardstick):
+        "Nothing if `value` is within its limit or, with a word, within three times the yardstick."
+        self.row[column] = f"{value:.2g}"
+        if value <= limit: return ""
+        by_itself = yardstick()
+        text = f"{value:.2g}, of which this random network makes {by_itself:.2g} by itself"
+        if value > 3 * by_itself: return text
+        self.notes.append(f"{column}: {text}")
+        return ""
+
+    def check_8_bits(self):
+        def yardstick(): return relative(rounded_at_random(self.model, 8)(self.x), self.expected)
+        return self.beyond("8_bits", relative(self.simulated, self.expected), 0.1, yardstick)
+
+    def check_costs(self):
+        from arq_nb.policies import bitops
+        counted, right = bitops(self.model, self.bits(1), self.shape), weighted_macs(self.model, self.x[:1])
+        self.row["M_macs"] = f"{right / 1e6:.1f}"
+        return "" if counted == right else f"{counted / right - 1:+.3%}"
+
+    def check_frozen(self):
+        from arq_nb.policies import freeze
+        return same(freeze(self.quantized)(self.x), self.simulated)
+
+    def check_deployed(self):
+        from arq_nb.backends import deployed
+        from arq_nb.policies import freeze, quantize
+        from arq_nb.quantizers import LSQ
+        weights_only = quantize(self.model, self.bits(8, 32), LSQ, largest_step())  # nothing is rounded while it runs
+        off = relative(deployed(weights_only)(self.x), weights_only(self.x))
+        if off > 1e-3: return f"weights alone: {off:.2g}"
+        def with_last_bits(seed): return shaken(freeze(self.quantized), 2**-21, seed)(self.x)
+        def yardstick(): return max(relative(with_last_bits(seed), self.simulated) for seed in range(3))
+        return self.beyond("deployed", relative(deployed(self.quantized)(self.x), self.simulated), 1e-3, yardstick)
+
+    def check_undone(self):
+        from arq_nb.policies import dequantize
+        back = dequantize(self.quantized)
+        for name, state in (("dequantized", back.state_dict()), ("given", self.model.state_dict())):
+            if others := sorted(state.keys() ^ self.before.keys()): return f"{name}: other names {others[:3]}"
+            moved = [k for k, v in self.before.items() if not same_bits(v, state[k])]
+            if moved: return f"{name}: {moved[0]} has changed"
+        return same(back(self.x), self.expected) or same(self.model(self.x), self.expected)
+
+    def run(self, column):
+        "Note what one check finds; a ValueError is a refusal."
+        try: found = getattr(self, f"check_{column}")()
+        except ValueError as error: self.row[column], self.refused[column] = "refused", " ".join(str(error).split())
+        except Exception as error:
+            self.row[column] = "crash"
+            self.problems.append(f"{column}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        else:
+            self.row[column] = self.row[column] or found or "ok"
+            if found: self.problems.append(f"{column}: {found}")
+
+    def verdict(self):
+        culprits = [n for n, _ in self.model.named_modules() if n] + [type(self.model).__name__]
+        unnamed = [text for text in self.refused.values() if not any(n in text for n in culprits)]
+        if unnamed: self.problems.append("a refusal names neither layer nor network")
+        return "wrong" if self.problems else "refused" if self.refused else "passed"
+
+
+def largest_step():
+    "A kind of quantizer with the step of the largest value: where quantizers sit is examined, not how steps are found."
+    from arq_nb.quantizers import UniformQuantizer
     class Largest(UniformQuantizer):
-        "The step of the largest weight: what is examined here is where quantizers sit, not how a step is found."
         def __init__(self, *args, **kwargs): super().__init__(*args, **{**kwargs, "method": "minmax"})
+    return Largest
 
+
+def quantizer_of_nothing():
+    "A kind of quantizer that lets everything pass, and knows whether it was called."
+    from arq_nb.quantizers import UniformQuantizer
     class Nothing(UniformQuantizer):
-        "Lets everything pass, and knows whether it was called."
         called = False
         def calibrate(self, x): return self
         def forward(self, x):
             self.called = True
             return x
+    return Nothing
 
-    torch.manual_seed(0)
-    row, start = dict.fromkeys(COLUMNS, ""), time.perf_counter()
-    model, images = build(name)
-    x, shape = images[:2], tuple(images.shape[1:])
-    before = {k: v.clone() for k, v in model.state_dict().items()}
-    row |= {"network": name, "pixels": shape[1], "M_weights": f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f}"}
-    problems, notes, refused = [], [], {}
 
-    def check(column, measure):
-        "Note what `measure` finds wrong; a ValueError is a refusal."
-        try: found = measure()
-        except ValueError as error: row[column], refused[column] = "refused", " ".join(str(error).split())
-        except Exception as error:
-            row[column] = "crash"
-            problems.append(f"{column}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
-        else:
-            row[column] = row[column] or found or "ok"
-            if found: problems.append(f"{column}: {found}")
-
-    policy = lambda bits: Policy.uniform(model, bits, bits)
-    with torch.no_grad(): expected = model(x)
-    if not torch.isfinite(expected).all() or expected.std() == 0:
-        return row | {"verdict": "broken", "reason": "the random network's logits say nothing"}
-    row["spread"] = f"{relative(expected[:1], expected[1:]):.2g}"
-    used = {p for p, g in zip(model.parameters(), torch.autograd.grad(model(x[:1]).square().sum(), [*model.parameters()], allow_unused=True)) if g is not None}
-    used = {n for n, p in model.named_parameters(remove_duplicate=False) if p in used}
-
-    def at_32(): return same(quantize(model, policy(32))(x), expected)
-
-    def asleep():
-        q = quantize(model, policy(8), Nothing, Nothing)
-        if changed := same(q(x), expected): return changed
-        below = {n: [m for k, m in q.named_modules() if isinstance(m, Nothing) and k.startswith(f"{n}.")] for n in policy(8).layers}
-        sleeping = [n for n, found in below.items() if not any(m.called for m in found)]
-        return " ".join(n for n in sleeping if f"{n}.weight" in used or f"{n}_weight" in used)
-
-    def costs():
-        counted, right = bitops(model, policy(1), shape), weighted_macs(model, images[:1])
-        row["M_macs"] = f"{right / 1e6:.1f}"
-        return "" if counted == right else f"{counted / right - 1:+.3%}"
-
-    @functools.cache
-    def at_8():
-        quantized = calibrate(quantize(model, policy(8), LSQ, Largest), images[2:])
-        return quantized, quantized(x)
-
-    def beyond(column, value, limit, yardstick):
-        "Nothing if `value` is within its limit or, with a word, within three times the yardstick; else what is wrong."
-        row[column] = f"{value:.2g}"
-        if value <= limit: return ""
-        allowed = yardstick()
-        if value <= 3 * allowed: notes.append(f"{column}: {value:.2g}, of which this random network makes {allowed:.2g} by itself")
-        return "" if value <= 3 * allowed else f"{value:.2g}, by itself this random network makes {allowed:.2g}"
-
-    def off():
-        return beyond("8_bits", relative(at_8()[1], expected), 0.1, lambda: relative(rounded_at_random(model, 8)(x), expected))
-
-    def frozen(): return same(freeze(at_8()[0])(x), at_8()[1])
-
-    def off_deployed():
-        weights_only = quantize(model, Policy.uniform(model, 8, 32), LSQ, Largest)   # nothing is rounded while it runs, so nothing is amplified
-        if (distance := relative(deployed(weights_only)(x), weights_only(x))) > 1e-3: return f"weights alone: {distance:.2g}"
-        quantized, simulated = at_8()
-        def last_bits(): return max(relative(shaken(freeze(quantized), 2**-21, seed)(x), simulated) for seed in range(3))
-        return beyond("deployed", relative(deployed(quantized)(x), simulated), 1e-3, last_bits)
-
-    def undone():
-        back = dequantize(at_8()[0])
-        state = back.state_dict()
-        if state.keys() != before.keys(): return f"state dict: {sorted(state.keys() ^ before.keys())[:3]}"
-        moved = [k for k, v in before.items() if not torch.equal(v, state[k])] + [k for k, v in model.state_dict().items() if not torch.equal(v, before[k])]
-        return " ".join(moved[:3]) or same(back(x), expected) or same(model(x), expected)
-
-    measures = {"32_bits": at_32, "asleep": asleep, "8_bits": off, "frozen": frozen, "deployed": off_deployed, "undone": undone, "costs": costs}
-    with warnings.catch_warnings(record=True) as said:
+def examine(name):
+    "The row of one network."
+    import torch
+    start, found = time.perf_counter(), Examination(name)
+    if not torch.isfinite(found.expected).all() or found.expected.std() == 0:
+        raise ValueError("the random network's logits say nothing")
+    with warnings.catch_warnings(record=True) as said, torch.no_grad():
         warnings.simplefilter("always")
-        with torch.no_grad():
-            for column, measure in measures.items(): check(column, measure)
-    notes += [f"{column}: {text}" for text, column in {text: column for column, text in refused.items()}.items()]
-    culprits = [n for n, _ in model.named_modules() if n] + [type(model).__name__]
-    if not all(any(n in text for n in culprits) for text in refused.values()): problems += ["a refusal names neither layer nor network"]
-    word = [str(w.message) for w in said if "arq_nb" in str(w.filename)]
-    row["verdict"] = "wrong" if problems else "refused" if refused else "passed"
-    row["reason"] = " | ".join([*problems, *notes, *dict.fromkeys(word)])[:600]
-    return row | {"seconds": f"{time.perf_counter() - start:.0f}"}
+        for column in CHECKS: found.run(column)
+    verdict = found.verdict()
+    refusals = [f"{column}: {text}" for text, column in {t: c for c, t in found.refused.items()}.items()]
+    words = dict.fromkeys(str(w.message) for w in said if "arq_nb" in str(w.filename))
+    found.row |= {"verdict": verdict, "seconds": f"{time.perf_counter() - start:.0f}"}
+    return found.row | {"reason": " | ".join([*found.problems, *found.notes, *refusals, *words])[:600]}
 
 
 def work(name, answer):
     "In a process of its own: sends the row."
     warnings.filterwarnings("ignore")
     try: row = examine(name)
-    except Exception as error: row = {"verdict": "broken", "reason": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
+    except Exception as error:
+        row = {"verdict": "broken", "reason": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
     answer.send(row)
 
 
@@ -304,14 +370,15 @@ def write_rows(path: Path, rows):
 
 
 def show(row):
-    print(" ".join(f"{str(row[c])[:w]:<{w}}" for c, w in zip(COLUMNS, (38, 8, 8, 12, 8, 9, 8, 8, 8, 8, 9, 9, 6, 7))), str(row["reason"])[:150], flush=True)
+    print(" ".join(f"{str(row[c])[:w]:<{w}}" for c, w in zip(COLUMNS, WIDTHS)), str(row["reason"])[:150], flush=True)
 
 
 def summary(rows):
     count = lambda verdict, part="": sum(r["verdict"] == verdict and r["network"].startswith(part) for r in rows)
     for part in ("torchvision", "timm"):
         total = sum(r["network"].startswith(part) for r in rows)
-        print(f"{part}: {total} networks, " + ", ".join(f"{count(v, part)} {v}" for v in ("passed", "refused", "wrong", "broken")))
+        verdicts = ", ".join(f"{count(v, part)} {v}" for v in ("passed", "refused", "wrong", "broken"))
+        print(f"{part}: {total} networks, {verdicts}")
     return count("wrong") + count("broken")
 
 
@@ -332,8 +399,8 @@ def main(args):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", default=["*"], help="patterns, such as 'swin*' or 'timm/*'; all by default")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs/zoo.tsv", help="the table; rows made from the same library are kept")
+    parser.add_argument("networks", nargs="*", default=["*"], help="patterns, such as 'swin*'; all by default")
+    parser.add_argument("--out", type=Path, default=ROOT / "runs/zoo.tsv", help="the table; rows of this library stay")
     parser.add_argument("--again", action="store_true", help="start the table anew")
     parser.add_argument("--time", type=float, default=1200, help="seconds for one network")
     sys.exit(main(parser.parse_args()) > 0)
