@@ -190,7 +190,7 @@ class Examination:
         self.model, images = build(name)
         self.x, self.typical, self.shape = images[:2], images[2:], tuple(images.shape[1:])
         self.before = {k: v.clone() for k, v in self.model.state_dict().items()}
-        self.expected = self.model(self.x).detach()
+        with torch.no_grad(): self.expected = self.model(self.x)
         self.problems, self.notes, self.refused = [], [], {}
         self.row = dict.fromkeys(COLUMNS, "") | {"network": name, "pixels": self.shape[1]}
         self.row["spread"] = f"{relative(self.expected[:1], self.expected[1:]):.2g}"
