@@ -26,6 +26,7 @@ import csv
 import fnmatch
 import functools
 import hashlib
+import importlib.util
 import multiprocessing
 import os
 import sys
@@ -46,7 +47,8 @@ def names(chosen):
     "torchvision/NAME and timm/NAME of all networks that match one of the patterns."
     import torchvision
     every = [f"torchvision/{n}" for n in torchvision.models.list_models(module=torchvision.models)]
-    every += [f"timm/{n}" for n in (ROOT / "tools/zoo.txt").read_text().split()]
+    if importlib.util.find_spec("timm"): every += [f"timm/{n}" for n in (ROOT / "tools/zoo.txt").read_text().split()]
+    else: print("timm is not there, so torchvision alone is examined: `make zoo` installs it beside the environment")
     return [n for n in every if any(fnmatch.fnmatch(n, p) or fnmatch.fnmatch(n.split("/")[1], p) for p in chosen)]
 
 
