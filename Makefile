@@ -40,7 +40,7 @@ $(VENV)/zoo/.installed: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --upgrade --target $(VENV)/zoo --no-deps 'timm>=1.0' huggingface_hub
 	touch $@
 
-zoo: $(VENV)/zoo/.installed ## 150 networks of torchvision and timm: right or refused by name (ZOO="swin* timm/*"); hours, table in runs/zoo.tsv
+zoo: $(VENV)/zoo/.installed ## 149 networks of torchvision and timm: right or refused by name (ZOO="swin* timm/*"); hours, table in runs/zoo.tsv
 	PYTHONPATH=$(VENV)/zoo $(BIN)/python tools/zoo.py $(if $(ZOO),$(foreach name,$(ZOO),'$(name)'))
 
 test: install ## run every notebook, and compare library, README and notebooks with what nbdev writes
