@@ -34,7 +34,7 @@ from .distributed import from_first, held_by_first
 from .environment import BitWidthEnv, rollout
 from .incremental import build_cache, certify_incremental
 from .models import load_weights, save_weights
-from .policies import FLOAT_BITS, Budget, Policy, calibrate, model_size, quantize
+from .policies import FLOAT_BITS, Budget, Policy, calibrate, model_size, quantize, try_once
 from .products import QuantizedLayer
 from .quantizers import LSQ, PACT, UniformQuantizer
 from .smoothing import CertificateLog, SmoothedClassifier, average_certified_radius, certify_dataset, clean_accuracy, make_generator
@@ -347,8 +347,8 @@ def search(
     state = folder / "state.safetensors" if folder else None
     with held_by_first(lambda: one_writer(state)) if folder else nullcontext():
         settings = dict(network=fingerprint(model), train=fingerprint(train), holdout=fingerprint(holdout), sigma=sigma,
-            seed=seed, device=str(train.images.device), augmenter=augmenter, config=config, budget=_budget_settings(budget),
-            judge=_judge_settings(evaluator), starts=[p.bits for p in starts])
+            seed=seed, device=str(train.images.device), augmenter=augmenter, config=config,
+            budget=_budget_settings(budget), judge=_judge_settings(evaluator), starts=[p.bits for p in starts])
         record = Record.of(folder, settings) if folder else None
         history = _load_state(state, record, agent) if folder else []
         judge = evaluator or PolicyEvaluator(model, train, holdout, sigma, config, seed, augmenter, progress)
@@ -474,8 +474,8 @@ def finish(
     out, device = Path(out), str(train.images.device)
     training = dict(epochs=epochs, lr=lr, batch_size=batch_size, weight_decay=weight_decay, augmenter=augmenter,
                     consistency=consistency, quantizer=quantizer)
-    settings = dict(network=fingerprint(model), policy=policy.bits, train=fingerprint(train), test=fingerprint(test), sigma=sigma,
-                    n0=n0, n=n, alpha=alpha, seed=seed, backend=backend, device=device, **training)
+    settings = dict(network=fingerprint(model), policy=policy.bits, train=fingerprint(train), test=fingerprint(test),
+                    sigma=sigma, n0=n0, n=n, alpha=alpha, seed=seed, backend=backend, device=device, **training)
     with held_by_first(lambda: one_writer(out / "record.json")):
         record = from_first(lambda: Record.open(out / "policy.json", settings, path=out / "settings.json", named=out))
         policy.save(out / "policy.json")
@@ -504,4 +504,7 @@ def load_finished(
     if quantizer is None and named not in kinds:
         raise ValueError(f"{out / 'record.json'} names {named}: give quantizer=")
     quantized = quantize(model, Policy.load(out / "policy.json"), quantizer or kinds[named])
-    return load_weights(quantized, out / "model.safetensors").eval()
+    quantized = load_weights(quantized, out / "model.safetensors").eval()
+    shape = Record.read(out / "record.json").get("input_shape")
+    if shape is not None: try_once(quantized, shape)
+    return quantized

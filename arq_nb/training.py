@@ -117,7 +117,7 @@ def _checkpointed(
     optimiser: torch.optim.SGD,
     settings: Mapping,               # of the run; also the images and the augmenter
 ) -> Iterator[tuple[list[dict], Callable[[], None]]]:  # history so far, and what saves it together with the network
-    "Continue a run from its file, of which it is the one writer; if it is stopped, the network goes back to the file's."
+    "Continue a run from its file as its one writer; if it is stopped, the network goes back to what the file holds."
     if path is None:
         yield [], lambda: None
         return
@@ -191,7 +191,8 @@ def fit(
         return cross_entropy(logits, labels) + agreement
     device = data.images.device
     settings = dict(images=data, augmenter=augmenter, sigma=sigma, epochs=epochs, lr=lr, batch_size=batch_size,
-                    weight_decay=weight_decay, seed=seed, consistency=consistency, precision=precision, device=device.type)
+                    weight_decay=weight_decay, seed=seed, consistency=consistency, precision=precision,
+                    device=device.type)
     per_epoch = len(batch_sizes(len(data), batch_size, merge_single=True))
     optimiser, shown = make_optimiser(model, weight_decay), dict(desc="train", unit="epoch", disable=not progress)
     with _checkpointed(checkpoint, model, optimiser, settings) as (history, save):

@@ -341,7 +341,7 @@ class Record:
         named: str | os.PathLike | None = None,  # what errors name, such as the result's folder; None: the result
         about: Mapping = {},        # what is written beside the settings and not compared
     ) -> "Record":
-        "Write the record of a new result, or compare it with that of the one that is there; `ValueError` if they differ."
+        "Write the record of a new result, or compare it with the one that is there; `ValueError` if they differ."
         record = cls.of(result if named is None else named, settings)
         path = Path(result).with_name(f"{Path(result).name}.json") if path is None else Path(path)
         if not Path(result).exists(): record.write(path, **({"about": plain(about)} if about else {}))
@@ -376,9 +376,9 @@ def save_tensors(
     "Write named tensors as safetensors; `ValueError` that names what cannot be written."
     def copied(name, value):
         problem, lazy = None, nn.parameter.UninitializedTensorMixin
-        if not isinstance(value, Tensor): problem = f"is a {type(value).__name__} and not a tensor: only tensors are saved"
+        if not isinstance(value, Tensor): problem = f"is a {type(value).__name__} and not a tensor"
         elif value.is_meta or isinstance(value, lazy): problem = "has no values yet: run or load the network first"
-        elif value.is_quantized or value.layout != torch.strided: problem = f"is {value.layout} {value.dtype}: save dense numbers"
+        elif value.is_quantized or value.layout != torch.strided: problem = f"is {value.layout}: save dense numbers"
         if problem: raise ValueError(f"{path}: {name!r} {problem}")
         return value.detach().cpu().clone(memory_format=torch.contiguous_format)
     copies = {name: copied(name, value) for name, value in tensors.items()}
