@@ -16,7 +16,7 @@ BIN = Path(sys.executable).parent
 JUNK = "__pycache__", ".ipynb_checkpoints", "_proc", "_docs", "nbdev.yml", ".last_checked"
 CPU_LIMIT = 2700   # seconds of computing in one notebook before it counts as endless: no verdict depends on how busy the machine is
 HANGS = 4 * CPU_LIMIT  # seconds after which a notebook that computes nothing is ended
-LIGHT = 6_000_000  # bytes of all notebooks together: 24 chapters and six pages of results
+LIGHT = 6_000_000  # bytes of all notebooks together: 24 chapters, the index and five pages of results
 # Notebooks run in processes of their own, forked from one that has imported what they all import, but for the library.
 PROCESSES = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 PRELOAD = "torch._dynamo torchvision scipy.stats scipy.optimize pandas matplotlib.pyplot ipywidgets gymnasium accelerate nbdev.test nbdev.showdoc".split()
