@@ -15,7 +15,8 @@ from scipy import special
 from torch import Tensor
 from tqdm import tqdm
 
-from .classifiers import real_number, whole_number
+from .classifiers import real_number
+from .data import whole_number
 from .smoothing import CHUNK, Certificate, SmoothedClassifier, _check_images, clopper_pearson_lower
 
 # %% ../nbs/04a_anytime.ipynb #3be1cf03

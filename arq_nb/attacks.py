@@ -15,7 +15,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from .classifiers import whole_number
+from .data import whole_number
 from .smoothing import ABSTAIN, GaussianNoise, SmoothedClassifier
 from .smoothing import _check_alpha, _check_images, _check_samples, _coin_p
 

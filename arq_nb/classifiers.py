@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['LIBRARIES', 'RANDOM', 'NEIGHBORS', 'SIZE', 'networks', 'evaluation_mode', 'layer_name', 'logits_of', 'precision_of',
-           'CheckedClassifier', 'gate', 'in_two_companies', 'whole_number', 'real_number']
+           'CheckedClassifier', 'gate', 'in_two_companies', 'real_number']
 
 # %% ../nbs/03c_classifiers.ipynb #66b1ac93
 import functools
@@ -21,6 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+
+from .data import whole_number
 
 # %% ../nbs/03c_classifiers.ipynb #8f524617
 # where nobody keeps a network
@@ -321,17 +324,7 @@ def _plain(value: object) -> object:
     "A scalar of NumPy or torch as a number of Python; anything else as it is."
     return value.item() if hasattr(value, "item") and getattr(value, "shape", None) == () else value
 
-def whole_number(
-    name: str,      # of the setting, for the error
-    value: object,  # an int, a whole float such as 1e5, or a scalar of NumPy or torch
-    least: int = 1, # smallest that is allowed
-) -> int:
-    "`value` as an int; `ValueError` by name for anything that is not a whole number of at least `least`."
-    number = _plain(value)
-    real = isinstance(number, numbers.Real) and not isinstance(number, bool)
-    if not (real and math.isfinite(number) and number == int(number) and number >= least):
-        raise ValueError(f"{name}={value!r} must be a whole number of at least {least}")
-    return int(number)
+
 
 def real_number(
     name: str,              # of the setting, for the error

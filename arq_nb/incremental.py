@@ -19,9 +19,9 @@ from scipy import special
 from torch import Tensor
 from tqdm import tqdm
 
-from .classifiers import real_number, whole_number
+from .classifiers import real_number
 from .core.record import Record, check_same, fingerprint, load_tensors, save_tensors
-from .data import ImageData, to_float
+from .data import ImageData, check_image_data, to_float, whole_number
 from .smoothing import ABSTAIN, CHUNK, ESTIMATION, SELECTION, CertificateLog, GaussianNoise, SmoothedClassifier
 from .smoothing import _check_alpha, _check_images, clopper_pearson_lower, make_generator
 
@@ -72,6 +72,7 @@ def build_cache(
     progress: bool = False,        # show a progress bar
 ) -> CertificateCache:
     "Certify the original network and remember each vote."
+    check_image_data(data)
     alpha, n0, n = _check_alpha(alpha), whole_number("n0", n0), whole_number("n", n)
     seed = whole_number("seed", seed, 0)
     smoothed.check_samples(n, alpha)
@@ -132,6 +133,7 @@ def change_lower(
 
 # %% ../nbs/05_incremental.ipynb #041befa8
 def _check_replay(cache: CertificateCache, smoothed: SmoothedClassifier, data: ImageData, n_p: int | np.ndarray, origin: Callable | None):
+    check_image_data(data)
     now = {"sigma": smoothed.sigma, "noise": smoothed.noise.name, "device": str(smoothed.device)}
     now["images"] = fingerprint(data)
     if origin is not None: now["origin"] = fingerprint(origin)

@@ -342,7 +342,8 @@ def traced(
 def _folds(conv: nn.Module, norm: nn.Module) -> bool:
     "True for a convolution and a batch norm that compute as PyTorch's own do, from their own tensors, with nothing hooked on."
     if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None: return False
-    if getattr(conv, "borrowed", False) or getattr(conv, "derived", False): return False   # quantized, see chapter 2b
+    notes = getattr(conv, "notes", None)   # of a quantized layer, see chapter 2b
+    if getattr(notes, "borrowed", False) or getattr(notes, "derived", False): return False
     kind = getattr(conv, "float_class", type(conv))
     own = kind.forward is nn.Conv2d.forward and kind._conv_forward is nn.Conv2d._conv_forward
     own &= type(norm).forward is nn.BatchNorm2d.forward and conv._parameters.get("weight") is not None

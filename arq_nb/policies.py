@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['FLOAT_BITS', 'fit_to_budget', 'LATENCY_COLUMNS', 'Policy', 'save_policy', 'load_policy', 'quantize', 'calibrate',
-           'dequantize', 'freeze', 'LayerInfo', 'layer_table', 'bitops', 'model_size', 'MemoryStep', 'memory_plan',
-           'peak_activation_bytes', 'LayerCost', 'CostTable', 'cost_table', 'plot_costs', 'BudgetError', 'Budget',
-           'bitops_budget', 'size_budget', 'memory_budget', 'edge_layers', 'inner_layers', 'pin', 'read_latency_table',
-           'latency_budget']
+           'try_once', 'dequantize', 'freeze', 'LayerInfo', 'layer_table', 'bitops', 'model_size', 'MemoryStep',
+           'memory_plan', 'peak_activation_bytes', 'LayerCost', 'CostTable', 'cost_table', 'plot_costs', 'BudgetError',
+           'Budget', 'bitops_budget', 'size_budget', 'memory_budget', 'edge_layers', 'inner_layers', 'pin',
+           'read_latency_table', 'latency_budget']
 
 # %% ../nbs/03_policies.ipynb #2fa10d4e
 import copy
@@ -32,7 +32,7 @@ from torch.utils._pytree import tree_leaves
 from .core.record import write_atomically
 from .models import copied, dtype_of, evaluating, unwrapped
 from .products import (OpenAttention, Product, QuantizedLayer, follow_weights, has_plain_forward, open_attention, quantizable_layers,
-                             recorded_products, shared_weights, stores_its_weight, unfollow_weights)
+                             recorded_products, shared_weights, stores_its_weight, unfollow_weights, unknown_uses)
 from .quantizers import LSQ, PACT, UniformQuantizer, fixed
 
 # %% ../nbs/03_policies.ipynb #e181c47d
@@ -55,7 +55,7 @@ class Policy:
 
     def __hash__(self) -> int: return hash(frozenset(self.bits.items()))   # as `==`, it does not look at the order
 
-    def __reduce__(self): return Policy, (dict(self.bits),)   # for copies and other processes
+    def __reduce__(self) -> tuple: return Policy, (dict(self.bits),)   # for copies and other processes
 
     @property
     def layers(self) -> list[str]: return list(self.bits)
@@ -179,6 +179,19 @@ def calibrate(
         for hook in hooks: hook.remove()
     return model
 
+def _zero_image(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
+    first = next(model.parameters())
+    return torch.zeros(1, *input_shape, device=first.device, dtype=dtype_of(model))
+
+@torch.no_grad()
+def try_once(
+    model: nn.Module,                   # quantized and calibrated, such as one whose state has just been loaded
+    input_shape: Sequence[int],         # (channels, height, width) of one image
+) -> None:
+    "Call `model` on a zero image, so that it is known how each weight is used; `ValueError` as `calibrate`, which is not needed then."
+    image = _zero_image(model, input_shape)
+    with evaluating(model), recorded_products(model, image): model(image)
+
 class _Calibration:
     "Before a quantizer rounds, fits it to all that it has been given in this pass."
     def __init__(self): self.seen = []
@@ -205,14 +218,18 @@ def freeze(
 ) -> nn.Module:  # a copy for inference, in eval mode, weights rounded for good
     """A copy of `model` whose weights hold their quantized values and whose steps are constants: the same outputs, less work for each batch.
 
-    A weight that the forward pass computes (standardized, reparametrized, pruned) is still rounded there, with constant steps."""
+    A weight that the forward pass computes (standardized, reparametrized, pruned) is still rounded there, with constant steps.
+    `ValueError` if the network would have to be called once to know which these are."""
     model = copied(unwrapped(model)).eval().requires_grad_(False)
+    if unknown := unknown_uses(model):
+        raise ValueError(f"{unknown[0] or type(model).__name__!r} may use the weights of its layers in its own way, which is known "
+                         "after its first forward pass: call the network on a batch once")
     layers = [m for m in model.modules() if isinstance(m, QuantizedLayer)]
     stored = [(m, m.own_weight(), m.weight_quantizer) for m in layers if stores_its_weight(m)]
     rounded = {(id(w), id(q)): nn.Parameter(q(w), requires_grad=False) for _, w, q in stored}   # what is shared stays shared
     for m, w, q in stored: m.weight, m.weight_quantizer = rounded[id(w), id(q)], nn.Identity()
     for m in layers: m.input_quantizer = fixed(m.input_quantizer)
-    return model if any(m.borrowed for m in layers) else unfollow_weights(model)
+    return model if any(m.notes.borrowed for m in layers) else unfollow_weights(model)
 
 # %% ../nbs/03_policies.ipynb #716f6cc9
 @dataclass(frozen=True)
@@ -239,10 +256,6 @@ def _layer_info(name: str, m: nn.Module, calls: list[Product], shares: str) -> L
     return LayerInfo(name, kind, m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0], weights, macs, shape[2] if len(shape) > 2 else 1, math.prod(shape), shares)
 
 # %% ../nbs/03_policies.ipynb #9b973832
-def _zero_image(model: nn.Module, input_shape: tuple[int, int, int]) -> Tensor:
-    first = next(model.parameters())
-    return torch.zeros(1, *input_shape, device=first.device, dtype=dtype_of(model))
-
 @torch.no_grad()
 def layer_table(
     model: nn.Module,                    # any network of convolutions and linear layers
@@ -622,6 +635,8 @@ def fit(
     floor = self._cheapest(policy, free, min_bits)
     if not self.allows(floor):
         how = f"with {min_bits} bits in every free layer" if self.choices is None else "with every free layer at its fastest entry of the table"
+        if kept := [n for n in policy.layers if n not in free]:
+            how += " and " + ", ".join(f"{n} fixed at {policy.bits[n][0]}/{policy.bits[n][1]}" for n in kept)
         raise BudgetError(f"no policy meets the budget of {_number(self.limit)} {self.name}: the smallest reachable cost is {_number(self.cost(floor))}, {how}")
     while not self.allows(policy):
         lower = self._one_round(policy, free, min_bits)

@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from .backends import deployed
-from .data import ImageData
+from .data import ImageData, batch_sizes
 from .environment import relative_error
 from .incremental import build_cache, certify_incremental
 from .learned_bits import PseudoNoise, bitops_penalty
@@ -48,16 +48,28 @@ def hutchinson(
 
 # %% ../nbs/10a_sensitivities.ipynb #98ba4394
 class _Inputs:
-    "Within `with`: gives some layers a copy of their input and keeps it in `values`."
-    def __init__(self, model: nn.Module, names: Sequence[str]): self.layers, self.values = {n: model.get_submodule(n) for n in names}, {}
+    "Within `with`: gives some layers a copy of their input and keeps it in `values`; `ValueError` for a layer not called just once."
+    def __init__(self, model: nn.Module, names: Sequence[str]):
+        modules, self.values = dict(model.named_modules()), {}
+        if unknown := [n for n in names if n not in modules]: self._refuse(unknown[0], "never called as a layer")
+        self.layers = {n: modules[n] for n in names}
+
     def __enter__(self):
         self.hooks = [m.register_forward_pre_hook(lambda m, args, n=n: self._keep(n, args[0])) for n, m in self.layers.items()]
         return self
-    def __exit__(self, *_):
+
+    def __exit__(self, error, *_):
         for hook in self.hooks: hook.remove()
+        missing = [n for n in self.layers if n not in self.values]
+        if missing and error is None: self._refuse(missing[0], "never called as a layer")
+
     def _keep(self, name: str, x: Tensor) -> tuple[Tensor]:
+        if name in self.values: self._refuse(name, "called more than once")
         self.values[name] = x.clone()
         return (self.values[name],)
+
+    def _refuse(self, name: str, why: str):
+        raise ValueError(f"the layer {name!r} is {why}: the curvature that belongs to its bits cannot be measured by its input")
 
 def average_traces(
     model: nn.Module,          # float network, trained with noise; not changed
@@ -263,7 +275,7 @@ def nipq(
     noise, history, inner = make_generator(seed, 3, device=device), [], inner_layers(budget.layers)
     for m in noisy.modules():
         if isinstance(m, PseudoNoise): m.generator = noise
-    optimisers, per_epoch = _optimisers(noisy, weight_decay), -(-len(train) // batch_size)
+    optimisers, per_epoch = _optimisers(noisy, weight_decay), len(batch_sizes(len(train), batch_size, merge_single=True))
     for epoch in range(epochs):
         for i, (images, labels) in enumerate(noisy_batches(train, sigma, batch_size, make_generator(seed, epoch, device=device), augmenter)):
             rate = learning_rate(epoch * per_epoch + i, epochs * per_epoch, 1.0)

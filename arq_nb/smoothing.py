@@ -28,9 +28,9 @@ from scipy import stats
 from torch import Tensor
 from tqdm import tqdm
 
-from .classifiers import CheckedClassifier, gate, precision_of, real_number, whole_number
+from .classifiers import CheckedClassifier, gate, precision_of, real_number
 from .core.record import Record, fingerprint, one_writer, write_atomically
-from .data import ImageData, to_float
+from .data import ImageData, check_image_data, to_float, whole_number
 from .distributed import from_first, held_by_first, processes
 
 # %% ../nbs/04_smoothing.ipynb #c0eff7ce
@@ -585,6 +585,7 @@ def certify_dataset(
     progress: bool = True,       # show a progress bar with the running ACR
 ) -> CertificateLog:
     "Certify images of a data set, appending to a log that can be stopped and continued at any time, by one run at once."
+    check_image_data(data)
     n0, n, skip, seed = (whole_number(*v) for v in (("n0", n0), ("n", n), ("skip", skip), ("seed", seed, 0)))
     alpha, max = _check_alpha(alpha), max if max is None else whole_number("max", max)
     smoothed.check_samples(n, alpha)
