@@ -190,7 +190,7 @@ class Examination:
         import torch
         torch.manual_seed(0)
         self.model, images = build(name)
-        self.x, self.typical, self.shape = images[:2], images[2:], tuple(images.shape[1:])
+        self.x, self.typical, self.shape = images[:2], images, tuple(images.shape[1:])
         self.before = {k: v.clone() for k, v in self.model.state_dict().items()}
         with torch.no_grad(): self.expected = self.model(self.x)
         self.problems, self.notes, self.refused = [], [], {}
