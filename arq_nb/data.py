@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['NOT_READ', 'ALPHA', 'DataError', 'to_float', 'ImageData', 'check_image_data', 'whole_number', 'concat',
            'load_digits_data', 'show_images', 'class_folders', 'image_files', 'read_image', 'read_images',
-           'load_image_folder', 'from_dataset', 'unpack', 'data_root', 'find_data', 'load_cifar10', 'load_dataset',
-           'augment', 'batch_sizes', 'batches', 'without_twins']
+           'load_image_folder', 'from_dataset', 'source_digest', 'unpack', 'data_root', 'find_data', 'load_cifar10',
+           'load_dataset', 'augment', 'batch_sizes', 'batches', 'without_twins']
 
 # %% ../nbs/00_data.ipynb #0b08fbec
-import lzma, math, operator, os, shutil, sys, tarfile, tempfile, unicodedata, warnings
+import hashlib, lzma, math, operator, os, shutil, sys, tarfile, tempfile, unicodedata, warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -574,13 +574,26 @@ def from_dataset(
 ImageData.from_dataset = staticmethod(from_dataset)
 
 # %% ../nbs/00_data.ipynb #a0d81edd
+def source_digest(
+    path: str | Path,  # an archive or another file, or a folder
+) -> str:  # 16 hexadecimal digits of SHA-256
+    "A text that changes with the bytes of a file, or with the names and sizes of the files in a folder."
+    path, digest = Path(path), hashlib.sha256()
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file())
+        digest.update("".join(f"{p.relative_to(path)} {p.stat().st_size}\n" for p in files).encode("utf-8", "surrogatepass"))
+    else:
+        with open(path, "rb") as file:
+            while part := file.read(1 << 20): digest.update(part)
+    return digest.hexdigest()[:16]
+
 def _extract(archive: Path, dest: Path):
     "Unpack into a new folder beside `dest`, then rename: `dest` is complete or absent."
     dest.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{dest.name}-", dir=dest.parent))
     try:
         with tarfile.open(archive) as tar: tar.extractall(temporary, filter="data")
-        (temporary / ".unpacked").write_text(archive.name)
+        (temporary / ".unpacked").write_text(f"{archive.name} {source_digest(archive)}")
         temporary.chmod(0o755)
         os.replace(temporary, dest)
     except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
@@ -601,8 +614,9 @@ def unpack(
         try: _extract(archive, dest)
         except OSError:
             if not marker.exists(): raise
-    if marker.read_text() != archive.name:
-        raise DataError(f"{dest}: already holds {marker.read_text()}; give another folder to unpack {archive.name}")
+    held, now = marker.read_text(), f"{archive.name} {source_digest(archive)}"
+    if held not in (now, archive.name):   # version 0.1 wrote the name alone
+        raise DataError(f"{dest}: already holds {held}; give another folder to unpack {now}, or delete it")
     return dest
 
 # %% ../nbs/00_data.ipynb #36a6cbf2

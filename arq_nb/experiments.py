@@ -41,7 +41,7 @@ from . import __version__
 from .agent import DDPGConfig
 from .baselines import AccuracyEvaluator, agent_search, evolutionary_search, over_seeds, plot_searches, random_search, uniform
 from .core.record import Record, check_same, fingerprint, plain, write_atomically
-from .data import ImageData, augment, concat, find_data, load_dataset, unpack, without_twins
+from .data import ImageData, augment, concat, find_data, load_dataset, source_digest, unpack, without_twins
 from .distributed import from_first, processes
 from .figures import MISSING, bits_per_layer, certified_accuracy_curves, pareto
 from .models import create_model, load_pretrained, load_weights, pretrained, pretrained_record, save_weights
@@ -224,7 +224,7 @@ def decoded(
     **kwargs: object,               # for ImageNet: size and max_images
 ) -> ImageData:
     "Load images from image files, or from the file that an earlier call left."
-    path, key = scratch / "-".join([name, split, *map(str, kwargs.values()), "bytes.safetensors"]), json.dumps([name, *roots])
+    path, key = scratch / "-".join([name, split, *map(str, kwargs.values()), "bytes.safetensors"]), json.dumps([name, *roots, *map(source_digest, roots)])
     def fill():
         if path.exists():
             with safe_open(path, "pt") as f:

@@ -19,7 +19,6 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
-from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import MobileNet_V2_Weights, MobileNetV2, ResNet, ResNet50_Weights, ViT_B_16_Weights, VisionTransformer
 from torchvision.models.resnet import Bottleneck
@@ -287,11 +286,9 @@ def unwrapped(
     model: nn.Module,  # perhaps compiled, or spread over devices
 ) -> nn.Module:
     "The network inside `torch.compile`, `DataParallel` and `DistributedDataParallel`; `ValueError` if a part of it is wrapped."
-    wrappers = DataParallel, DistributedDataParallel
-    while isinstance(model, wrappers) or hasattr(model, "_orig_mod"):
-        model = model.module if isinstance(model, wrappers) else model._orig_mod
+    model = inner_network(model)
     for name, m in model.named_modules():
-        if isinstance(m, wrappers) or hasattr(m, "_orig_mod"):
+        if inner_network(m) is not m:
             raise ValueError(f"the part {name!r} of {type(model).__name__} is wrapped in {type(m).__name__}: "
                              "give the network as it was before")
     return model

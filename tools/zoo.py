@@ -133,6 +133,7 @@ def weighted_macs(model, image):
             if count and not all(address(t) in self.depends for t in operands):
                 self.total += count(*args, **kwargs, out_val=out)
             return out
+    model = copy.deepcopy(model).requires_grad_(False)   # PyTorch's counter stumbles over a parameter that is a layer's input
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)   # the fused attention hides its products from the counter
     with torch.no_grad(), Counter() as counter: model(image)
