@@ -267,7 +267,8 @@ class Examination:
         from arq_nb.policies import freeze, quantize
         from arq_nb.quantizers import LSQ
         weights_only = quantize(self.model, self.bits(8, 32), LSQ, largest_step())  # nothing is rounded while it runs
-        off = relative(deployed(weights_only)(self.x), weights_only(self.x))
+        simulated = weights_only(self.x)  # first: how a layer takes its weight is known after a forward pass
+        off = relative(deployed(weights_only)(self.x), simulated)
         if off > 1e-3: return f"weights alone: {off:.2g}"
         def with_last_bits(seed): return shaken(freeze(self.quantized), 2**-21, seed)(self.x)
         def yardstick(): return max(relative(with_last_bits(seed), self.simulated) for seed in range(3))
