@@ -37,10 +37,16 @@ def _check_compiler():
 def deployed(
     model: nn.Module,        # float network, or quantized and calibrated
     compiled: bool = False,  # hand it to `torch.compile` as well: the first call then takes 10 s or more
+    folded: bool | None = None,  # fold batch norm, weights `channels_last`; None: in a float network only
 ) -> nn.Module:  # a copy, in eval mode
-    "`model` for inference only: weights rounded for good, batch norm folded, `channels_last`, no gradients. `RuntimeError` without a compiler for `compiled`."
-    fast = fold_batch_norm(freeze(model))
-    for p in fast.parameters():
+    """`model` for inference only: weights rounded for good, no gradients. `RuntimeError` without a compiler for `compiled`.
+
+    A quantized network stays the same function to the last bit. Folded it is faster, but its last digits differ, and
+    rounding makes whole steps of them."""
+    fast = freeze(model)
+    if folded is None: folded = not any(isinstance(m, QuantizedLayer) for m in fast.modules())
+    if folded: fast = fold_batch_norm(fast)
+    for p in fast.parameters() if folded else ():
         if p.ndim == 4: p.data = p.data.contiguous(memory_format=torch.channels_last)
     if not compiled: return fast
     if next(fast.parameters()).device.type == "cpu": _check_compiler()
@@ -69,7 +75,7 @@ class BFloat16(nn.Module):
     ):
         super().__init__()
         if compiled: _check_compiler()
-        fast = deployed(model).to(torch.bfloat16)
+        fast = deployed(model, folded=True).to(torch.bfloat16)
         self.model = torch.compile(fast) if compiled else fast
 
     def forward(self, images: Tensor) -> Tensor: return self.model(images.to(torch.bfloat16)).float()

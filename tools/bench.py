@@ -47,7 +47,7 @@ def classifiers(model, x, compiled, device):
     if compiled: found |= {"deployed, compiled": deployed(model, compiled=True), "bfloat16, compiled": BFloat16(model, compiled=True)}
     if device == "cpu" and importlib.util.find_spec("openvino"):
         four = simulated(model, noisy).eval()
-        found |= {"4-bit, simulated": deployed(four), "4-bit, int8": Int8(export_int8(four, tuple(x.shape)))}
+        found |= {"4-bit, simulated": deployed(four), "4-bit, folded": deployed(four, folded=True), "4-bit, int8": Int8(export_int8(four, tuple(x.shape)))}
     else: print("without the int8 backend (it needs a CPU and openvino: pip install 'arq_nb[int8]')\n")
     return found
 
