@@ -306,6 +306,9 @@ def gate(
         return
     if not callable(f): raise ValueError(f"the classifier is {_described(f)}: a callable, images to logits, is needed")
     found = networks(f)
+    if opened := [n for n in found if getattr(n, "calibrated", True) is False]:
+        raise ValueError(f"{layer_name(found, opened[0])} is not calibrated, and the first batch would decide what is certified: "
+                         "call calibrate(model, images) first")
     _warn_of_training(found)
     with evaluation_mode(found):
         with torch.no_grad(), _uncompiled(), _buffers_kept(found):

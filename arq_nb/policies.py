@@ -219,12 +219,15 @@ def freeze(
     """A copy of `model` whose weights hold their quantized values and whose steps are constants: the same outputs, less work for each batch.
 
     A weight that the forward pass computes (standardized, reparametrized, pruned) is still rounded there, with constant steps.
-    `ValueError` if the network would have to be called once to know which these are."""
+    `ValueError` if the network is not calibrated, or would have to be called once to know which these are."""
     model = copied(unwrapped(model)).eval().requires_grad_(False)
+    layers = [m for m in model.modules() if isinstance(m, QuantizedLayer)]
+    if open_steps := [m.layer_name for m in layers if not getattr(m.input_quantizer, "calibrated", True)]:
+        raise ValueError(f"the input quantizer of layer {open_steps[0]!r} is not calibrated, and the first batch would decide "
+                         "what this network computes: call calibrate(model, images) first")
     if unknown := unknown_uses(model):
         raise ValueError(f"{unknown[0] or type(model).__name__!r} may use the weights of its layers in its own way, which is known "
                          "after its first forward pass: call the network on a batch once")
-    layers = [m for m in model.modules() if isinstance(m, QuantizedLayer)]
     stored = [(m, m.own_weight(), m.weight_quantizer) for m in layers if stores_its_weight(m)]
     rounded = {(id(w), id(q)): nn.Parameter(q(w), requires_grad=False) for _, w, q in stored}   # what is shared stays shared
     for m, w, q in stored: m.weight, m.weight_quantizer = rounded[id(w), id(q)], nn.Identity()
