@@ -32,17 +32,18 @@ def _check_compiler():
     "Raise a RuntimeError unless a C++ compiler can be found."
     names = [os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl"]
     if not any(shutil.which(name) for name in names if name):
-        raise RuntimeError("torch.compile needs a C++ compiler and none was found: install g++ or clang++, set CXX, or leave compiled=False")
+        raise RuntimeError("torch.compile needs a C++ compiler and none was found: install g++ or clang++, set CXX, "
+                           "or leave compiled=False")
 
 def deployed(
     model: nn.Module,        # float network, or quantized and calibrated
     compiled: bool = False,  # hand it to `torch.compile` as well: the first call then takes 10 s or more
     folded: bool | None = None,  # fold batch norm, weights `channels_last`; None: in a float network only
 ) -> nn.Module:  # a copy, in eval mode
-    """`model` for inference only: weights rounded for good, no gradients. `RuntimeError` without a compiler for `compiled`.
+    """`model` for inference only: weights rounded for good, no gradients.
 
     A quantized network stays the same function to the last bit. Folded it is faster, but its last digits differ, and
-    rounding makes whole steps of them."""
+    rounding makes whole steps of them. `RuntimeError` if `compiled` and no C++ compiler is found."""
     fast = freeze(model)
     if folded is None: folded = not any(isinstance(m, QuantizedLayer) for m in fast.modules())
     if folded: fast = fold_batch_norm(fast)
@@ -177,8 +178,10 @@ def _batch_norm(m, x):
 
 def _max_pool(m, x):
     pair = lambda v: [v, v] if isinstance(v, int) else list(v)
-    if pair(m.dilation) != [1, 1] or m.ceil_mode: raise ValueError(f"max pooling with dilation or ceil_mode cannot be exported: {m}")
-    return _operations().max_pool(x, pair(m.stride), [1, 1], pair(m.padding), pair(m.padding), pair(m.kernel_size)).output(0)
+    if pair(m.dilation) != [1, 1] or m.ceil_mode:
+        raise ValueError(f"max pooling with dilation or ceil_mode cannot be exported: {m}")
+    stride, padding, size = pair(m.stride), pair(m.padding), pair(m.kernel_size)
+    return _operations().max_pool(x, stride, [1, 1], padding, padding, size).output(0)
 
 def _mean(x, dim, keepdim=False): return _operations().reduce_mean(x, _constant(dim), keepdim)
 
@@ -187,9 +190,11 @@ def _average_pool(x, size):
     return _mean(x, (2, 3), True)
 
 def _every_nth(x, index):
-    if not all(isinstance(i, slice) and i.start is None and i.stop is None for i in index): raise ValueError(f"only slices [::step] can be exported, not {index}")
+    if not all(isinstance(i, slice) and i.start is None and i.stop is None for i in index):
+        raise ValueError(f"only slices [::step] can be exported, not {index}")
     steps = [i.step or 1 for i in index]
-    return _operations().strided_slice(x, _constant([0] * len(steps)), _constant([0] * len(steps)), _constant(steps), [1] * len(steps), [1] * len(steps))
+    bounds, whole = [0] * len(steps), [1] * len(steps)   # masks of ones: the bounds do not count
+    return _operations().strided_slice(x, _constant(bounds), _constant(bounds), _constant(steps), whole, whole)
 
 # %% ../nbs/03a_backends.ipynb #4b8852a1
 def _pad(x, pad, mode="constant", value=None):
@@ -229,7 +234,8 @@ class _Exporter(fx.Interpreter):
     def get_attr(self, target, args, kwargs): return _constant(super().get_attr(target, args, kwargs))
 
     def call_function(self, target, args, kwargs):
-        if target not in _FUNCTIONS: raise ValueError(f"the function {getattr(target, '__name__', target)} cannot be exported")
+        if target not in _FUNCTIONS:
+            raise ValueError(f"the function {getattr(target, '__name__', target)} cannot be exported")
         return _FUNCTIONS[target](*args, **kwargs)
 
     def call_method(self, target, args, kwargs):
@@ -240,10 +246,11 @@ class _Exporter(fx.Interpreter):
         module = self.fetch_attr(target)
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             if not has_plain_forward(module):
-                raise ValueError(f"layer {target!r} of type {type(module).__name__} computes its weight or its output in its own way: "
-                                 "it cannot be exported")
+                raise ValueError(f"layer {target!r} of type {type(module).__name__} computes its weight or its output "
+                                 "in its own way: it cannot be exported")
             return self.layer(target, module, *args)
-        if type(module) not in _MODULES: raise ValueError(f"layer {target!r} of type {type(module).__name__} cannot be exported")
+        if type(module) not in _MODULES:
+            raise ValueError(f"layer {target!r} of type {type(module).__name__} cannot be exported")
         return _MODULES[type(module)](module, *args)
 
 # %% ../nbs/03a_backends.ipynb #db8ea398
@@ -374,9 +381,11 @@ def _check_name(backend: str):
 def deploy(
     model: nn.Module,                  # float network, or quantized and calibrated
     input_shape: tuple[int, int, int], # (channels, height, width) of one image
-    backend: str = "float32",          # "float32", "bfloat16", or "int8" for a network with integer layers (on a CPU, with the extra `int8`)
+    backend: str = "float32",          # "float32", "bfloat16", or "int8" for a network with integer layers
 ) -> Callable[[Tensor], Tensor]:  # a classifier with an attribute `precision`, where it is not float32
-    "The network as it will run: `deployed`, `BFloat16` or `Int8`; `ValueError` as `export_int8`."
+    """The network as it will run: `deployed`, `BFloat16` or `Int8`; `ValueError` as `export_int8`.
+
+    "int8" runs on a CPU and needs the extra `int8`."""
     _check_name(backend)
     if backend == "bfloat16": return BFloat16(model)
     return Int8(export_int8(model, input_shape)) if backend == "int8" else deployed(model)
@@ -385,9 +394,10 @@ def suitable_backend(
     model: nn.Module,   # float or quantized
     backend: str,       # what its rivals run in
 ) -> str:
-    "`backend`, but \"float32\" instead of \"int8\" for a network that has no integers, such as the float one of a comparison."
+    "`backend`, but \"float32\" instead of \"int8\" for a network without integers, such as a float one for comparison."
     _check_name(backend)
-    integers = any(isinstance(m, QuantizedLayer) and isinstance(m.input_quantizer, UniformQuantizer) for m in model.modules())
+    layers = [m for m in model.modules() if isinstance(m, QuantizedLayer)]
+    integers = any(isinstance(m.input_quantizer, UniformQuantizer) for m in layers)
     return "float32" if backend == "int8" and not integers else backend
 
 class _Largest(UniformQuantizer):

@@ -285,7 +285,7 @@ def pretrained_record(
 def unwrapped(
     model: nn.Module,  # perhaps compiled, or spread over devices
 ) -> nn.Module:
-    "The network inside `torch.compile`, `DataParallel` and `DistributedDataParallel`; `ValueError` if a part of it is wrapped."
+    "The network inside `torch.compile`, `DataParallel`, `DistributedDataParallel`; `ValueError` if a part is wrapped."
     model = inner_network(model)
     for name, m in model.named_modules():
         if inner_network(m) is not m:
@@ -337,8 +337,9 @@ def traced(
         raise ValueError(f"torch.fx cannot trace {type(model).__name__}: {type(error).__name__}: {reason}") from error
 
 def _folds(conv: nn.Module, norm: nn.Module) -> bool:
-    "True for a convolution and a batch norm that compute as PyTorch's own do, from their own tensors, with nothing hooked on."
-    if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None: return False
+    "True for a convolution and a batch norm that compute as PyTorch's own, from their own tensors, with no hooks."
+    if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d): return False
+    if norm.running_mean is None: return False
     notes = getattr(conv, "notes", None)   # of a quantized layer, see chapter 2b
     if getattr(notes, "borrowed", False) or getattr(notes, "derived", False): return False
     kind = getattr(conv, "float_class", type(conv))
@@ -350,21 +351,24 @@ def _folds(conv: nn.Module, norm: nn.Module) -> bool:
 def conv_bn_pairs(
     model: nn.Module,  # traced with torch.fx
 ) -> list[tuple[str, str]]:  # (convolution, batch norm) layer names
-    "Find each batch norm whose only input is a convolution that nothing else reads; `ValueError` if the model cannot be traced."
+    "Each batch norm whose only input is a convolution that nothing else reads; `ValueError` if it cannot be traced."
     nodes = list(traced(model).graph.nodes)
-    read = {node.target.rpartition(".")[0] for node in nodes if node.op == "get_attr"}   # their weights go elsewhere too
+    read = {node.target.rpartition(".")[0] for node in nodes if node.op == "get_attr"}   # their weights go elsewhere
     nodes = [node for node in nodes if node.op == "call_module"]
     layers, calls = dict(model.named_modules()), [node.target for node in nodes]
     def single(node): return node.op == "call_module" and calls.count(node.target) == 1 and node.target not in read
     pairs = [(node.args[0], node) for node in nodes if node.args and isinstance(node.args[0], fx.Node)]
     return [(conv.target, norm.target) for conv, norm in pairs
-            if single(conv) and single(norm) and len(conv.users) == 1 and _folds(layers[conv.target], layers[norm.target])]
+            if single(conv) and single(norm) and len(conv.users) == 1
+            and _folds(layers[conv.target], layers[norm.target])]
 
 # %% ../nbs/01_models.ipynb #f1e39396
 def fold_batch_norm(
     model: nn.Module,  # left alone
 ) -> nn.Module:  # a copy in eval mode: same layer names, each folded batch norm an Identity
-    "Fold every batch norm into the convolution in front of it. A network that cannot be traced is left unfolded, with a warning."
+    """Fold every batch norm into the convolution in front of it.
+
+    A network that cannot be traced is left unfolded, with a warning."""
     folded = copied(unwrapped(model)).eval()
     try: pairs = conv_bn_pairs(folded)
     except ValueError as error:
@@ -373,8 +377,8 @@ def fold_batch_norm(
         return folded
     for conv, norm in pairs:
         if type(getattr(folded.get_submodule(conv), "weight_quantizer", nn.Identity())) is not nn.Identity:
-            raise ValueError(f"the weights of {conv!r} are still rounded on the fly, with steps that folding would leave behind: "
-                             "`freeze` it first")
+            raise ValueError(f"the weights of {conv!r} are still rounded on the fly, with steps that folding would "
+                             "leave behind: `freeze` it first")
         folded.set_submodule(conv, fuse_conv_bn_eval(folded.get_submodule(conv), folded.get_submodule(norm)))
         folded.set_submodule(norm, nn.Identity())
     return folded

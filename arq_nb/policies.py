@@ -42,7 +42,8 @@ def _check_bits(name: str, bits) -> tuple[int, int]:
     allowed = (*range(1, 9), FLOAT_BITS)
     pair = isinstance(bits, Sequence) and not isinstance(bits, str) and len(bits) == 2
     if not pair or any(isinstance(b, (bool, np.bool_)) or b not in allowed for b in bits):
-        raise ValueError(f"layer {name!r} has bits {bits!r}: need a pair (weight bits, activation bits), each 1 to 8 or {FLOAT_BITS} for float")
+        raise ValueError(f"layer {name!r} has bits {bits!r}: need a pair (weight bits, activation bits), "
+                         f"each 1 to 8 or {FLOAT_BITS} for float")
     return int(bits[0]), int(bits[1])
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def replace(
     activation: int | None = None  # new activation bits, None leaves them
 ) -> Policy:
     "A copy with one layer changed; `ValueError` for a layer that the policy does not have."
-    if name not in self.bits: raise ValueError(f"no layer {name!r} in this policy: its layers are {', '.join(self.bits)}")
+    if name not in self.bits:
+        raise ValueError(f"no layer {name!r} in this policy: its layers are {', '.join(self.bits)}")
     w, a = self.bits[name]
     return Policy({**self.bits, name: (w if weight is None else weight, a if activation is None else activation)})
 
@@ -87,8 +89,8 @@ def replace(
 @patch
 def __str__(self: Policy) -> str:
     width = max([5, *map(len, self.bits)])
-    rows = [f"{'layer':<{width}}  weights  activations", *(f"{n:<{width}}  {w:>7}  {a:>11}" for n, (w, a) in self.bits.items())]
-    return "\n".join(rows)
+    rows = [f"{n:<{width}}  {w:>7}  {a:>11}" for n, (w, a) in self.bits.items()]
+    return "\n".join([f"{'layer':<{width}}  weights  activations", *rows])
 
 # %% ../nbs/03_policies.ipynb #c2a957db
 def save_policy(self: Policy, path: str | os.PathLike) -> None:
@@ -99,15 +101,17 @@ def save_policy(self: Policy, path: str | os.PathLike) -> None:
 def load_policy(path: str | os.PathLike) -> Policy:
     "Read a policy written by `Policy.save`; `ValueError` naming the file if it is not one."
     try: content = json.loads(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as e: raise ValueError(f"cannot read a policy from {path}: {e}") from e
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as e:
+        raise ValueError(f"cannot read a policy from {path}: {e}") from e
     try: return Policy({n: (b["weight_bits"], b["activation_bits"]) for n, b in content.items()})
-    except (AttributeError, KeyError, TypeError) as e: raise ValueError(f"{path} is not a policy: every layer needs weight_bits and activation_bits") from e
+    except (AttributeError, KeyError, TypeError) as e:
+        raise ValueError(f"{path} is not a policy: every layer needs weight_bits and activation_bits") from e
 
 Policy.save, Policy.load = save_policy, staticmethod(load_policy)
 
 # %% ../nbs/03_policies.ipynb #9c8303de
 def _weight_quantizer(layer: nn.Module, bits: int, kind: type, per_channel: bool) -> nn.Module:
-    "The quantizer of a layer's weight. It is calibrated here where rounding the parameter is all, else by the first forward pass."
+    "The quantizer of a layer's weight, calibrated here if only a parameter is rounded, else by the first forward pass."
     if bits == FLOAT_BITS: return nn.Identity()
     weight, axis = layer.weight, int(isinstance(layer, nn.modules.conv._ConvTransposeNd))
     shape = dict(axis=axis, channels=weight.shape[axis], ndim=weight.ndim) if per_channel else {}
@@ -116,12 +120,16 @@ def _weight_quantizer(layer: nn.Module, bits: int, kind: type, per_channel: bool
     return quantizer.calibrate(weight) if has_plain_forward(layer) else quantizer
 
 def _check_fit(layers: dict[str, nn.Module], policy: Policy):
-    if any(isinstance(m, QuantizedLayer) for m in layers.values()): raise ValueError("this model is quantized already: start from the float model")
+    if any(isinstance(m, QuantizedLayer) for m in layers.values()):
+        raise ValueError("this model is quantized already: start from the float model")
     missing, unknown = layers.keys() - policy.bits.keys(), policy.bits.keys() - layers.keys()
-    if missing or unknown: raise ValueError(f"the policy does not fit the model: no bits for {sorted(missing)}, no layer called {sorted(unknown)}")
+    if missing or unknown:
+        raise ValueError(f"the policy does not fit the model: no bits for {sorted(missing)}, "
+                         f"no layer called {sorted(unknown)}")
     for name, layer in layers.items():
         for own, t in layer.named_parameters():
-            if not torch.isfinite(t).all(): raise ValueError(f"the {own} of layer {name!r} contains NaN or infinite values")
+            if not torch.isfinite(t).all():
+                raise ValueError(f"the {own} of layer {name!r} contains NaN or infinite values")
 
 def _one_width(policy: Policy, shared: Mapping[str, str]) -> Policy:
     "`policy` with one weight bit-width, the largest, for layers that share a weight."
@@ -138,10 +146,10 @@ def quantize(
     weight_quantizer: type[UniformQuantizer] | None = None,  # kind for weights; None: the same, but LSQ beside PACT
     per_channel: bool = True,                  # one weight step for each output channel, or one for the tensor
 ) -> nn.Module:  # a quantized copy, trainable as it is
-    """A copy of `model` with fake quantizers on every layer's weight and input; layers with 32 by 32 bits stay as they are.
+    """A copy of `model` with fake quantizers on every layer's weight and input; layers with 32/32 bits stay the same.
 
-    `ValueError` if the policy's layers are not the model's, if the model is quantized already, and for NaN or infinite weights.
-    Layers that share a weight get one bit-width, the largest of theirs, with a warning if they differ.
+    `ValueError` if the policy's layers are not the model's, if the model is quantized already, and for NaN or infinite
+    weights. Layers that share a weight get one bit-width, the largest of theirs, with a warning if they differ.
     Input quantizers calibrate themselves on the first batch, or by `calibrate`."""
     layers, model = quantizable_layers(model), unwrapped(model)
     _check_fit(layers, policy)
@@ -149,7 +157,8 @@ def quantize(
     wanted, policy = policy, _one_width(policy, shared)
     if policy != wanted:
         names = [n for n in policy.layers if policy.bits[n] != wanted.bits[n]]
-        warnings.warn(f"layers that share a weight have one bit-width, the largest: {', '.join(names)} get more weight bits than asked for", stacklevel=2)
+        warnings.warn(f"layers that share a weight have one bit-width, the largest: {', '.join(names)} "
+                      "get more weight bits than asked for", stacklevel=2)
     if weight_quantizer is None: weight_quantizer = LSQ if quantizer is PACT else quantizer
     rounded = {n: bits for n, bits in policy.bits.items() if bits != (FLOAT_BITS, FLOAT_BITS)}
     model, made = open_attention(copied(model), rounded.keys()), {}
@@ -168,8 +177,8 @@ def calibrate(
 ) -> nn.Module:  # the same model
     """Fit every activation quantizer to `images`, in execution order, each seeing already quantized inputs.
 
-    `ValueError` naming a layer if its weight enters a product that would not be rounded, and for a product with a weight
-    that belongs to no layer. A layer that is called more than once is fitted to all of its inputs."""
+    `ValueError` naming a layer if its weight enters a product that would not be rounded, and for a product with a
+    weight that belongs to no layer. A layer that is called more than once is fitted to all of its inputs."""
     layers = [m for m in model.modules() if isinstance(m, QuantizedLayer) and hasattr(m.input_quantizer, "calibrated")]
     hooks = [m.input_quantizer.register_forward_pre_hook(_Calibration()) for m in layers]
     images = images.to(dtype_of(model))
@@ -188,7 +197,9 @@ def try_once(
     model: nn.Module,                   # quantized and calibrated, such as one whose state has just been loaded
     input_shape: Sequence[int],         # (channels, height, width) of one image
 ) -> None:
-    "Call `model` on a zero image, so that it is known how each weight is used; `ValueError` as `calibrate`, which is not needed then."
+    """Call `model` on a zero image, so that it is known how each weight is used.
+
+    `ValueError` as `calibrate`, which is not needed then."""
     image = _zero_image(model, input_shape)
     with evaluating(model), recorded_products(model, image): model(image)
 
@@ -204,7 +215,7 @@ class _Calibration:
 def dequantize(
     model: nn.Module,  # quantized network; it is not changed
 ) -> nn.Module:  # a float copy
-    "Undo `quantize`: a copy with the classes, the names and the state dict of the float network, and its present weights."
+    "Undo `quantize`: a copy with the classes, names and state dict of the float network, and its present weights."
     model = unfollow_weights(copied(unwrapped(model)))
     for m in list(model.modules()):
         if isinstance(m, QuantizedLayer): m.unwrap()
@@ -216,20 +227,21 @@ def dequantize(
 def freeze(
     model: nn.Module,  # quantized (or float) network
 ) -> nn.Module:  # a copy for inference, in eval mode, weights rounded for good
-    """A copy of `model` whose weights hold their quantized values and whose steps are constants: the same outputs, less work for each batch.
+    """A copy of `model` whose weights hold their quantized values and whose steps are constants.
 
-    A weight that the forward pass computes (standardized, reparametrized, pruned) is still rounded there, with constant steps.
-    `ValueError` if the network is not calibrated, or would have to be called once to know which these are."""
+    The outputs are the same, with less work for each batch. A weight that the forward pass computes (standardized,
+    reparametrized, pruned) is still rounded there, with constant steps. `ValueError` if the network is not calibrated,
+    or would have to be called once to know which these are."""
     model = copied(unwrapped(model)).eval().requires_grad_(False)
     layers = [m for m in model.modules() if isinstance(m, QuantizedLayer)]
     if open_steps := [m.layer_name for m in layers if not getattr(m.input_quantizer, "calibrated", True)]:
-        raise ValueError(f"the input quantizer of layer {open_steps[0]!r} is not calibrated, and the first batch would decide "
-                         "what this network computes: call calibrate(model, images) first")
+        raise ValueError(f"the input quantizer of layer {open_steps[0]!r} is not calibrated, and the first batch would "
+                         "decide what this network computes: call calibrate(model, images) first")
     if unknown := unknown_uses(model):
-        raise ValueError(f"{unknown[0] or type(model).__name__!r} may use the weights of its layers in its own way, which is known "
-                         "after its first forward pass: call the network on a batch once")
+        raise ValueError(f"{unknown[0] or type(model).__name__!r} may use the weights of its layers in its own way, "
+                         "which is known after its first forward pass: call the network on a batch once")
     stored = [(m, m.own_weight(), m.weight_quantizer) for m in layers if stores_its_weight(m)]
-    rounded = {(id(w), id(q)): nn.Parameter(q(w), requires_grad=False) for _, w, q in stored}   # what is shared stays shared
+    rounded = {(id(w), id(q)): nn.Parameter(q(w), requires_grad=False) for _, w, q in stored}   # shared stays shared
     for m, w, q in stored: m.weight, m.weight_quantizer = rounded[id(w), id(q)], nn.Identity()
     for m in layers: m.input_quantizer = fixed(m.input_quantizer)
     return model if any(m.notes.borrowed for m in layers) else unfollow_weights(model)
@@ -253,38 +265,46 @@ class LayerInfo:
 def _layer_info(name: str, m: nn.Module, calls: list[Product], shares: str) -> LayerInfo:
     weights, macs = 0 if shares else m.weight.numel(), sum(p.macs for p in calls)
     shape = calls[0].input_shape if calls else (0, 0, 0)
+    inputs = math.prod(shape)
     if isinstance(m, nn.Linear):
-        return LayerInfo(name, "linear", m.in_features, m.out_features, 1, 1, weights, macs, 1, math.prod(shape), shares)
+        return LayerInfo(name, "linear", m.in_features, m.out_features, 1, 1, weights, macs, 1, inputs, shares)
     kind = "depthwise" if m.groups == m.in_channels and m.groups > 1 else "conv"
-    return LayerInfo(name, kind, m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0], weights, macs, shape[2] if len(shape) > 2 else 1, math.prod(shape), shares)
+    height = shape[2] if len(shape) > 2 else 1
+    return LayerInfo(name, kind, m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0], weights, macs, height,
+                     inputs, shares)
 
 # %% ../nbs/03_policies.ipynb #9b973832
 @torch.no_grad()
 def layer_table(
     model: nn.Module,                    # any network of convolutions and linear layers
     input_shape: tuple[int, int, int],   # (channels, height, width) of one image
-) -> list[LayerInfo]:  # in the order of execution; layers that are not called, such as auxiliary heads, come last with 0 multiply-adds
-    """Run one zero image through a copy of `model` and note every layer's shape and multiply-adds, summed over its calls.
+) -> list[LayerInfo]:  # in the order of execution; what is not called comes last
+    """Run one zero image through a copy of `model`; note every layer's shape and multiply-adds, summed over its calls.
 
-    `ValueError` naming a parameter that is multiplied with the image and is no layer's weight."""
+    A layer that is not called, such as an auxiliary head, has 0 multiply-adds. `ValueError` naming a parameter that
+    is multiplied with the image and is no layer's weight."""
     model = open_attention(dequantize(model)).eval()
     layers, image, calls = quantizable_layers(model), _zero_image(model, input_shape), {}
     with recorded_products(model, image) as products: model(image)
     for product in products: calls.setdefault(product.layer, []).append(product)
     shared = shared_weights(layers)
-    return [_layer_info(n, layers[n], calls.get(n, []), shared.get(n, "")) for n in [*calls, *(n for n in layers if n not in calls)]]
+    names = [*calls, *(n for n in layers if n not in calls)]
+    return [_layer_info(n, layers[n], calls.get(n, []), shared.get(n, "")) for n in names]
 
 # %% ../nbs/03_policies.ipynb #585253d7
 def _cost(layers: list[LayerInfo], policy: Policy, layer_cost: Callable) -> float:
     "Sum of `layer_cost(layer, weight bits, activation bits)`, after a check that the policy names these layers."
     names = {l.name for l in layers}
-    if names != policy.bits.keys(): raise ValueError(f"policy and model differ in layers {sorted(names ^ policy.bits.keys())}")
+    if names != policy.bits.keys():
+        raise ValueError(f"policy and model differ in layers {sorted(names ^ policy.bits.keys())}")
     policy = _one_width(policy, {l.name: l.shares for l in layers if l.shares})
     return sum(layer_cost(l, *policy.bits[l.name]) for l in layers)
 
-def _layer_bitops(layer: LayerInfo, weight_bits: int, activation_bits: int) -> int: return layer.macs * weight_bits * activation_bits
+def _layer_bitops(layer: LayerInfo, weight_bits: int, activation_bits: int) -> int:
+    return layer.macs * weight_bits * activation_bits
 
-def _layer_bytes(layer: LayerInfo, weight_bits: int, activation_bits: int) -> float: return layer.weights * weight_bits / 8
+def _layer_bytes(layer: LayerInfo, weight_bits: int, activation_bits: int) -> float:
+    return layer.weights * weight_bits / 8
 
 def bitops(
     model: nn.Module,                   # any network of convolutions and linear layers
@@ -296,24 +316,27 @@ def bitops(
 
 # %% ../nbs/03_policies.ipynb #7ec3d6c0
 def _other_bytes(model: nn.Module) -> int:
-    "Bytes of all floating-point state that is not the weight of a quantizable layer, nor what such a weight is made from."
+    "Bytes of all floating-point state, save the weights of quantizable layers and what these weights are made from."
     own = ("weight", "weight_orig", "weight_mask", "weight_g", "weight_v", "weight_u")
     weights = {f"{n}.{w}".lstrip(".") for n in quantizable_layers(model) for w in own}
     weights |= {n.replace("in_proj.weight", "in_proj_weight") for n in weights}
     def counts(name): return not (name in weights or "parametrizations.weight." in name or "_quantizer." in name)
-    state = {t.data_ptr(): t for n, t in model.state_dict().items() if t.is_floating_point() and t.numel() and counts(n)}
+    state = {t.data_ptr(): t for n, t in model.state_dict().items()
+             if t.is_floating_point() and t.numel() and counts(n)}
     return sum(t.numel() * 4 for t in state.values())
 
 def model_size(
     model: nn.Module,  # network, float or quantized
     policy: Policy,    # its bits
 ) -> int:  # bytes
-    "Bytes that the network's weights, biases and batch-norm statistics take when stored with `policy`; a shared weight is stored once."
+    "Bytes that weights, biases and batch-norm statistics take when stored with `policy`; a shared weight counts once."
     layers = quantizable_layers(model)
-    if layers.keys() != policy.bits.keys(): raise ValueError(f"policy and model differ in layers {sorted(layers.keys() ^ policy.bits.keys())}")
+    if layers.keys() != policy.bits.keys():
+        raise ValueError(f"policy and model differ in layers {sorted(layers.keys() ^ policy.bits.keys())}")
     shared = shared_weights(layers)
     bits = _one_width(policy, shared).bits
-    return sum(-(-m.weight.numel() * bits[n][0] // 8) for n, m in layers.items() if n not in shared) + _other_bytes(model)
+    weights = sum(-(-m.weight.numel() * bits[n][0] // 8) for n, m in layers.items() if n not in shared)
+    return weights + _other_bytes(model)
 
 # %% ../nbs/03_policies.ipynb #fc37c887
 def _address(t: Tensor) -> int: return t.untyped_storage().data_ptr()
@@ -633,14 +656,18 @@ def fit(
     min_bits: int = 2,            # no free layer goes below this
     fixed: Iterable[str] = (),    # names of layers that keep their bits
 ) -> Policy:  # the first policy on the way down that the budget allows
-    "Walk `policy` down, one bit at a time over the layers, until it fits (HAQ, Wang et al. 2019); `BudgetError` if none can."
+    """Walk `policy` down, one bit at a time over the layers, until it fits (HAQ, Wang et al. 2019).
+
+    `BudgetError` if none can."""
     free = [n for n in policy.layers if n not in set(fixed)]
     floor = self._cheapest(policy, free, min_bits)
     if not self.allows(floor):
-        how = f"with {min_bits} bits in every free layer" if self.choices is None else "with every free layer at its fastest entry of the table"
+        how = f"with {min_bits} bits in every free layer"
+        if self.choices is not None: how = "with every free layer at its fastest entry of the table"
         if kept := [n for n in policy.layers if n not in free]:
             how += " and " + ", ".join(f"{n} fixed at {policy.bits[n][0]}/{policy.bits[n][1]}" for n in kept)
-        raise BudgetError(f"no policy meets the budget of {_number(self.limit)} {self.name}: the smallest reachable cost is {_number(self.cost(floor))}, {how}")
+        raise BudgetError(f"no policy meets the budget of {_number(self.limit)} {self.name}: "
+                          f"the smallest reachable cost is {_number(self.cost(floor))}, {how}")
     while not self.allows(policy):
         lower = self._one_round(policy, free, min_bits)
         policy = floor if lower == policy else lower

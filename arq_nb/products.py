@@ -108,13 +108,13 @@ def _einsum_arguments(args: list) -> list:
     if len(args) == 2 and isinstance(args[1], (list, tuple)): args = [args[0], *args[1]]
     if len(args) == 3 and isinstance(args[0], str): return args
     layer = next(a.layer for a in args if isinstance(a, LayerWeight))
-    raise ValueError(f"the weight of layer {layer.layer_name!r} is in an einsum that is not one equation and two operands: "
-                     "it cannot be quantized")
+    raise ValueError(f"the weight of layer {layer.layer_name!r} is in an einsum that is not one equation and two "
+                     "operands: it cannot be quantized")
 
 # %% ../nbs/02b_products.ipynb #5fa454a9
-_VIEWS = set("""view reshape flatten unflatten t transpose permute squeeze unsqueeze chunk split unbind contiguous clone detach
-to float half bfloat16 double movedim moveaxis swapaxes swapdims __getitem__ narrow select expand view_as reshape_as type
-tensor_split split_with_sizes""".split())
+_VIEWS = set("""view reshape flatten unflatten t transpose permute squeeze unsqueeze chunk split unbind contiguous
+clone detach to float half bfloat16 double movedim moveaxis swapaxes swapdims __getitem__ narrow select expand
+view_as reshape_as type tensor_split split_with_sizes""".split())
 _GETTERS = {Tensor.T.__get__, Tensor.mT.__get__, Tensor.H.__get__, Tensor.mH.__get__, Tensor.data.__get__}
 
 def _mark_result(func: Callable, args: tuple, kwargs: dict, result):
@@ -123,10 +123,11 @@ def _mark_result(func: Callable, args: tuple, kwargs: dict, result):
     name = getattr(func, "__name__", "")
     if source is None or name == "type_as": return result
     if name in _VIEWS or func in _GETTERS:
-        if not args or args[0] is not source: return result   # another tensor takes on the shape or the type of the weight
+        if not args or args[0] is not source: return result   # another tensor takes on the weight's shape or type
         if isinstance(result, Tensor): return _view(source, result, lambda w: func(w, *args[1:], **kwargs))
         if not isinstance(result, (tuple, list)): return result
-        return tuple(_view(source, r, functools.partial(_part, i, func, args[1:], kwargs)) for i, r in enumerate(result))
+        views = [functools.partial(_part, i, func, args[1:], kwargs) for i in range(len(result))]
+        return tuple(_view(source, r, view) for r, view in zip(result, views))
     weight_like = isinstance(result, Tensor) and result.is_floating_point() and result.numel() == source.numel()
     if not weight_like: return result
     layers = {a.layer.layer_name for a in tree_leaves((args, kwargs)) if isinstance(a, LayerWeight)}
@@ -135,7 +136,8 @@ def _mark_result(func: Callable, args: tuple, kwargs: dict, result):
                          "it would be unclear whose bits it has")
     return LayerWeight.of(result, source.layer, source.source, None)
 
-def _part(i: int, func: Callable, args: tuple, kwargs: dict, weight: Tensor) -> Tensor: return func(weight, *args, **kwargs)[i]
+def _part(i: int, func: Callable, args: tuple, kwargs: dict, weight: Tensor) -> Tensor:
+    return func(weight, *args, **kwargs)[i]
 
 def _view(source: LayerWeight, result: Tensor, view: Callable) -> Tensor:
     if not isinstance(result, Tensor) or not result.is_floating_point(): return result
@@ -151,7 +153,7 @@ class Notes:
     fingerprint = "notes"   # so that they do not count in the fingerprint of a network
 
 class QuantizedLayer:
-    "What quantized layers share: `weight_quantizer`, `input_quantizer`, and a `weight` that takes both into every product."
+    "What quantized layers share: `weight_quantizer`, `input_quantizer`, a `weight` that takes both into every product."
 
     @staticmethod
     def wrap(
@@ -197,14 +199,16 @@ class QuantizedLayer:
 
     def rounded_weight(self, weight: LayerWeight) -> Tensor:
         "What `weight` is in a product: the rounded weight of the layer, viewed likewise, or else itself rounded."
-        if weight.views is not None: return functools.reduce(lambda w, view: view(w), weight.views, self.weight_quantizer(weight.source))
+        if weight.views is not None:
+            return functools.reduce(lambda w, view: view(w), weight.views, self.weight_quantizer(weight.source))
         self.notes.derived = True
         if weight.shape != weight.source.shape:
-            raise ValueError(f"what is made of the weight of layer {self.layer_name!r} enters a product as {tuple(weight.shape)}, "
-                             f"not as {tuple(weight.source.shape)}: it cannot be quantized")
+            raise ValueError(f"what is made of the weight of layer {self.layer_name!r} enters a product as "
+                             f"{tuple(weight.shape)}, not as {tuple(weight.source.shape)}: it cannot be quantized")
         return self.weight_quantizer(_unmarked(weight))
 
-    def __reduce_ex__(self, protocol: int) -> tuple: return _unpickled, (self.float_class, _has_plain_forward(self)), self.__dict__
+    def __reduce_ex__(self, protocol: int) -> tuple:
+        return _unpickled, (self.float_class, _has_plain_forward(self)), self.__dict__
 
 # %% ../nbs/02b_products.ipynb #5ba076bf
 class _PlainConvolution(QuantizedLayer):
@@ -228,13 +232,14 @@ def _plain_forward(layer: nn.Module) -> type:
     "How the quantized version of `layer` computes: as PyTorch's own layers do, or by the forward pass that it has."
     kind = type(layer)
     if kind.forward is nn.Linear.forward: return _PlainLinear
-    plain = (c for c in (nn.Conv1d, nn.Conv2d, nn.Conv3d) if kind.forward is c.forward and kind._conv_forward is c._conv_forward)
+    plain = (c for c in (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+             if kind.forward is c.forward and kind._conv_forward is c._conv_forward)
     return _PlainConvolution if next(plain, None) else _OwnForward
 
 def has_plain_forward(
     layer: nn.Module,  # float or quantized
 ) -> bool:
-    "True if the layer's weight is a parameter of its own, and its forward pass the one of PyTorch's linear layer or convolution."
+    "True if the weight is a parameter of the layer and the forward pass that of PyTorch's linear layer or convolution."
     if isinstance(layer, QuantizedLayer): return not isinstance(layer, _OwnForward) and "weight" in layer._parameters
     return _plain_forward(layer) is not _OwnForward and layer._parameters.get("weight") is not None
 
@@ -293,7 +298,7 @@ def _speaks_of_weights(kind: type) -> bool:
 def unknown_uses(
     model: nn.Module,  # quantized
 ) -> list[str]:  # names of parts, "" for the whole
-    "Parts that may take the weight of a layer themselves, as their code speaks of a `weight`, and have not been called yet."
+    "Parts, not called yet, that may take the weight of a layer themselves, because their code speaks of a `weight`."
     holders = {n: m for n, m in model.named_modules() if isinstance(getattr(m, "notes", None), Notes)}
     return [n for n, m in holders.items()
             if not isinstance(m, QuantizedLayer) and not m.notes.ran and _speaks_of_weights(type(m))]
@@ -305,18 +310,21 @@ def _in_projection(attention: nn.MultiheadAttention, name: str) -> nn.Linear:
     if not plain:
         raise ValueError(f"the attention {name!r} has kdim, vdim, bias_k or add_zero_attn: "
                          "only plain self-attention can be quantized")
-    layer = nn.Linear(attention.embed_dim, 3 * attention.embed_dim, bias=attention.in_proj_bias is not None, device="meta")
+    width, bias = attention.embed_dim, attention.in_proj_bias is not None
+    layer = nn.Linear(width, 3 * width, bias=bias, device="meta")
     layer.weight = attention.in_proj_weight
     if layer.bias is not None: layer.bias = attention.in_proj_bias
     return layer.train(attention.training)
 
 def _closed_attention(model: nn.Module) -> dict[str, nn.MultiheadAttention]:
-    return {n: m for n, m in model.named_modules() if isinstance(m, nn.MultiheadAttention) and "in_proj" not in m._modules}
+    return {n: m for n, m in model.named_modules()
+            if isinstance(m, nn.MultiheadAttention) and "in_proj" not in m._modules}
 
 def _check_layer(name: str, layer: nn.Module):
     "Raise a ValueError for a layer whose products cannot be followed."
     if "forward" in vars(layer):
-        raise ValueError(f"the forward pass of layer {name!r} has been replaced on the object itself: make it a subclass")
+        raise ValueError(f"the forward pass of layer {name!r} has been replaced on the object itself: "
+                         "make it a subclass")
     if isinstance(layer, nn.modules.lazy.LazyModuleMixin):
         raise ValueError(f"layer {name!r} is lazy and has no weights yet: run the network once first")
     if not layer.weight.is_floating_point():
@@ -325,16 +333,17 @@ def _check_layer(name: str, layer: nn.Module):
 def quantizable_layers(
     model: nn.Module,  # any network
 ) -> dict[str, nn.Module]:  # layer name -> module, in the model's own order
-    """The convolutions (1-D to 3-D, also transposed) and linear layers of `model`, subclasses of them, and the projections of its attention.
+    """The convolutions and linear layers of `model`, subclasses of them, and the projections of its attention.
 
-    `ValueError` if there is none, and for a layer that cannot be followed."""
+    Convolutions are 1-D to 3-D, also transposed. `ValueError` without a layer, and for one that cannot be followed."""
     model = unwrapped(model)
     layers, attention = {}, _closed_attention(model)
     for name, m in model.named_modules():
         if name in attention: layers[f"{name}.in_proj".lstrip(".")] = _in_projection(m, name)
         elif isinstance(m, (_ConvNd, nn.Linear)): layers[name] = m
     if not layers:
-        raise ValueError(f"{type(model).__name__} has no convolution and no linear layer of PyTorch (torch.nn) to quantize")
+        raise ValueError(f"{type(model).__name__} has no convolution and no linear layer of PyTorch (torch.nn) "
+                         "to quantize")
     for name, layer in layers.items(): _check_layer(name, layer)
     return layers
 
@@ -359,7 +368,8 @@ class OpenAttention(nn.MultiheadAttention):
     def open(cls, attention: nn.MultiheadAttention, name: str) -> "OpenAttention":
         "Turn `attention` into its open version, in place."
         if type(attention).forward is not nn.MultiheadAttention.forward:
-            raise ValueError(f"the attention {name!r} is a subclass with a forward pass of its own: it cannot be opened")
+            raise ValueError(f"the attention {name!r} is a subclass with a forward pass of its own: "
+                             "it cannot be opened")
         layer, out = _in_projection(attention, name), attention._modules.pop("out_proj")
         del attention.in_proj_weight, attention.in_proj_bias
         attention.closed_class, attention.__class__ = type(attention), cls
@@ -379,11 +389,13 @@ class OpenAttention(nn.MultiheadAttention):
     def forward(self, query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Tensor | None = None,
                 need_weights: bool = True, attn_mask: Tensor | None = None, average_attn_weights: bool = True,
                 is_causal: bool = False) -> tuple[Tensor, None]:
-        "Self-attention as `nn.MultiheadAttention` computes it; `ValueError` for masks, cross-attention, and if weights are asked for."
+        """Self-attention as `nn.MultiheadAttention` computes it.
+
+        `ValueError` for masks, cross-attention, and if weights are asked for."""
         same = query is key and key is value
         if not same or need_weights or is_causal or key_padding_mask is not None or attn_mask is not None:
-            raise ValueError(f"the attention {self.layer_name!r} is called as cross-attention, with a mask or for its weights: "
-                             "only self-attention with need_weights=False can be quantized")
+            raise ValueError(f"the attention {self.layer_name!r} is called as cross-attention, with a mask or for its "
+                             "weights: only self-attention with need_weights=False can be quantized")
         x = query if self.batch_first else query.transpose(0, 1)
         q, k, v = self.in_proj(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=self.dropout if self.training else 0.0)
@@ -409,14 +421,16 @@ class Product:
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
 
-_PLACES = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2), "_scaled_mm": (0, 1), "convolution": (0, 1),
-           "_convolution": (0, 1), "mv": (0, 1), "dot": (0, 1), "addmv": (1, 2), "_trilinear": (0, 1)}  # of two operands
+_PLACES = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2), "_scaled_mm": (0, 1),   # of two operands
+           "convolution": (0, 1), "_convolution": (0, 1), "mv": (0, 1), "dot": (0, 1), "addmv": (1, 2),
+           "_trilinear": (0, 1)}
 
 _RECURRENT = {"mkldnn_rnn_layer", "_cudnn_rnn", "miopen_rnn"}  # many products in one operation, and no layer of ours
-_FUSED = {"_native_multi_head_attention", "_transformer_encoder_layer_fwd", "_addmm_activation", "mkldnn_linear"}  # of layers
+_FUSED = {"_native_multi_head_attention", "_transformer_encoder_layer_fwd", "_addmm_activation",   # of layers
+          "mkldnn_linear"}
 
 class ProductRecorder(TorchDispatchMode):
-    "Follows an image through a network and notes every product with a weight; `ValueError` for one that belongs to no layer."
+    "Follows an image through a network and notes every product with a weight; `ValueError` for one that is no layer's."
 
     def __init__(
         self,
@@ -474,24 +488,26 @@ class ProductRecorder(TorchDispatchMode):
         layer = self.layers[name]
         if not isinstance(layer, QuantizedLayer) or _scope.layer is layer: return
         if self.running[-1:] == [name] and not isinstance(layer, _OwnForward): return
-        raise ValueError(f"the weight of layer {name!r} enters a product in a way that cannot be followed, and would not be rounded: "
-                         "give this layer 32 bits")
+        raise ValueError(f"the weight of layer {name!r} enters a product in a way that cannot be followed, "
+                         "and would not be rounded: give this layer 32 bits")
 
     def _layer_of(self, origins: list[frozenset | None]) -> tuple[str | None, int]:
-        "The layer whose weight is in a product and which operand it is; None for a product of two images or with a constant."
+        "The layer whose weight is in a product, and as which operand; None if both are images, or one is a constant."
         owners = [[self.owners[p] for p in sorted(o or ()) if p in self.owners] for o in origins]
         for name in reversed(self.running):
-            if any(name in names for o in owners for names in o): return name, int(any(name in names for names in owners[1]))
+            if any(name in names for o in owners for names in o):
+                return name, int(any(name in names for names in owners[1]))
         found = [i for i, o in enumerate(owners) if o]
-        common = [n for n in owners[found[0]][0] if all(n in names for names in owners[found[0]])] if len(found) == 1 else []
-        if common: return common[0], found[0]
+        if len(found) == 1:
+            first, *others = owners[found[0]]
+            if common := [n for n in first if all(n in names for names in others)]: return common[0], found[0]
         if any(origins): self._refuse(origins)
         return (self.running[-1], 1) if self.running else (None, 0)
 
     def _refuse(self, origins: list[frozenset | None]):
         used = sorted({p for o in origins for p in o or ()})
-        raise ValueError(f"a product with {' and '.join(map(repr, used))} is no layer's own: only the weights of torch.nn's "
-                         "convolutions and linear layers can be given bits, each in a product of its own")
+        raise ValueError(f"a product with {' and '.join(map(repr, used))} is no layer's own: only the weights of "
+                         "torch.nn's convolutions and linear layers can be given bits, each in a product of its own")
 
 # %% ../nbs/02b_products.ipynb #eda92f87
 @contextmanager
@@ -499,7 +515,9 @@ def recorded_products(
     model: nn.Module,  # with open attention
     images: Tensor,    # what it will be called with
 ) -> Iterator[list[Product]]:  # filled while the model runs
-    "Note the products of all forward passes inside; `ValueError` from one with a weight that is no layer's, or is not rounded as it should be."
+    """Note the products of all forward passes inside.
+
+    `ValueError` from one with a weight that is no layer's, or is not rounded as it should be."""
     recorder, hooks = ProductRecorder(model, images), []
     def enter(name, *_): recorder.running.append(name)
     def leave(*_): recorder.running.pop()
