@@ -178,8 +178,8 @@ def _batch_norm(m, x):
 
 def _max_pool(m, x):
     pair = lambda v: [v, v] if isinstance(v, int) else list(v)
-    if pair(m.dilation) != [1, 1] or m.ceil_mode:
-        raise ValueError(f"max pooling with dilation or ceil_mode cannot be exported: {m}")
+    if pair(m.dilation) != [1, 1] or m.ceil_mode or m.return_indices:
+        raise ValueError(f"max pooling with dilation, ceil_mode or return_indices cannot be exported: {m}")
     stride, padding, size = pair(m.stride), pair(m.padding), pair(m.kernel_size)
     return _operations().max_pool(x, stride, [1, 1], padding, padding, size).output(0)
 
@@ -190,6 +190,7 @@ def _average_pool(x, size):
     return _mean(x, (2, 3), True)
 
 def _every_nth(x, index):
+    index = index if isinstance(index, tuple) else (index,)
     if not all(isinstance(i, slice) and i.start is None and i.stop is None for i in index):
         raise ValueError(f"only slices [::step] can be exported, not {index}")
     steps = [i.step or 1 for i in index]

@@ -340,7 +340,7 @@ def _folds(conv: nn.Module, norm: nn.Module) -> bool:
     "True for a convolution and a batch norm that compute as PyTorch's own, from their own tensors, with no hooks."
     if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d): return False
     if norm.running_mean is None: return False
-    notes = getattr(conv, "notes", None)   # of a quantized layer, see chapter 2b
+    notes = getattr(conv, "quantization_notes", None)   # of a quantized layer, see chapter 2b
     if getattr(notes, "borrowed", False) or getattr(notes, "derived", False): return False
     kind = getattr(conv, "float_class", type(conv))
     own = kind.forward is nn.Conv2d.forward and kind._conv_forward is nn.Conv2d._conv_forward

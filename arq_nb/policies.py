@@ -244,7 +244,7 @@ def freeze(
     rounded = {(id(w), id(q)): nn.Parameter(q(w), requires_grad=False) for _, w, q in stored}   # shared stays shared
     for m, w, q in stored: m.weight, m.weight_quantizer = rounded[id(w), id(q)], nn.Identity()
     for m in layers: m.input_quantizer = fixed(m.input_quantizer)
-    return model if any(m.notes.borrowed for m in layers) else unfollow_weights(model)
+    return model if any(m.quantization_notes.borrowed for m in layers) else unfollow_weights(model)
 
 # %% ../nbs/03_policies.ipynb #716f6cc9
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class _Scope(threading.local):
 _scope = _Scope()
 
 def _enter(module: nn.Module, *_):
-    module.notes.ran = True
+    module.quantization_notes.ran = True
     _scope.depth += 1
 
 def _leave(*_): _scope.depth -= 1
@@ -165,7 +165,7 @@ class QuantizedLayer:
         "Turn `layer` into its quantized version, in place."
         kind = type(layer)
         layer.__class__ = quantized_class(kind, _plain_forward(layer))
-        layer.float_class, layer.layer_name, layer.notes = kind, name, Notes()
+        layer.float_class, layer.layer_name, layer.quantization_notes = kind, name, Notes()
         layer.weight_quantizer, layer.input_quantizer = weight_quantizer, input_quantizer
         return layer
 
@@ -173,7 +173,7 @@ class QuantizedLayer:
         "Turn it back into the float layer, in place."
         kind = self.float_class
         del self.weight_quantizer, self.input_quantizer
-        del self.float_class, self.layer_name, self.notes
+        del self.float_class, self.layer_name, self.quantization_notes
         self.__class__ = kind
         return self
 
@@ -188,7 +188,7 @@ class QuantizedLayer:
         "The float weight; during a forward pass marked, so that the product which it enters is rounded."
         weight = self.own_weight()
         if not _scope.depth: return weight
-        if _scope.owner is not self: self.notes.borrowed = True
+        if _scope.owner is not self: self.quantization_notes.borrowed = True
         return LayerWeight.of(weight, self, weight, ())
 
     @weight.setter
@@ -201,7 +201,7 @@ class QuantizedLayer:
         "What `weight` is in a product: the rounded weight of the layer, viewed likewise, or else itself rounded."
         if weight.views is not None:
             return functools.reduce(lambda w, view: view(w), weight.views, self.weight_quantizer(weight.source))
-        self.notes.derived = True
+        self.quantization_notes.derived = True
         if weight.shape != weight.source.shape:
             raise ValueError(f"what is made of the weight of layer {self.layer_name!r} enters a product as "
                              f"{tuple(weight.shape)}, not as {tuple(weight.source.shape)}: it cannot be quantized")
@@ -247,7 +247,7 @@ def stores_its_weight(
     layer: QuantizedLayer,
 ) -> bool:
     "True if what enters the layer's products is its parameter, rounded, and nothing else."
-    if layer.notes.derived or layer._parameters.get("weight") is None: return False
+    if layer.quantization_notes.derived or layer._parameters.get("weight") is None: return False
     return has_plain_forward(layer) or getattr(layer.weight_quantizer, "calibrated", False)
 
 @functools.cache
@@ -273,10 +273,15 @@ def follow_weights(
     parents = [name.split(".")[:-1] for name in names if name]
     for holder in sorted({".".join(p[:i]) for p in parents for i in range(len(p) + 1)}):
         module = model.get_submodule(holder)
-        module.notes = Notes()
+        module.quantization_notes = Notes()
         module.register_forward_pre_hook(_enter)
         module.register_forward_hook(_leave, always_call=True)
     return model
+
+def _notes_of_part(module: nn.Module) -> Notes | None:
+    "The notes on a module that holds quantized layers and is none itself."
+    notes = getattr(module, "quantization_notes", None)
+    return notes if isinstance(notes, Notes) and not isinstance(module, QuantizedLayer) else None
 
 def unfollow_weights(
     model: nn.Module,  # changed in place
@@ -287,7 +292,7 @@ def unfollow_weights(
             for key in [k for k, h in hooks.items() if h is hook]:
                 del hooks[key]
                 m._forward_hooks_always_called.pop(key, None)
-        if not isinstance(m, QuantizedLayer) and isinstance(getattr(m, "notes", None), Notes): del m.notes
+        if _notes_of_part(m): del m.quantization_notes
     return model
 
 def _speaks_of_weights(kind: type) -> bool:
@@ -299,9 +304,8 @@ def unknown_uses(
     model: nn.Module,  # quantized
 ) -> list[str]:  # names of parts, "" for the whole
     "Parts, not called yet, that may take the weight of a layer themselves, because their code speaks of a `weight`."
-    holders = {n: m for n, m in model.named_modules() if isinstance(getattr(m, "notes", None), Notes)}
-    return [n for n, m in holders.items()
-            if not isinstance(m, QuantizedLayer) and not m.notes.ran and _speaks_of_weights(type(m))]
+    unasked = [(n, m) for n, m in model.named_modules() if (notes := _notes_of_part(m)) and not notes.ran]
+    return [n for n, m in unasked if _speaks_of_weights(type(m))]
 
 # %% ../nbs/02b_products.ipynb #a8990950
 def _in_projection(attention: nn.MultiheadAttention, name: str) -> nn.Linear:
