@@ -16,7 +16,8 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -188,6 +189,14 @@ def calibrate(
         for hook in hooks: hook.remove()
     return model
 
+@contextmanager
+def _one_image(input_shape: Sequence[int]) -> Iterator[None]:
+    "What PyTorch says of a wrong shape becomes a `ValueError` that names it."
+    try: yield
+    except (RuntimeError, IndexError, AssertionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"the network cannot be called on one image of input_shape={tuple(input_shape)}: {reason}") from error
+
 def _zero_image(model: nn.Module, input_shape: Sequence[int]) -> Tensor:
     first = next(model.parameters())
     return torch.zeros(1, *input_shape, device=first.device, dtype=dtype_of(model))
@@ -201,7 +210,7 @@ def try_once(
 
     `ValueError` as `calibrate`, which is not needed then."""
     image = _zero_image(model, input_shape)
-    with evaluating(model), recorded_products(model, image): model(image)
+    with evaluating(model), _one_image(input_shape), recorded_products(model, image): model(image)
 
 class _Calibration:
     "Before a quantizer rounds, fits it to all that it has been given in this pass."
@@ -285,7 +294,7 @@ def layer_table(
     is multiplied with the image and is no layer's weight."""
     model = open_attention(dequantize(model)).eval()
     layers, image, calls = quantizable_layers(model), _zero_image(model, input_shape), {}
-    with recorded_products(model, image) as products: model(image)
+    with _one_image(input_shape), recorded_products(model, image) as products: model(image)
     for product in products: calls.setdefault(product.layer, []).append(product)
     shared = shared_weights(layers)
     names = [*calls, *(n for n in layers if n not in calls)]

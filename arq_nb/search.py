@@ -29,7 +29,7 @@ from tqdm import tqdm
 from .agent import DDPG, DDPGConfig, truncated_normal
 from .backends import check_backend, deploy, suitable_backend
 from .core.record import Record, fingerprint, load_tensors, one_writer, save_tensors, write_atomically
-from .data import ImageData, check_image_data
+from .data import ImageData, check_image_data, whole_number
 from .distributed import from_first, held_by_first
 from .environment import BitWidthEnv, rollout
 from .incremental import build_cache, certify_incremental
@@ -341,7 +341,7 @@ def search(
     "ARQ: search the policy within `budget` whose smoothed network has the largest average certified radius."
     for what, data in (("train", train), ("holdout", holdout), ("test", test)):
         if what != "test" or data is not None: check_image_data(data, what)
-    if episodes < 1: raise ValueError(f"episodes={episodes!r}: at least one is needed")
+    episodes, seed = whole_number("episodes", episodes), whole_number("seed", seed, 0)
     if test is not None and out is None: raise ValueError("finishing on a test set needs a folder: give `out`")
     folder, agent = (Path(out) if out is not None else None), DDPG(10, 1, config.agent, seed)
     state = folder / "state.safetensors" if folder else None

@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from .classifiers import gate, in_two_companies, logits_of
+from .classifiers import gate, in_two_companies, logits_of, real_number
 from .core.record import Record, fingerprint, load_tensors, one_writer, save_tensors
-from .data import ImageData, batch_sizes, batches, check_image_data, to_float
+from .data import ImageData, batch_sizes, batches, check_image_data, to_float, whole_number
 from .distributed import data_parallel, held_by_first, part_of_batch, processes, share_buffers, summed
+from .models import dtype_of
 from .smoothing import make_generator
 
 # %% ../nbs/06_training.ipynb #be15d2ff
@@ -138,6 +139,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # of the pr
 
 def _logits(model: nn.Module, images: Tensor, precision: torch.dtype) -> Tensor:
     "What the network says while it trains; a batch norm that sees one number per channel is an error about batch_size."
+    images = images.to(dtype_of(model))
     try:
         with torch.autocast(images.device.type, precision, enabled=precision != torch.float32): return logits_of(model(images), len(images))
     except ValueError as error:
@@ -182,6 +184,10 @@ def fit(
 ) -> list[dict]:  # for each epoch: epoch, loss, accuracy (on noisy training images), seconds
     "Noise-augmented training (Cohen et al. 2019); leaves `model` in eval mode."
     check_image_data(data)
+    numbers = ("sigma", sigma), ("lr", lr), ("weight_decay", weight_decay), ("consistency", consistency)
+    sigma, lr, weight_decay, consistency = (real_number(name, value, -math.inf) for name, value in numbers)
+    epochs, batch_size = whole_number("epochs", epochs), whole_number("batch_size", batch_size)
+    seed = whole_number("seed", seed, 0)
     if not 0 <= sigma < math.inf or epochs < 1 or not 0 < lr: raise ValueError(f"sigma={sigma!r} must be >= 0, epochs={epochs!r} >= 1 and lr={lr!r} > 0")
     if not 0 <= consistency < math.inf: raise ValueError(f"consistency={consistency!r} must be >= 0 and finite")
     if precision not in PRECISIONS: raise ValueError(f"precision={precision!r} is unknown: choose from {', '.join(PRECISIONS)}")
