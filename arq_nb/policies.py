@@ -140,6 +140,7 @@ def _one_width(policy: Policy, shared: Mapping[str, str]) -> Policy:
     return Policy({n: (most.get(shared.get(n, n), w), a) for n, (w, a) in policy.bits.items()})
 
 # %% ../nbs/03_policies.ipynb #8441a28f
+@torch.inference_mode(False)   # what is made here can be trained, also when called within inference mode
 def quantize(
     model: nn.Module,                          # float network; it is not changed
     policy: Policy,                            # bits for each of its layers
