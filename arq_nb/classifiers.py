@@ -291,6 +291,14 @@ def _uncompiled():
     "What was compiled runs as it was written, or it would be compiled again for each size of a batch."
     return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
+def _refuse_settled(found: list[nn.Module], waiting: list[nn.Module]):
+    "Refuse a network of which a part took its steps from the first images that it was shown."
+    settled = [n for n in waiting if n.calibrated]
+    for network in settled: network.calibrated = False
+    if settled:
+        raise ValueError(f"{layer_name(found, settled[0])} is not calibrated, and the first batch would decide what is "
+                         "certified: call calibrate(model, images) first")
+
 @contextmanager
 def gate(
     f: Callable[[Tensor], Tensor],  # a classifier to be, or one that has passed
@@ -306,13 +314,12 @@ def gate(
         return
     if not callable(f): raise ValueError(f"the classifier is {_described(f)}: a callable, images to logits, is needed")
     found = networks(f)
-    if opened := [n for n in found if getattr(n, "calibrated", True) is False]:
-        raise ValueError(f"{layer_name(found, opened[0])} is not calibrated, and the first batch would decide what is certified: "
-                         "call calibrate(model, images) first")
+    waiting = [n for n in found if getattr(n, "calibrated", True) is False]
     _warn_of_training(found)
     with evaluation_mode(found):
         with torch.no_grad(), _uncompiled(), _buffers_kept(found):
             checked = CheckedClassifier(f, _accepted_dtype(f, found, first[:2]), precision_of(f, found))
+            _refuse_settled(found, waiting)
             _check_rows(checked, found, first, second)
         yield checked
 

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['FLOAT_BITS', 'fit_to_budget', 'LATENCY_COLUMNS', 'Policy', 'save_policy', 'load_policy', 'quantize', 'calibrate',
-           'try_once', 'dequantize', 'freeze', 'LayerInfo', 'layer_table', 'bitops', 'model_size', 'MemoryStep',
-           'memory_plan', 'peak_activation_bytes', 'LayerCost', 'CostTable', 'cost_table', 'plot_costs', 'BudgetError',
-           'Budget', 'bitops_budget', 'size_budget', 'memory_budget', 'edge_layers', 'inner_layers', 'pin',
-           'read_latency_table', 'latency_budget']
+           'try_once', 'dequantize', 'NeverCalled', 'freeze', 'LayerInfo', 'layer_table', 'bitops', 'model_size',
+           'MemoryStep', 'memory_plan', 'peak_activation_bytes', 'LayerCost', 'CostTable', 'cost_table', 'plot_costs',
+           'BudgetError', 'Budget', 'bitops_budget', 'size_budget', 'memory_budget', 'edge_layers', 'inner_layers',
+           'pin', 'read_latency_table', 'latency_budget']
 
 # %% ../nbs/03_policies.ipynb #2fa10d4e
 import copy
@@ -234,6 +234,23 @@ def dequantize(
     return model
 
 # %% ../nbs/03_policies.ipynb #50a23640
+class NeverCalled(nn.Module):
+    "In place of the input quantizer of a layer that no calibration has reached, such as one of an auxiliary head."
+
+    def __init__(self,
+        layer_name: str,  # for the error
+    ):
+        super().__init__()
+        self.layer_name = layer_name
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise ValueError(f"layer {self.layer_name!r} was not called while the network was calibrated, so that it is not "
+                         "known how its input is rounded: call calibrate(model, images) with images that reach it")
+
+def _fixed_input(layer: QuantizedLayer) -> nn.Module:
+    ready = getattr(layer.input_quantizer, "calibrated", True)
+    return fixed(layer.input_quantizer) if ready else NeverCalled(layer.layer_name)
+
 def freeze(
     model: nn.Module,  # quantized (or float) network
 ) -> nn.Module:  # a copy for inference, in eval mode, weights rounded for good
@@ -244,16 +261,16 @@ def freeze(
     or would have to be called once to know which these are."""
     model = copied(unwrapped(model)).eval().requires_grad_(False)
     layers = [m for m in model.modules() if isinstance(m, QuantizedLayer)]
-    if open_steps := [m.layer_name for m in layers if not getattr(m.input_quantizer, "calibrated", True)]:
-        raise ValueError(f"the input quantizer of layer {open_steps[0]!r} is not calibrated, and the first batch would "
-                         "decide what this network computes: call calibrate(model, images) first")
+    if layers and not any(getattr(m.input_quantizer, "calibrated", True) for m in layers):
+        raise ValueError(f"the input quantizer of layer {layers[0].layer_name!r} is not calibrated, nor is any other, and "
+                         "the first batch would decide what is computed: call calibrate(model, images) first")
     if unknown := unknown_uses(model):
         raise ValueError(f"{unknown[0] or type(model).__name__!r} may use the weights of its layers in its own way, "
                          "which is known after its first forward pass: call the network on a batch once")
     stored = [(m, m.own_weight(), m.weight_quantizer) for m in layers if stores_its_weight(m)]
     rounded = {(id(w), id(q)): nn.Parameter(q(w), requires_grad=False) for _, w, q in stored}   # shared stays shared
     for m, w, q in stored: m.weight, m.weight_quantizer = rounded[id(w), id(q)], nn.Identity()
-    for m in layers: m.input_quantizer = fixed(m.input_quantizer)
+    for m in layers: m.input_quantizer = _fixed_input(m)
     return model if any(m.quantization_notes.borrowed for m in layers) else unfollow_weights(model)
 
 # %% ../nbs/03_policies.ipynb #716f6cc9
