@@ -28,7 +28,7 @@ cifar10: CERTIFY := --finetune-images 12000 --skip 10
 cifar10-long: TRAIN := --epochs 8
 cifar10-long: SEARCH := --episodes 60 --warmup-episodes 30 --finetune-images 3000
 cifar10-long: CERTIFY := --finetune-images 20000 --skip 8
-cifar10: install ## ARQ on CIFAR-10 with ResNet-20 from the archives in ARQ_DATA, in 20 minutes: table and figures in runs/cifar10
+cifar10: install ## ARQ on CIFAR-10 with ResNet-20 from the archives in ARQ_DATA, in 10 to 20 minutes: table and figures in runs/cifar10
 cifar10-long: install ## the same with more training and a longer search, in an hour: runs/cifar10-long
 cifar10 cifar10-long:
 	$(BIN)/arq train --out runs/$@ --data cifar10 --root $(ARQ_DATA)/cifar10-jpeg.tar.xz $(ARQ_DATA)/cifar10-original-subset.tar.xz \
