@@ -22,9 +22,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-
-from .data import whole_number
-
 # %% ../nbs/03c_classifiers.ipynb #8f524617
 # where nobody keeps a network
 LIBRARIES = {"torch", "torchvision", "numpy", "scipy", "pandas", "matplotlib", "openvino", "onnxruntime"}

@@ -10,7 +10,6 @@ __all__ = ['FLOAT_BITS', 'fit_to_budget', 'LATENCY_COLUMNS', 'Policy', 'save_pol
            'pin', 'read_latency_table', 'latency_budget']
 
 # %% ../nbs/03_policies.ipynb #2fa10d4e
-import copy
 import csv
 import json
 import math

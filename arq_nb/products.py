@@ -208,7 +208,7 @@ class QuantizedLayer:
         return self.weight_quantizer(_unmarked(weight))
 
     def __reduce_ex__(self, protocol: int) -> tuple:
-        return _unpickled, (self.float_class, _has_plain_forward(self)), self.__dict__
+        return _unpickled, (self.float_class, type(self).__mro__[1]), self.__dict__   # the second: its forward pass
 
 # %% ../nbs/02b_products.ipynb #5ba076bf
 class _PlainConvolution(QuantizedLayer):
@@ -257,8 +257,6 @@ def quantized_class(
 ) -> type:
     "The class of quantized layers of this kind."
     return type(f"Quantized{kind.__name__}", (forward, kind), {"__module__": kind.__module__})
-
-def _has_plain_forward(layer: QuantizedLayer) -> type: return type(layer).__mro__[1]
 
 def _unpickled(kind: type, forward: type) -> nn.Module:
     cls = quantized_class(kind, forward)
@@ -452,7 +450,6 @@ class ProductRecorder(TorchDispatchMode):
                 if own != "bias" and "_quantizer." not in own:
                     self.owners.setdefault(self.names[t.untyped_storage().data_ptr()], []).append(name)
         self.origin[images] = None    # None: made from the image; a set: made from these parameters
-
 
     def _origin(self, t: Tensor) -> frozenset[str] | None:
         if t in self.origin: return self.origin[t]
