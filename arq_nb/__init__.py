@@ -1,1 +1,5 @@
-__version__ = "0.2.0"
+__version__ = "0.3.0"
+
+from .moved import install_old_names
+
+install_old_names()
