@@ -1,0 +1,230 @@
+"The rules of the house: what may import what, how long things may be, how they are written. `-k lines` runs one rule."
+import ast
+import inspect
+import io
+import json
+import re
+import subprocess
+import sys
+import textwrap
+import tokenize
+from functools import cache
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+FLOORS = {"core": 0, "quant": 1, "certify": 1, "train": 2, "search": 3, "lab": 4}  # quant and certify: side by side
+PORCH = {"__init__", "__main__", "_modidx", "moved"}  # modules in no room: they may import all, nobody imports them
+LINES, CELLS, WIDTH, PARAMETERS, PUBLIC, BYTES = 350, 80, 120, 8, 200, 6_000_000
+
+
+def report(offenders) -> None:
+    "Fail with a line for each offender."
+    found = list(offenders)
+    if found: pytest.fail("\n".join([f"{len(found)}:", *map(str, found)]), pytrace=False)
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    "certify.smoothing -> its syntax tree, for every module that lies in a room."
+    paths = sorted((ROOT / "arq_nb").glob("*/*.py"))
+    return {f"{p.parent.name}.{p.stem}": ast.parse(p.read_text("utf-8")) for p in paths if p.stem != "__init__"}
+
+
+@cache
+def notebooks() -> dict[str, list[dict]]:
+    "nbs/01_models.ipynb -> its cells, each with its whole source."
+    paths = [p for p in sorted((ROOT / "nbs").rglob("*.ipynb")) if ".ipynb_checkpoints" not in p.parts]
+    books = {p.relative_to(ROOT).as_posix(): json.loads(p.read_text("utf-8"))["cells"] for p in paths}
+    return {name: [{**c, "source": "".join(c["source"])} for c in cells] for name, cells in books.items()}
+
+
+@cache
+def sources() -> list[tuple[str, str]]:
+    "(where, code) of every code cell, and of every file that is written by hand."
+    files = [*(ROOT / "tools").glob("*.py"), *(ROOT / "tests").glob("*.py"), ROOT / "setup.py"]
+    written = [(p.relative_to(ROOT).as_posix(), p.read_text("utf-8")) for p in sorted(files)]
+    return written + [(f"{name} {cell['id']}", without_magics(cell["source"]))
+                      for name, cells in notebooks().items() for cell in cells if cell["cell_type"] == "code"]
+
+
+def without_magics(code: str) -> str:
+    "IPython's own lines commented out."
+    return re.sub(r"^(\s*)([%!])", r"\1# \2", code, flags=re.MULTILINE)
+
+
+def imports(name: str) -> set[str]:
+    "Modules of the library that a module imports: room.module."
+    found = set()
+    for node in ast.walk(modules()[name]):
+        if isinstance(node, ast.Import): found |= {a.name.removeprefix("arq_nb.") for a in node.names if "arq_nb" in a.name}
+        if not isinstance(node, ast.ImportFrom): continue
+        package = ["arq_nb", *name.split(".")][:-node.level] if node.level else []
+        target = ".".join(filter(None, [*package, node.module]))
+        if target.split(".")[0] == "arq_nb":
+            path = target.removeprefix("arq_nb").removeprefix(".")
+            found |= {path} if path in modules() else {f"{path}.{a.name}".strip(".") for a in node.names}
+    return found
+
+
+def exported(tree: ast.Module) -> list[str]:
+    "The names in `__all__`."
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__": return ast.literal_eval(node.value)
+    return []
+
+
+def functions(tree: ast.Module):
+    "Every function and method, with the name of its class before it."
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef): yield node.name, node
+        if isinstance(node, ast.ClassDef):
+            yield from ((f"{node.name}.{f.name}", f) for f in node.body if isinstance(f, ast.FunctionDef))
+
+
+def test_rooms_import_downwards():
+    def allowed(mine, other):
+        return mine == other or FLOORS.get(other, 9) < FLOORS[mine]
+    report(f"{name} must not import {target}" for name in modules() for target in sorted(imports(name) - {"__version__"})
+           if not allowed(name.split(".")[0], target.split(".")[0]))
+
+
+def test_imports_have_no_cycles():
+    left = {name: imports(name) & set(modules()) for name in modules()}
+    while free := [name for name, needs in left.items() if not needs & set(left)]:
+        for name in free: del left[name]
+    report(f"{name} <-> {', '.join(sorted(needs & set(left)))}" for name, needs in left.items())
+
+
+def test_every_module_is_in_a_room():
+    report(p.name for p in (ROOT / "arq_nb").glob("*.py") if p.stem not in PORCH)
+    report(p.name for p in (ROOT / "arq_nb").iterdir() if p.is_dir() and any(p.glob("*.py")) and p.name not in FLOORS)
+
+
+def test_module_length():
+    counts = {name: len((ROOT / "arq_nb" / f"{name.replace('.', '/')}.py").read_text("utf-8").splitlines())
+              for name in modules()}
+    report(f"{name}: {n} lines of at most {LINES}" for name, n in counts.items() if n > LINES)
+
+
+def test_notebook_length():
+    report(f"{name}: {len(cells)} cells of at most {CELLS}" for name, cells in notebooks().items() if len(cells) > CELLS)
+
+
+def test_lines_fit():
+    report(f"{where}: {len(line)} characters: {line.strip()[:60]}..." for where, code in sources()
+           for line in code.splitlines() if len(line) > WIDTH and not line.startswith("#|"))
+
+
+def test_few_parameters():
+    def parameters(f):
+        a = f.args
+        names = [x.arg for x in [*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, [a.vararg, a.kwarg])]]
+        return [n for n in names if n not in ("self", "cls")]
+    report(f"{name}.{f}: {len(parameters(node))} parameters of at most {PARAMETERS}" for name, tree in modules().items()
+           for f, node in functions(tree) if len(parameters(node)) > PARAMETERS)
+
+
+def test_few_public_names():
+    counts = {name: len(exported(tree)) for name, tree in modules().items()}
+    if sum(counts.values()) > PUBLIC:
+        report([f"{sum(counts.values())} public names of at most {PUBLIC}",
+                *(f"{n:4} {name}" for name, n in sorted(counts.items(), key=lambda c: -c[1]))])
+
+
+def test_no_semicolons():
+    def semicolons(code):
+        code = code.replace("import nbdev; nbdev.nbdev_export()", "")  # nbdev's own last cell
+        return [t.line.strip() for t in tokenize.generate_tokens(io.StringIO(code).readline) if t.string == ";"]
+    report(f"{where}: {line[:80]}" for where, code in sources() for line in semicolons(code))
+
+
+def test_short_lambdas():
+    report(f"{where}: lambda of {node.end_lineno - node.lineno + 1} lines" for where, code in sources()
+           for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Lambda) and node.end_lineno > node.lineno)
+
+
+def test_methods_are_added_in_one_way():
+    "In the class, or by `@patch` in the module of the class."
+    def assigned(node):
+        targets = [t for target in node.targets for t in (target.elts if isinstance(target, ast.Tuple) else [target])]
+        return [t for t in targets if isinstance(t, ast.Attribute) and re.match(r"_?[A-Z]", ast.unparse(t.value))]
+    report(f"{name}: {ast.unparse(t)} = ..." for name, tree in modules().items() for node in tree.body
+           if isinstance(node, ast.Assign) for t in assigned(node))
+
+
+def test_patches_stay_at_home():
+    def is_patch(node):
+        return isinstance(node, ast.FunctionDef) and any(re.match(r"patch\b", ast.unparse(d)) for d in node.decorator_list)
+    def foreign(tree):
+        mine = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+        for node in filter(is_patch, tree.body):
+            first = node.args.args[0].annotation
+            classes = ["nothing"] if first is None else re.findall(r"\w[\w.]*", ast.unparse(first))
+            yield from ((node.name, c) for c in classes if c not in mine)
+    report(f"{name}: {method} is patched into {cls} of another module" for name, tree in modules().items()
+           for method, cls in foreign(tree))
+
+
+def has_example(doc: str) -> bool:
+    "Whether a paragraph of a docstring is Python code that calls something."
+    for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(doc)):
+        blocks = [paragraph, "\n".join(line for line in paragraph.splitlines() if line.startswith("    "))]
+        for block in blocks:
+            code = re.sub(r"^\s*>>> ?|^```.*$", "", textwrap.dedent(block), flags=re.MULTILINE)
+            try: tree = ast.parse(textwrap.dedent(code))
+            except SyntaxError: continue
+            if any(isinstance(node, ast.Call) for node in ast.walk(tree)): return True
+    return False
+
+
+def test_public_classes_show_an_example():
+    report(f"{name}.{node.name}" for name, tree in modules().items() for node in tree.body
+           if isinstance(node, ast.ClassDef) and node.name in exported(tree) and not node.name.endswith("Error")
+           and not has_example(ast.get_docstring(node) or ""))
+
+
+def test_american_spelling():
+    lines = [f"{where}: {line}" for where, code in sources() if "_moved" not in where for line in code.replace("_", " ").splitlines()]
+    command = [sys.executable, "-m", "codespell_lib", "--builtin", "en-GB_to_en-US", "--stdin-single-line", "-"]
+    said = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True)
+    assert said.returncode in (0, 65), said.stderr
+    found = [line.partition(": ") for line in said.stdout.splitlines()]
+    report(f"{lines[int(n) - 1].split(':')[0]}: {word}" for n, _, word in found)
+
+
+def test_pictures_have_alt_text():
+    def picture(cell): return any(k.startswith("image/") for o in cell.get("outputs", []) for k in o.get("data", {}))
+    said = re.compile(r"^#\|\s*(hide\b|include: false|output: false|fig-alt:\s*\S)", re.MULTILINE)
+    report(f"{name} {cell['id']} shows a picture: say in `#| fig-alt: \"...\"` what is seen"
+           for name, cells in notebooks().items() for cell in cells if picture(cell) and not said.search(cell["source"]))
+
+
+def test_notebooks_are_light():
+    sizes = {name: (ROOT / name).stat().st_size for name in notebooks()}
+    if sum(sizes.values()) > BYTES:
+        largest = sorted(sizes.items(), key=lambda s: -s[1])[:5]
+        report([f"{sum(sizes.values()):,} bytes of at most {BYTES:,}", *(f"{name}: {n:,}" for name, n in largest)])
+
+
+def test_sidebar_is_complete():
+    yaml = pytest.importorskip("yaml")
+    def listed(items): return [n for i in items for n in (listed(i["contents"]) if isinstance(i, dict) else [i])]
+    site = yaml.safe_load((ROOT / "_quarto.yml").read_text("utf-8"))["website"]
+    pages, there = listed(site["sidebar"]["contents"]), [name.removeprefix("nbs/") for name in notebooks()]
+    report([*(f"{n} is missing from the sidebar of _quarto.yml" for n in there if n not in pages),
+            *(f"_quarto.yml lists {n}, which is not there" for n in pages if n not in there),
+            *(f"_quarto.yml lists {n} twice" for n in {p for p in pages if pages.count(p) > 1})])
+
+
+def test_site_and_settings_agree():
+    from configparser import ConfigParser
+    yaml = pytest.importorskip("yaml")
+    ini = ConfigParser(delimiters=["="])
+    ini.read(ROOT / "settings.ini", encoding="utf-8")
+    cfg, site = ini["DEFAULT"], yaml.safe_load((ROOT / "_quarto.yml").read_text("utf-8"))["website"]
+    expected = {"title": cfg["title"], "description": cfg["description"], "repo-url": cfg["git_url"],
+                "repo-branch": cfg["branch"], "site-url": cfg["doc_host"] + cfg["doc_baseurl"]}
+    report(f"_quarto.yml has {k}: {site.get(k)!r}, settings.ini has {v!r}" for k, v in expected.items() if site.get(k) != v)
+    assert Path(ROOT / "nbs" / site["image"]).is_file()
