@@ -49,7 +49,7 @@ from ..search.search import read_history, search, SearchResult
 from ..train.finish import finish
 from ..certify.logs import CertificateLog, read_log
 from ..core.rng import make_generator
-from ..train.training import fit
+from ..train.training import fit, Recipe
 
 # %% ../../nbs/26_cli.ipynb #2113a83c
 @dataclass(frozen=True)
@@ -213,7 +213,8 @@ def train_run(
     run.save(out)  # only now, so that what an error advises can be given to the same folder
     if start is not None: load_weights(model, start)
     model = model.to(memory_format=torch.channels_last)
-    history = fit(model, train, run.sigma, epochs, lr, batch_size, weight_decay, run.seed, augmenter_for(run), precision, out / "training.safetensors", consistency=consistency)
+    recipe = Recipe(epochs, lr, batch_size, weight_decay, consistency, precision, augmenter_for(run), run.seed)
+    history = fit(model, train, run.sigma, recipe, checkpoint=out / "training.safetensors")
     save_weights(model, out / "float.safetensors")
     print(f"trained on {len(train)} images: accuracy under noise {history[-1]['accuracy']:.3f}, "
           f"{sum(h['seconds'] for h in history):.0f} s")

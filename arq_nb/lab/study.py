@@ -60,7 +60,7 @@ from ..search.rivals import agent_search, evolutionary_search, random_search, un
 from ..search.search import SearchResult
 from ..search.sensitivities import acr_program, hawq, nipq
 from ..train.finish import finetune, finish
-from ..train.training import evaluate, fit
+from ..train.training import evaluate, fit, Recipe
 
 # %% ../../nbs/25_study.ipynb #633c1a3a
 COSTS = {"bitops": lambda model, shape, bits: Budget.bitops(model, shape, fraction=(bits / FLOAT_BITS) ** 2),
@@ -529,8 +529,9 @@ def aware_stage(work: Work, stage: Stage) -> None:
     "Train the float network with the uniform bits of the budget (without one: 32), and keep its weights."
     model, path = float_network(work, stage.sigma), _aware_weights(work, stage.sigma, stage.bits)
     policy = Policy.uniform(model, FLOAT_BITS, FLOAT_BITS) if stage.bits is None else uniform(budget_of(work, stage.sigma, stage.bits), cut=True)
-    network, history = finetune(model, policy, work.train, stage.sigma, work.preset.aware_epochs, work.preset.aware_lr, augmenter=work.augmenter,
-        checkpoint=path.with_name("aware-training.safetensors"), progress=sys.stderr.isatty())
+    recipe = Recipe(work.preset.aware_epochs, work.preset.aware_lr, augmenter=work.augmenter)
+    network, history = finetune(model, policy, work.train, stage.sigma, recipe,
+                                checkpoint=path.with_name("aware-training.safetensors"), progress=sys.stderr.isatty())
     save_weights(dequantize(network), path)
     pool = work.held_out(work.preset.pool)
     write_result(work, stage, {"policy": policy_text(policy), "trained_on": work.train.name, "history": history,

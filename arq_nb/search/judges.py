@@ -27,7 +27,7 @@ from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
 from .agent import DDPGConfig
 from ..train.finish import finetune
-from ..train.training import evaluate
+from ..train.training import evaluate, Recipe
 
 # %% ../../nbs/13_judges.ipynb #fd40988e
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ class RadiusJudge:
     def _tuned(self, policy: Policy) -> SmoothedClassifier:
         "The network with this policy, fine-tuned and smoothed."
         c = self.config
-        quantized, _ = finetune(self.model, policy, self.train, self.sigma, c.epochs, c.lr, c.batch_size, c.weight_decay, self.seed, self.augmenter, consistency=c.consistency)
+        recipe = Recipe(c.epochs, c.lr, c.batch_size, c.weight_decay, c.consistency, augmenter=self.augmenter, seed=self.seed)
+        quantized, _ = finetune(self.model, policy, self.train, self.sigma, recipe)
         return SmoothedClassifier(deploy(quantized, self.train.shape, suitable_backend(quantized, c.backend)), self.sigma, device=str(self.train.images.device))
 
     def _evaluate(self, policy: Policy) -> Evaluation:

@@ -27,7 +27,7 @@ from .agent import truncated_normal
 from .environment import BitWidthEnv
 from .judges import RadiusJudge, SearchConfig
 from .search import given_policies
-from ..train.training import fit, noisy_batches
+from ..train.training import fit, noisy_batches, Recipe
 
 # %% ../../nbs/16_shared_weights.ipynb #669fbd2d
 class Switch(nn.Module):
@@ -90,7 +90,8 @@ class SharedWeightsJudge(RadiusJudge):
             switch(self.shared, env.granted(truncated_normal(torch.as_tensor(center), 0.2, draw).numpy()))
             return images if augmenter is None else augmenter(images, generator)
 
-        fit(self.shared, train, sigma, epochs, c.lr, c.batch_size, c.weight_decay, seed, switching, progress=progress, consistency=c.consistency)
+        recipe = Recipe(epochs, c.lr, c.batch_size, c.weight_decay, c.consistency, augmenter=switching, seed=seed)
+        fit(self.shared, train, sigma, recipe, progress=progress)
         original = self._tuned(Policy({l.name: (c.max_bits, c.max_bits) for l in budget.layers} | {n: (c.edge_bits, c.edge_bits) for n in env.edges}))
         self.cache = build_cache(original, holdout, c.n0, c.n, c.alpha, seed, progress)
         self.original_acr = average_certified_radius(self.cache.log())

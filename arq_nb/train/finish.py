@@ -26,7 +26,7 @@ from ..quant.costs import model_size
 from ..quant.models import load_weights, save_weights
 from ..quant.policies import calibrate, Policy, quantize, try_once
 from ..quant.quantizers import LSQ, PACT, UniformQuantizer
-from .training import fit, noisy_batches
+from .training import fit, noisy_batches, Recipe
 
 # %% ../../nbs/14_finish.ipynb #3bf98c0f
 def finetune(
@@ -34,23 +34,17 @@ def finetune(
     policy: Policy,            # bits; 32 everywhere gives the float network the same training
     train: ImageData,          # training images
     sigma: float,              # noise
-    epochs: int = 1,           # passes over `train`
-    lr: float = 0.02,          # peak learning rate
-    batch_size: int = 128,     # images in a step
-    weight_decay: float = 5e-4,
-    seed: int = 0,             # order, augmentation and noise
-    augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    recipe: Recipe = Recipe(lr=0.02),
+    quantizer: type[UniformQuantizer] = LSQ,      # kind of quantizer
     checkpoint: str | os.PathLike | None = None,  # state file of `fit`
-    progress: bool = False,
-    quantizer: type[UniformQuantizer] = LSQ,  # kind of quantizer
-    consistency: float = 0.0,  # of `fit`
+    progress: bool = False,    # show a progress bar
 ) -> tuple[nn.Module, list[dict]]:  # trained copy, still with its quantizers, and the history of `fit`
     "Quantize a copy of `model`, calibrate it on noisy training images, and fine-tune it with noise."
     quantized = quantize(model, policy, quantizer)
-    device = train.images.device
-    calibrate(quantized, next(noisy_batches(train, sigma, batch_size, make_generator(seed, device=device), augmenter))[0])
-    history = fit(quantized, train, sigma, epochs, lr, batch_size, weight_decay, seed, augmenter, checkpoint=checkpoint, progress=progress, consistency=consistency)
-    return quantized, history
+    stream = make_generator(recipe.seed, device=train.images.device)
+    images, _ = next(noisy_batches(train, sigma, recipe.batch_size, stream, recipe.augmenter))
+    calibrate(quantized, images)
+    return quantized, fit(quantized, train, sigma, recipe, checkpoint=checkpoint, progress=progress)
 
 # %% ../../nbs/14_finish.ipynb #ec0930f5
 def finish(
@@ -88,8 +82,9 @@ def finish(
     with held_by_first(lambda: one_writer(out / "record.json")):
         record = on_first(lambda: Record.open(out / "policy.json", settings, path=out / "settings.json", named=out))
         policy.save(out / "policy.json")
-        quantized, history = finetune(model, policy, train, sigma, seed=seed, checkpoint=out / "training.safetensors",
-                                       progress=progress, **training)
+        recipe = Recipe(epochs, lr, batch_size, weight_decay, consistency, augmenter=augmenter, seed=seed)
+        quantized, history = finetune(model, policy, train, sigma, recipe, quantizer,
+                                      checkpoint=out / "training.safetensors", progress=progress)
         save_weights(quantized, out / "model.safetensors")
         deployed = deploy(quantized, train.shape, suitable_backend(quantized, backend))
         smoothed = SmoothedClassifier(deployed, sigma, device=device)
