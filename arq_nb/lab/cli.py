@@ -299,7 +299,8 @@ def certify_run(
     model = load_float(run, out, train)
     policy = policy_of(network, out, model, train.shape)
     if finetune_images is not None: _, train = train.split(finetune_images, make_generator(run.seed, 2))
-    return finish(model, policy, train, test.every(skip, max), run.sigma, out / "networks" / Path(network).stem, epochs, lr, n0=n0, n=n, alpha=alpha, seed=run.seed, augmenter=augmenter_for(run), consistency=consistency)
+    return finish(model, policy, train, test.every(skip, max), run.sigma, out / "networks" / Path(network).stem,
+                  epochs=epochs, lr=lr, n0=n0, n=n, alpha=alpha, seed=run.seed, augmenter=augmenter_for(run), consistency=consistency)
 
 # %% ../../nbs/26_cli.ipynb #d054a7ac
 def _row(folder: Path, search_seconds: float) -> dict:
