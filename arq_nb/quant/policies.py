@@ -101,14 +101,14 @@ def load_policy(path: str | os.PathLike) -> Policy:
 Policy.save, Policy.load = save_policy, staticmethod(load_policy)
 
 # %% ../../nbs/06_policies.ipynb #9c8303de
-def _weight_quantizer(layer: nn.Module, bits: int, kind: type, per_channel: bool) -> nn.Module:
-    "The quantizer of a layer's weight, calibrated here if only a parameter is rounded, else by the first forward pass."
+def _weight_quantizer(layer: nn.Module, bits: int, kind: type, per_channel: bool, fitted: bool) -> nn.Module:
+    "The quantizer of a layer's weight, calibrated by the first forward pass unless it is `fitted` here to a mere parameter."
     if bits == FLOAT_BITS: return nn.Identity()
     weight, axis = layer.weight, int(isinstance(layer, nn.modules.conv._ConvTransposeNd))
     shape = dict(axis=axis, channels=weight.shape[axis], ndim=weight.ndim) if per_channel else {}
     quantizer = kind(bits, signed=True, **shape).to(weight.device)
     quantizer.per_sample = False
-    return quantizer.calibrate(weight) if has_plain_forward(layer) else quantizer
+    return quantizer.calibrate(weight) if fitted and has_plain_forward(layer) else quantizer
 
 def _check_fit(layers: dict[str, nn.Module], policy: Policy):
     if any(isinstance(m, QuantizedLayer) for m in layers.values()):
@@ -137,6 +137,7 @@ def quantize(
     quantizer: type[UniformQuantizer] = LSQ,   # kind of quantizer
     weight_quantizer: type[UniformQuantizer] | None = None,  # kind for weights; None: the same, but LSQ beside PACT
     per_channel: bool = True,                  # one weight step for each output channel, or one for the tensor
+    fitted: bool = True,                       # fit the weight steps; False: a state that is to be loaded brings them
 ) -> nn.Module:  # a quantized copy, trainable as it is
     """A copy of `model` with fake quantizers on every layer's weight and input; layers with 32/32 bits stay the same.
 
@@ -156,7 +157,7 @@ def quantize(
     model, made = open_attention(copied(model), rounded.keys()), {}
     for name, (w, a) in rounded.items():
         layer = model.get_submodule(name)
-        made[name] = made.get(shared.get(name)) or _weight_quantizer(layer, w, weight_quantizer, per_channel)
+        made[name] = made.get(shared.get(name)) or _weight_quantizer(layer, w, weight_quantizer, per_channel, fitted)
         inputs = nn.Identity() if a == FLOAT_BITS else quantizer(a).to(layer.weight.device)
         QuantizedLayer.wrap(layer, made[name], inputs, name)
     return follow_weights(model, rounded)
