@@ -83,12 +83,14 @@ def data_root() -> Path:  # the folder that holds the archives
 def find_data(
     name: str,  # file name in the shared data folder
 ) -> Path | None:  # its path, or None after a warning
-    "A shared file for a test that can do without: when it is missing, say so and return None."
+    "A shared file for a test that can do without: when it is missing, say so and return None, or `DataError`."
     try:
         path = data_root() / name
         if path.exists(): return path
         reason = f"{path} does not exist"
     except DataError as error: reason = str(error)
+    if os.environ.get("ARQ_REQUIRE_DATA", "0") not in ("", "0"):
+        raise DataError(f"{name} is required here (ARQ_REQUIRE_DATA): {reason}")
     message = f"SKIPPED, nothing was checked on {name}: {reason}"
     warnings.warn(message, stacklevel=2)
     if sys.stderr is not sys.__stderr__: print(message, file=sys.__stderr__, flush=True)
