@@ -15,7 +15,7 @@ from types import ModuleType
 
 # %% ../nbs/98_moved.ipynb #m98homes0
 _HOMES = {
-    "data": ("core.data", "core.files", "core.archives", "core.settings"),
+    "data": ("core.data", "core.files", "core.datasets", "core.archives", "core.settings"),
     "models": ("quant.models", "quant.networks"),
     "quantizers": ("quant.quantizers",),
     "learned_bits": ("quant.learned_bits",),
@@ -45,6 +45,7 @@ _RENAMED = {
     "PolicyEvaluator": "RadiusJudge",
     "connect": "init_processes",
     "finetuned": "finetune",
+    "from_dataset": "read_dataset",
     "from_first": "on_first",
     "harden": "fix_bits",
     "less_slack": "minus_slack",

@@ -19,7 +19,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -39,7 +39,7 @@ from ..core.processes import init_processes
 from .study import EXPERIMENTS, Work
 from .study import run as run_stages
 from .figures import bits_per_layer, certified_accuracy_curves, save_figure, search_history
-from .tables import result_row, results_table
+from .tables import markdown, measure, Measured, readable
 from ..quant.models import create_model, IMAGENET_MEAN, IMAGENET_STD, load_weights, Normalize, save_weights
 from ..quant.budgets import Budget, edge_layers, pin
 from ..quant.costs import layer_table
@@ -303,11 +303,12 @@ def certify_run(
                   epochs=epochs, lr=lr, n0=n0, n=n, alpha=alpha, seed=run.seed, augmenter=augmenter_for(run), consistency=consistency)
 
 # %% ../../nbs/26_cli.ipynb #d054a7ac
-def _row(folder: Path, search_seconds: float) -> dict:
-    record = json.loads((folder / "record.json").read_text())
-    seconds = record["train_seconds"] + record["certify_seconds"] + (search_seconds if folder.name == "arq" else 0)
+def _measured(folder: Path, search_seconds: float) -> Measured:
+    "A network of the run; ARQ's price includes its search."
     names = {"uniform8": "uniform 8-bit", "uniform4": "uniform 4-bit", "uniform2": "uniform 2-bit", "arq": "ARQ"}
-    return result_row(names.get(folder.name, folder.name), read_log(folder / "certificates.tsv"), bitops_fraction=record["bitops_fraction"], size_bytes=record["size_bytes"], seconds=seconds)
+    found = Measured.read(folder, names.get(folder.name, folder.name))
+    seconds = found.facts["seconds"] + (search_seconds if folder.name == "arq" else 0)
+    return replace(found, facts={**found.facts, "seconds": seconds})
 
 def _keep(fig: Figure, path: Path) -> None:
     "A figure goes to its file and nowhere else."
@@ -331,14 +332,16 @@ def report_run(
     folders = sorted((p.parent for p in out.glob("networks/*/record.json")), key=lambda f: (order.get(f.name, 99), f.name))
     if not folders: raise ValueError(f"{out} holds no certificates yet: run `arq certify --out {out}` first")
     summary = out / "search" / "summary.json"
-    rows = [_row(f, json.loads(summary.read_text())["seconds"] if summary.exists() else 0) for f in folders]
+    search_seconds = json.loads(summary.read_text())["seconds"] if summary.exists() else 0
+    networks = [_measured(folder, search_seconds) for folder in folders]
+    shown = readable(measure(networks))
     record = json.loads((folders[0] / "record.json").read_text())
     caption = (f"{run.model}, sigma = {run.sigma}, n = {record['n']}, alpha = {record['alpha']}; certified on {record['images']}; "
                "uniform: first and last layer at 8 bits like ARQ's, cut to the bit operations of these bits everywhere; "
                "seconds: search, fine-tuning and certification")
-    write_atomically(out / "report.md", lambda p: p.write_text(f"{results_table(rows, 'markdown')}\n\n{caption}\n"))
-    _save_figures(out, run, {row["name"]: read_log(f / "certificates.tsv") for row, f in zip(rows, folders)}, record)
-    table = f"{results_table(rows)}\n\n{caption}"
+    write_atomically(out / "report.md", lambda p: p.write_text(f"{markdown(shown)}\n\n{caption}\n"))
+    _save_figures(out, run, {one.method: one.log for one in networks}, record)
+    table = f"{shown.to_string()}\n\n{caption}"
     print(f"\n{table}\n\nfigures in {out / 'figures'}")
     return table
 
