@@ -1,0 +1,155 @@
+# Written by tools/stubs.py: edit the notebooks.
+from typing import Any
+import torch
+from torch import nn, Tensor
+
+__all__ = [
+    "CLIPPING",
+    "FLOAT_BITS",
+    "integer_range",
+    "largest_code",
+    "FakeQuantize",
+    "Binarize",
+    "binarize",
+    "fake_quantize",
+    "calibrated_scale",
+    "UniformQuantizer",
+    "LSQ",
+    "StraightThrough",
+    "PACT",
+    "clip_penalty",
+    "FixedQuantizer",
+    "fixed",
+    "relative_error",
+]
+
+def _check_bits(bits: int) -> int: ...
+def integer_range(bits: int, signed: bool = True) -> tuple[int, int]:
+    """The integers a `bits`-wide code can hold; `ValueError` for a bit-width outside 1 to 8, and for 1 signed bit."""
+
+def largest_code(bits: int, signed: bool = True) -> int:
+    """The largest integer of the grid: 1 for one bit, signed or not."""
+
+class FakeQuantize(torch.autograd.Function):
+    """Round `x` to `scale` times an integer in `[qmin, qmax]`; straight-through gradient, LSQ gradient for `scale`."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, scale: Tensor, qmin: int, qmax: int, step_gradient: float) -> Tensor: ...
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]: ...
+
+def _inner(a: Tensor, b: Tensor, shape: torch.Size) -> Tensor: ...
+
+class Binarize(torch.autograd.Function):
+    """`scale` times the sign of `x` (+1 for zero); the gradient passes straight through (Zhou et al. 2016)."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, scale: Tensor, step_gradient: float) -> Tensor: ...
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]: ...
+
+def binarize(x: Tensor, scale: Tensor, step_gradient: float = 1.0) -> Tensor:
+    """One signed bit: `scale` times the sign of `x`, differentiable in both (Rastegari et al. 2016)."""
+
+def fake_quantize(x: Tensor, scale: Tensor, bits: int, signed: bool = True, step_gradient: float = 1.0) -> Tensor:
+    """`x` rounded onto a `bits`-wide grid of step `scale`, differentiable in both (Esser et al. 2020); with 1 signed bit, `binarize`."""
+
+def _rows(x: Tensor, axis: int | None) -> Tensor: ...
+def _sample(rows: Tensor, most: int = 65536) -> Tensor: ...
+def _check_finite(x: Tensor): ...
+def _clip_minmax(rows: Tensor, bits: int, signed: bool) -> Tensor: ...
+def _clip_percentile(rows: Tensor, bits: int, signed: bool, share: float = 0.999) -> Tensor: ...
+def _clip_binary(rows: Tensor, bits: int, signed: bool) -> Tensor: ...
+def _clip_mse(rows: Tensor, bits: int, signed: bool, candidates: int = 60) -> Tensor: ...
+
+CLIPPING: dict[str, Any]
+
+def calibrated_scale(x: Tensor, bits: int, signed: bool = True, axis: int | None = None, method: str = "mse") -> Tensor:
+    """The step that suits `x`; `ValueError` for NaN, infinite or no values and for an unknown method."""
+
+def _after_loading(module: nn.Module, _): ...
+
+class UniformQuantizer(nn.Module):
+    """Fake quantization with a calibrated, fixed step."""
+
+    bits: Any
+    axis: int | None
+    method: str
+    known_sign: bool | None
+    per_sample: bool
+    signed: Any
+    calibrated: bool
+    sign: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        bits: int,
+        signed: bool | None = None,
+        axis: int | None = None,
+        channels: int = 1,
+        ndim: int = 4,
+        method: str = "mse",
+    ) -> None: ...
+    def _make_scale(self, scale: Tensor): ...
+    def _set_scale(self, scale: Tensor): ...
+    def _loaded(self): ...
+    def adopt(self, scale: Tensor, signed: bool) -> UniformQuantizer:
+        """Take over a step and a sign."""
+
+    def calibrate(self, x: Tensor) -> UniformQuantizer:
+        """Choose sign (where it is open) and step from `x`; `ValueError` for NaN, infinite or no values."""
+
+    def _rounded(self, x: Tensor, scale: Tensor, step_gradient: float = 1.0) -> Tensor: ...
+    def forward(self, x: Tensor) -> Tensor: ...
+    def extra_repr(self) -> str: ...
+
+class LSQ(UniformQuantizer):
+    """Fake quantization with a learned step (Esser et al. 2020), started from calibration."""
+
+    scale: nn.Parameter
+
+    def _make_scale(self, scale: Tensor): ...
+    def forward(self, x: Tensor) -> Tensor: ...
+
+class StraightThrough(torch.autograd.Function):
+    """The value of `hard` with the gradient of `soft`."""
+
+    @staticmethod
+    def forward(ctx, soft: Tensor, hard: Tensor) -> Tensor: ...
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]: ...
+
+class PACT(UniformQuantizer):
+    """Fake quantization with a learned clip `alpha` (Choi et al. 2018), started from calibration; meant for activations."""
+
+    alpha: nn.Parameter
+
+    def _make_scale(self, scale: Tensor): ...
+    def _set_scale(self, scale: Tensor): ...
+    def _positive(self) -> Tensor: ...
+    @property
+    def scale(self) -> Tensor: ...
+    def forward(self, x: Tensor) -> Tensor: ...
+
+def clip_penalty(model: nn.Module) -> Tensor:
+    """The regulariser of PACT (Choi et al. 2018, section 3): add it to the loss times a small weight."""
+
+class FixedQuantizer(nn.Module):
+    """Rounding with constants, for inference."""
+
+    step: float
+    inverse: float
+    limits: tuple[int, int]
+
+    def __init__(self, step: float, inverse: float, limits: tuple[int, int]) -> None: ...
+    def forward(self, x: Tensor) -> Tensor: ...
+    def extra_repr(self) -> str: ...
+
+def fixed(quantizer: nn.Module) -> nn.Module:
+    """A calibrated quantizer with one step as a `FixedQuantizer`; others are returned as they are."""
+
+FLOAT_BITS: int
+
+def relative_error(x: torch.Tensor, bits: int, axis: int | None = None) -> float:
+    """Share of the energy of `x` that rounding destroys"""
