@@ -19,7 +19,7 @@ _HOMES = {
     "models": ("quant.models", "quant.networks"),
     "quantizers": ("quant.quantizers",),
     "learned_bits": ("quant.learned_bits",),
-    "products": ("quant.layers", "quant.products"),
+    "products": ("quant.layers", "quant.products", "quant.networks"),
     "policies": ("quant.policies", "quant.costs", "quant.budgets", "quant.memory", "quant.quantizers", "core.record"),
     "backends": ("quant.backends", "quant.int8"),
     "distributed": ("core.processes",),
