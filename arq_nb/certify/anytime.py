@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ..core.settings import real_number
 from ..core.settings import whole_number
-from .smoothing import _check_images, Certificate, clopper_pearson_lower, SmoothedClassifier
+from .smoothing import check_images, Certificate, clopper_pearson_lower, SmoothedClassifier
 from ..core.rng import CHUNK
 
 # %% ../../nbs/20_anytime.ipynb #3be1cf03
@@ -76,7 +76,7 @@ def certify_until(
     "Certificates by a confidence sequence that ends when `question` is answered; `n` in each says when."
     alpha, n0, n_max = _check_alpha(alpha), whole_number("n0", n0), whole_number("n_max", n_max)
     self.check_samples(n_max, alpha, lambda n: anytime_lower(n, n, alpha), "n_max")
-    images = _check_images(images)
+    images = check_images(images)
     with self.checked(images.to(self.device)) as it:
         guess = it.votes(images, n0, generators).mode(1).values
         k, n, active = np.zeros(len(images), int), np.zeros(len(images), int), np.arange(len(images))
@@ -174,7 +174,7 @@ def certify_like(
 
     With `labels`, an image whose guess is another class abstains at once (`n` is 0 in its certificate): certified
     accuracy and ACR count it as 0 anyway."""
-    alpha, n0, n, images = _check_alpha(alpha), whole_number("n0", n0), whole_number("n", n), _check_images(images)
+    alpha, n0, n, images = _check_alpha(alpha), whole_number("n0", n0), whole_number("n", n), check_images(images)
     self.check_samples(n, alpha)
     labels = _check_labels(labels, images)
     with self.checked(images.to(self.device)) as it:

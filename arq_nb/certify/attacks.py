@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..core.settings import whole_number
 from .smoothing import ABSTAIN, GaussianNoise, SmoothedClassifier
-from .smoothing import _check_alpha, _check_images, _check_samples, _coin_p
+from .smoothing import check_alpha, check_images, check_votes
 
 # %% ../../nbs/22_attacks.ipynb #c6b2f595
 def smooth_loss(
@@ -83,7 +83,7 @@ def _check_attack(
     smoothed: SmoothedClassifier, images: Tensor, labels: Tensor, radii: Tensor | Sequence[float] | float
 ) -> tuple[Tensor, Tensor, Tensor]:
     "Images, labels and one radius an image, on the device; `ValueError` for anything that is not allowed."
-    images = _check_images(images)
+    images = check_images(images)
     labels = torch.as_tensor(labels)
     if labels.shape != (len(images),): raise ValueError(f"labels of shape {tuple(labels.shape)} for {len(images)} images: one class each is needed")
     if labels.is_floating_point() or labels.min() < 0: raise ValueError(f"labels must be classes 0, 1, ..., these begin at {labels.min().item()} ({labels.dtype}); leave out images without an answer")
@@ -165,12 +165,12 @@ def smallest_attack(
     levels: int | None = None,           # 255 stays on the grid of bytes, see `to_grid`
 ) -> tuple[np.ndarray, Tensor]:  # L2 norms (images,), float64, inf where none was found; attacked images on the device, unchanged there
     "The shortest perturbation found for which PREDICT names another class than `predictions`; abstaining is no success."
-    alpha, n, halvings = _check_alpha(alpha), whole_number("n", n), whole_number("halvings", halvings)
+    alpha, n, halvings = check_alpha(alpha), whole_number("n", n), whole_number("halvings", halvings)
     radii = sorted(smoothed.sigma * np.geomspace(0.5, 8, 9) if radii is None else radii)
     if not radii: raise ValueError("radii=[]: at least one is needed")
     images, predictions, _ = _check_attack(smoothed, images, predictions, radii[0])
     error = alpha / (len(radii) + halvings)
-    _check_samples(n, lambda n: _coin_p(n, 0) <= error, error)
+    check_votes(n, error)
     found, hit = images.clone(), torch.zeros(len(images), dtype=torch.bool, device=images.device)
     with smoothed.checked(images) as it:
         def changed(tried: Tensor, which: Tensor) -> Tensor:
@@ -213,7 +213,7 @@ def attacks_inside(
     levels: int | None = None,         # 255 stays on the grid of bytes, see `to_grid`
 ) -> int:  # images for which PREDICT names another class within the radius
     "Attack every image just inside its certified radius and count the successes; honest certificates allow about (their alpha + `alpha`) of the images."
-    images = _check_images(images)
+    images = check_images(images)
     inside = 0.999 * torch.as_tensor(radii, dtype=images.dtype)
     with smoothed.checked(images.to(smoothed.device)) as it:
         tried = pgd(it, images, predictions, inside, generator, steps, samples, levels=levels)

@@ -27,7 +27,7 @@ from ..core.settings import whole_number
 from .logs import CertificateLog
 from .smoothing import ABSTAIN, GaussianNoise, SmoothedClassifier
 from ..core.rng import CHUNK, ESTIMATION, SELECTION
-from .smoothing import _check_alpha, _check_images, clopper_pearson_lower
+from .smoothing import check_alpha, check_images, clopper_pearson_lower
 from ..core.rng import make_generator
 
 # %% ../../nbs/10_incremental.ipynb #412bfed6
@@ -78,12 +78,12 @@ def build_cache(
 ) -> CertificateCache:
     "Certify the original network and remember each vote."
     check_image_data(data)
-    alpha, n0, n = _check_alpha(alpha), whole_number("n0", n0), whole_number("n", n)
+    alpha, n0, n = check_alpha(alpha), whole_number("n0", n0), whole_number("n", n)
     seed = whole_number("seed", seed, 0)
     smoothed.check_samples(n, alpha)
     about = str(smoothed.device), fingerprint(data), fingerprint(smoothed.f)
     settings = CacheSettings(smoothed.sigma, smoothed.noise.name, n0, n, alpha, seed, *about)
-    images = _check_images(to_float(data.images))
+    images = check_images(to_float(data.images))
     first, second = (_streams(settings, len(data), use, smoothed.device) for use in (SELECTION, ESTIMATION))
     with smoothed.checked(images.to(smoothed.device)) as it:
         selection = it.votes(images, n0, first)
@@ -207,9 +207,9 @@ def certify_incremental(
     below `gamma` the better of both paths at half of `alpha_zeta` each.
     `ValueError` if sigma, noise, device, images or the network of origin differ from the cache's, or `n_p` is more than
     it holds. The batch size may differ: it does not change a noise stream."""
-    n_p, alpha_zeta, gamma = _replays(n_p), _check_alpha(alpha_zeta, "alpha_zeta"), real_number("gamma", gamma)
+    n_p, alpha_zeta, gamma = _replays(n_p), check_alpha(alpha_zeta, "alpha_zeta"), real_number("gamma", gamma)
     _check_replay(cache, smoothed, data, n_p, origin)
-    s, images = cache.settings, _check_images(to_float(data.images))
+    s, images = cache.settings, check_images(to_float(data.images))
     _check_replays_suffice(cache, smoothed, n_p, alpha_zeta)
     sizes, streams = np.broadcast_to(n_p, len(data)), _streams(s, len(data), ESTIMATION, smoothed.device)
     with smoothed.checked(images.to(smoothed.device)) as it:
@@ -280,7 +280,7 @@ def recertify(
     """Certify the changed network nearly as well as with `n` samples from scratch; images whose guess is wrong get no sample.
 
     Ours, on the bounds of `incremental_bound`. `ValueError` as `certify_incremental`, and for a `pilot` that is not whole chunks or as large as the cache."""
-    s, alpha_zeta, n = cache.settings, _check_alpha(alpha_zeta, "alpha_zeta"), whole_number("n", n)
+    s, alpha_zeta, n = cache.settings, check_alpha(alpha_zeta, "alpha_zeta"), whole_number("n", n)
     pilot, tolerance = whole_number("pilot", pilot, 0), real_number("tolerance", tolerance)
     if pilot < 1 or pilot % CHUNK or pilot >= s.n:
         raise ValueError(f"pilot={pilot!r} must be a positive multiple of {CHUNK} "
@@ -289,7 +289,7 @@ def recertify(
     p_cached = clopper_pearson_lower(s.n - pilot, s.n - pilot, s.alpha)
     def best(n): return _path_bounds(p_cached, 0, 0, n, n, s.alpha, alpha_zeta).max()
     smoothed.check_samples(min(n, s.n - pilot), s.alpha + alpha_zeta, best)
-    images, streams = _check_images(to_float(data.images)), _streams(s, len(data), ESTIMATION, smoothed.device)
+    images, streams = check_images(to_float(data.images)), _streams(s, len(data), ESTIMATION, smoothed.device)
     first = np.where(cache.guess == cache.label, pilot, 0)
     with smoothed.checked(images.to(smoothed.device)) as it:
         won, lost, _ = _count_changes(cache, it, images, first, streams)

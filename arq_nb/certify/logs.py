@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'CertificateLog', 'read_log', 'average_certified_radius', 'certified_accuracy', 'clean_accuracy',
-           'abstention_rate', 'share_interval', 'mean_interval', 'summary', 'compare', 'certify_dataset']
+           'abstention_rate', 'share_interval', 'mean_interval', 'summary', 'compare', 'Method', 'certify_images',
+           'certify_dataset']
 
 # %% ../../nbs/03_logs.ipynb #83d01785
 import csv
@@ -12,29 +13,38 @@ import io
 import math
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from pkgutil import resolve_name
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from scipy import stats
+from torch import Tensor
 from tqdm import tqdm
 
-from .smoothing import _check_alpha, _check_images, ABSTAIN, Certificate, SmoothedClassifier
+from .settings import Certify, METHODS
+from .smoothing import ABSTAIN, Certificate, check_images, GaussianNoise, noise_named, SmoothedClassifier
 from ..core.data import check_image_data, ImageData, to_float
 from ..core.fingerprint import fingerprint
-from ..core.processes import on_first, held_by_first, rank_and_world_size
+from ..core.processes import held_by_first, on_first, rank_and_world_size
 from ..core.record import one_writer, Record, write_atomically
 from ..core.rng import CERTIFICATION, make_generator
-from ..core.settings import whole_number
+from ..core.settings import changed
 
 # %% ../../nbs/03_logs.ipynb #e6872ec3
 COLUMNS = ("idx", "label", "predict", "radius", "correct", "time")
 
 @dataclass(frozen=True)
 class CertificateLog:
-    "Certificates of many images; every field an array of one entry an image."
+    """Certificates of many images; every field an array of one entry an image.
+
+        log = read_log("certificates.tsv")
+        print(log)                              # accuracy, ACR, abstentions, with their intervals
+        log.certified.max(), log.predict[0]     # the largest radius, the class of the first image
+    """
     idx: np.ndarray      # place in the data set
     label: np.ndarray    # true class
     predict: np.ndarray  # class, -1 = abstain
@@ -44,6 +54,11 @@ class CertificateLog:
     extra: dict[str, list[str]] = field(default_factory=dict, repr=False)  # further columns of the file
 
     def __len__(self) -> int: return len(self.idx)
+
+    @property
+    def certified(self) -> np.ndarray:
+        "(images,) radii in units of the input, 0 where the answer is wrong."
+        return self.radius * self.correct
 
 # %% ../../nbs/03_logs.ipynb #ab90ecb7
 def _seconds(text: str) -> float:
@@ -65,7 +80,9 @@ def _parse_row(row: dict[str, str], where: str) -> tuple:
     except ValueError as e: raise ValueError(f"{where}: not a certificate row ({e})") from e
 
 def _read_table(path: str | os.PathLike) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    "Column names, and line number and fields of each row; a byte-order mark, blank lines, the same header again are none."
+    """Column names, and line number and fields of each row.
+
+    A byte-order mark, blank lines and the same header again are none."""
     mark, raw = "\ufeff", Path(path).read_bytes()
     try:
         reader = csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline=""), delimiter="\t")
@@ -107,7 +124,7 @@ def read_log(
 # %% ../../nbs/03_logs.ipynb #909387c4
 def average_certified_radius(log: CertificateLog) -> float:
     "Mean radius, wrong answers and abstentions counting 0 (Zhai et al. 2020)."
-    return float(np.mean(log.radius * log.correct))
+    return float(np.mean(log.certified))
 
 def certified_accuracy(
     log: CertificateLog,
@@ -144,7 +161,9 @@ def mean_interval(
     if len(values) < 2: raise ValueError(f"an interval needs at least 2 images, the log holds {len(values)}")
     mean = float(values.mean())
     if np.ptp(values) == 0: return mean, mean, mean
-    interval = stats.bootstrap((values,), np.mean, n_resamples=resamples, batch=500, confidence_level=confidence, rng=np.random.default_rng(seed)).confidence_interval
+    drawn = stats.bootstrap((values,), np.mean, n_resamples=resamples, batch=500, confidence_level=confidence,
+                            rng=np.random.default_rng(seed))
+    interval = drawn.confidence_interval
     return mean, float(interval.low), float(interval.high)
 
 # %% ../../nbs/03_logs.ipynb #230da3e0
@@ -155,9 +174,20 @@ def summary(
 ) -> dict[str, tuple[float, float, float]]:  # name -> (value, low, high)
     "Clean accuracy, ACR, abstention rate and certified accuracy at `radii`, each with its interval."
     right = log.correct > 0
-    return {"clean accuracy": share_interval(right, confidence), "ACR": mean_interval(log.radius * log.correct, confidence),
-            "abstention rate": share_interval(log.predict == ABSTAIN, confidence),
-            **{f"certified accuracy at {r:g}": share_interval(right & (log.radius >= r), confidence) for r in radii}}
+    found = {"clean accuracy": share_interval(right, confidence), "ACR": mean_interval(log.certified, confidence),
+             "abstention rate": share_interval(log.predict == ABSTAIN, confidence)}
+    for r in radii: found[f"certified accuracy at {r:g}"] = share_interval(right & (log.radius >= r), confidence)
+    return found
+
+@patch
+def __str__(self: CertificateLog) -> str:
+    "The `summary`, a line for each number; radii in units of the input, as many as are reached."
+    if len(self) < 2: return f"{len(self)} certificates: too few for a summary"
+    radii = [r for r in (0.25, 0.5, 0.75, 1.0, 1.5, 2.0) if (self.certified >= r).any()]
+    lines = [f"{f'{len(self)} images':27} value  95 % interval"]
+    for name, (value, low, high) in summary(self, radii).items():
+        lines.append(f"{name:27} {value:.3f}  [{low:.3f}, {high:.3f}]")
+    return "\n".join(lines)
 
 # %% ../../nbs/03_logs.ipynb #71d6acad
 def compare(
@@ -169,23 +199,90 @@ def compare(
     "Paired difference in ACR with its bootstrap interval; `ValueError` if the logs hold other images."
     a, b = np.argsort(log_a.idx), np.argsort(log_b.idx)
     if not (np.array_equal(log_a.idx[a], log_b.idx[b]) and np.array_equal(log_a.label[a], log_b.label[b])):
-        raise ValueError(f"the logs hold different images ({len(log_a)} and {len(log_b)}, {len(np.intersect1d(log_a.idx, log_b.idx))} indices in common): only logs of the same images can be compared in pairs")
-    return mean_interval((log_a.radius * log_a.correct)[a] - (log_b.radius * log_b.correct)[b], confidence, seed)
+        common = len(np.intersect1d(log_a.idx, log_b.idx))
+        raise ValueError(f"the logs hold different images ({len(log_a)} and {len(log_b)}, {common} indices in common): "
+                         "only logs of the same images can be compared in pairs")
+    return mean_interval(log_a.certified[a] - log_b.certified[b], confidence, seed)
 
 # %% ../../nbs/03_logs.ipynb #eee76027
-def _open_log(path: Path, settings: dict, about: dict = {}) -> None:
+@dataclass(frozen=True)
+class Method:
+    """How images are certified: what `Certify(method=)` names.
+
+        method = Method(lambda smoothed, images, places, labels: [...], samples=1_000)
+    """
+    certify: Callable[..., list[Certificate]]  # of (classifier, images, places in the data set, classes or None)
+    samples: int                               # that an image takes at least: says how many share a batch
+    about: Mapping = field(default_factory=dict)  # what the record of a log says of the method
+
+def _streams(smoothed: SmoothedClassifier, seed: int, places: list[int]) -> list[torch.Generator]:
+    return [make_generator(seed, i, CERTIFICATION, device=smoothed.device) for i in places]
+
+def _fixed(smoothed: SmoothedClassifier, settings: Certify, data: ImageData | None, cache: object) -> Method:
+    "Cohen's CERTIFY: as many samples for each image."
+    smoothed.check_samples(settings.n, settings.alpha)
+    def certify(it, images, places, labels):
+        streams = _streams(it, settings.seed, places)
+        return it.certify_batch(images, streams, settings.n0, settings.n, settings.alpha)
+    return Method(certify, settings.n)
+
+# %% ../../nbs/03_logs.ipynb #e13179b0
+def _as_asked(smoothed: SmoothedClassifier, settings: Certify) -> SmoothedClassifier:
+    "The classifier with the noise and batch size of the settings; `ValueError` if it is already another one."
+    asked, own, precision = noise_named(settings.noise), smoothed.noise, smoothed.precision
+    if settings.backend not in ("float32", precision):
+        raise ValueError(f"backend={settings.backend!r}, but the classifier computes in {precision}: `deploy` it first")
+    if asked.name not in (GaussianNoise.name, own.name) and own.name != GaussianNoise.name:
+        raise ValueError(f"noise={settings.noise!r}, but the classifier is smoothed with {own.name} noise: choose one")
+    if own.name == GaussianNoise.name and asked.name != own.name: smoothed = replace(smoothed, noise=asked)
+    return smoothed if settings.batch_size is None else replace(smoothed, batch_size=settings.batch_size)
+
+def _method(
+    smoothed: SmoothedClassifier, settings: Certify, data: ImageData | None, cache: object
+) -> tuple[SmoothedClassifier, Method]:
+    "The classifier as it is asked for, and the method that the settings name."
+    if (cache is None) == (settings.method == "incremental"):
+        raise ValueError("method='incremental' and cache= belong together: `build_cache` makes one of another network")
+    smoothed = _as_asked(smoothed, settings)
+    return smoothed, resolve_name(METHODS[settings.method])(smoothed, settings, data, cache)
+
+def _groups(
+    places: list[int], method: Method, smoothed: SmoothedClassifier, shape: Sequence[int]
+) -> Iterator[list[int]]:
+    "As many images at a time as fill a batch."
+    size = min(64, -(-smoothed.copies_at_once(shape) // method.samples))
+    return (places[start : start + size] for start in range(0, len(places), size))
+
+# %% ../../nbs/03_logs.ipynb #c571503a
+def certify_images(
+    smoothed: SmoothedClassifier,
+    images: Tensor,               # (images, channels, height, width) in [0, 1]
+    certify: Certify = Certify(),  # settings, see there; any method but "incremental"
+    **changes: object,            # single settings by name, such as n=1_000
+) -> list[Certificate]:
+    "Certify a batch of images."
+    settings, images = changed(certify, **changes), check_images(images)
+    smoothed, method = _method(smoothed, settings, None, None)
+    with smoothed.checked(images[:1].to(smoothed.device)) as it:
+        groups = _groups(list(range(len(images))), method, it, images.shape)
+        return [c for some in groups for c in method.certify(it, images[some], some, None)]
+
+# %% ../../nbs/03_logs.ipynb #05770af1
+def _open_log(path: Path, settings: dict, about: Mapping = {}) -> None:
     "Start a log or make ready to continue one."
     Record.open(path, settings, about=about)
-    if not path.exists(): return write_atomically(path, lambda p: p.write_text("\t".join(COLUMNS) + "\n"))
+    columns = [*COLUMNS, "samples"] if "method" in settings else COLUMNS
+    if not path.exists(): return write_atomically(path, lambda p: p.write_text("\t".join(columns) + "\n"))
     text = path.read_text()
     whole = text[: text.rfind("\n") + 1]
     if whole != text: write_atomically(path, lambda p: p.write_text(whole))
 
-def _rows(indices: list[int], labels: list[int], certificates: list[Certificate], seconds: float) -> str:
-    each = f"{seconds / len(indices):.4f}"
-    rows = zip(indices, labels, certificates)
-    fields = [(i, y, c.prediction, repr(c.radius), int(c.prediction == y), each) for i, y, c in rows]
-    return "".join("\t".join(map(str, f)) + "\n" for f in fields)
+def _rows(places: list[int], labels: list[int], certificates: list[Certificate], seconds: float, samples: bool) -> str:
+    "Lines of a log; `samples`: how many each took, for a method that decides it."
+    each = f"{seconds / len(places):.4f}"
+    rows = zip(places, labels, certificates)
+    fields = [(i, y, c.prediction, repr(c.radius), int(c.prediction == y), each, c.n) for i, y, c in rows]
+    return "".join("\t".join(map(str, f if samples else f[:-1])) + "\n" for f in fields)
 
 # %% ../../nbs/03_logs.ipynb #77aca9eb
 def _gather_parts(path: Path, settings: dict, about: dict) -> set[int]:
@@ -201,65 +298,65 @@ def _gather_parts(path: Path, settings: dict, about: dict) -> set[int]:
     return set(read_log(path).idx.tolist())
 
 # %% ../../nbs/03_logs.ipynb #2afe13da
-def _log_settings(smoothed: SmoothedClassifier, data: ImageData, n0: int, n: int, alpha: float, seed: int) -> dict:
+def _log_settings(smoothed: SmoothedClassifier, data: ImageData, settings: Certify, method: Method) -> dict:
     "What the rows of a log depend on."
     noise = {"noise_settings": fingerprint(smoothed.noise)} if getattr(smoothed.noise, "__dict__", None) else {}
     about = dict(sigma=smoothed.sigma, noise=smoothed.noise.name, **noise, precision=smoothed.precision)
-    return dict(network=fingerprint(smoothed.f), images=fingerprint(data), **about, n0=n0, n=n, alpha=alpha, seed=seed,
-                device=torch.device(smoothed.device).type)
+    numbers = {name: getattr(settings, name) for name in ("n0", "n", "alpha", "seed")}
+    return dict(network=fingerprint(smoothed.f), images=fingerprint(data), **about, **numbers,
+                device=torch.device(smoothed.device).type, **method.about)
 
 def _append(
     path: Path,
     todo: list[int],               # indices of images
-    settings: dict,                # n0, n, alpha and seed among them
+    method: Method,
     smoothed: SmoothedClassifier,
     data: ImageData,
     bar: tqdm,                     # moved on by each image
 ) -> None:
     "Certify images and append their rows to an open log, a group at a time."
-    n0, n, alpha, seed = (settings[k] for k in ("n0", "n", "alpha", "seed"))
-    group, total, count = min(64, -(-smoothed.copies_at_once(data.shape) // n)), 0.0, 0
+    total, count = 0.0, 0
     with open(path, "a") as f:
-        for start in range(0, len(todo), group):
-            some, begin = todo[start : start + group], time.perf_counter()
-            labels = data.labels[some].tolist()
-            generators = [make_generator(seed, i, CERTIFICATION, device=smoothed.device) for i in some]
-            certificates = smoothed.certify_batch(to_float(data.images[some]), generators, n0, n, alpha)
-            f.write(_rows(some, labels, certificates, time.perf_counter() - begin))
+        for some in _groups(todo, method, smoothed, data.shape):
+            labels, begin = data.labels[some], time.perf_counter()
+            certificates = method.certify(smoothed, to_float(data.images[some]), some, labels)
+            f.write(_rows(some, labels.tolist(), certificates, time.perf_counter() - begin, bool(method.about)))
             f.flush()
-            total += sum(c.radius for c, y in zip(certificates, labels) if c.prediction == y)
+            total += sum(c.radius for c, y in zip(certificates, labels.tolist()) if c.prediction == y)
             count += len(some)
             bar.set_postfix(ACR=f"{total / count:.3f}")
             bar.update(len(some))
 
+# %% ../../nbs/03_logs.ipynb #06307661
 def certify_dataset(
     smoothed: SmoothedClassifier,
-    data: ImageData,             # images and labels
-    path: str | os.PathLike,     # log to write or to continue
-    n0: int = 100,               # samples that guess the class
-    n: int = 100_000,            # samples that count its votes
-    alpha: float = 0.001,        # error probability for each image
-    seed: int = 0,               # of the noise streams
-    skip: int = 1,               # every `skip`-th image
-    max: int | None = None,      # at most so many images
-    progress: bool = True,       # show a progress bar with the running ACR
+    data: ImageData,               # images and labels
+    path: str | os.PathLike,       # log to write or to continue
+    certify: Certify = Certify(),  # settings, see there
+    *,
+    progress: bool = True,         # show a progress bar with the running ACR
+    cache: object = None,          # a `CertificateCache` of the original network, for method="incremental"
+    **changes: object,             # single settings by name, such as n=1_000, skip=10 or method="early"
 ) -> CertificateLog:
-    "Certify images of a data set, appending to a log that can be stopped and continued at any time, by one run at once."
+    """Certify images of a data set into a log that can be stopped and continued at any time, by one run at once.
+
+    Methods that stop early leave out images whose guess is wrong (they abstain) and note in a column `samples` what
+    they took. `ValueError` if the log was made with other settings, for another network or of other images."""
     check_image_data(data)
-    n0, n, skip, seed = (whole_number(*v) for v in (("n0", n0), ("n", n), ("skip", skip), ("seed", seed, 0)))
-    alpha, max = _check_alpha(alpha), max if max is None else whole_number("max", max)
-    smoothed.check_samples(n, alpha)
-    path, settings, about = Path(path), _log_settings(smoothed, data, n0, n, alpha, seed), {"images": data.name}
+    settings = changed(certify, **changes)
+    smoothed, method = _method(smoothed, settings, data, cache)
+    path, record, about = Path(path), _log_settings(smoothed, data, settings, method), {"images": data.name}
     rank, world = rank_and_world_size()
-    first_image = _check_images(to_float(data.images[:1])).to(smoothed.device)
+    first_image = check_images(to_float(data.images[:1])).to(smoothed.device)
     with smoothed.checked(first_image) as it, held_by_first(lambda: one_writer(path)):
-        done = on_first(lambda: _gather_parts(path, settings, about))
-        todo = [i for i in list(range(0, len(data), skip))[:max] if i not in done][rank::world]
+        done = on_first(lambda: _gather_parts(path, record, about))
+        wanted = list(range(0, len(data), settings.skip))[: settings.max]
+        todo = [i for i in wanted if i not in done][rank::world]
         mine = path if world == 1 else path.with_name(f"{path.name}.{rank}")
-        _open_log(mine, settings)
+        _open_log(mine, record)
         count, quiet = len(todo) + len(done), not progress or rank > 0
         with tqdm(total=count, initial=len(done), disable=quiet, unit="image", desc="certify") as bar:
-            _append(mine, todo, settings, it, data, bar)
+            _append(mine, todo, method, it, data, bar)
         on_first(lambda: None)  # all are done
-        on_first(lambda: _gather_parts(path, settings, about))
+        on_first(lambda: _gather_parts(path, record, about))
     return read_log(path)

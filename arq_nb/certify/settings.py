@@ -12,7 +12,11 @@ from .smoothing import NOISES
 from ..core.settings import BACKENDS, one_of, real_number, whole_number
 
 # %% ../../nbs/02b_certify_settings.ipynb #839a8b69
-METHODS = ("fixed", "early", "incremental")
+METHODS = {  # name -> where it is made of a smoothed classifier and settings, see `Method`
+    "fixed": "arq_nb.certify.logs:_fixed",
+    "early": "arq_nb.certify.anytime:_early",
+    "incremental": "arq_nb.certify.incremental:_incremental",
+}
 
 @dataclass(frozen=True)
 class Certify:
@@ -32,13 +36,16 @@ class Certify:
     tolerance: float = 0.015       # radius that the early methods may lose, in units of sigma
     alpha_zeta: float = 0.001      # error probability that "incremental" adds, in (0, 1)
     batch_size: int | None = None  # noisy images at once; None: see `SmoothedClassifier.copies_at_once`
+    skip: int = 1                  # every `skip`-th image of a data set
+    max: int | None = None         # at most so many of its images; None: all
 
     def __post_init__(self):
-        plain = dict(n0=whole_number("n0", self.n0), n=whole_number("n", self.n),
-                     alpha=real_number("alpha", self.alpha, 0, 1, "an error probability"),
-                     seed=whole_number("seed", self.seed, 0), tolerance=real_number("tolerance", self.tolerance),
-                     alpha_zeta=real_number("alpha_zeta", self.alpha_zeta, 0, 1, "an error probability"))
-        if self.batch_size is not None: plain["batch_size"] = whole_number("batch_size", self.batch_size)
+        plain = {name: whole_number(name, getattr(self, name)) for name in ("n0", "n", "skip")}
+        plain["seed"], plain["tolerance"] = whole_number("seed", self.seed, 0), real_number("tolerance", self.tolerance)
+        for name in ("alpha", "alpha_zeta"):
+            plain[name] = real_number(name, getattr(self, name), 0, 1, "an error probability")
+        for name in ("batch_size", "max"):
+            if (value := getattr(self, name)) is not None: plain[name] = whole_number(name, value)
         for name, value in plain.items(): object.__setattr__(self, name, value)
         one_of("method", self.method, METHODS)
         one_of("noise", self.noise, NOISES)
