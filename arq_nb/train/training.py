@@ -24,7 +24,7 @@ from ..core.classifiers import gate, in_two_companies, logits_of
 from ..core.data import batch_sizes, batches, check_image_data, ImageData, to_float
 from ..core.fingerprint import fingerprint
 from ..core.processes import (
-    all_reduce_sum, data_parallel, held_by_first, part_of_batch, rank_and_world_size, share_buffers)
+    all_reduce_sum, batch_shard, broadcast_buffers, data_parallel, held_by_first, rank_and_world_size)
 from ..core.record import load_tensors, one_writer, Record, save_tensors
 from ..core.rng import make_generator
 from ..core.settings import changed, real_number, whole_number
@@ -72,9 +72,11 @@ def learning_rate(
 
 def make_optimizer(model: nn.Module, weight_decay: float) -> torch.optim.SGD:
     "SGD with Nesterov momentum 0.9; only the weights of layers decay."
-    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    decays = lambda n, p: p.ndim > 1 and not n.endswith("quantizer.scale")
-    groups = [{"params": [p for n, p in named if decays(n, p) == d], "weight_decay": weight_decay * d} for d in (True, False)]
+    groups = {True: [], False: []}
+    for name, parameter in model.named_parameters():
+        decays = parameter.ndim > 1 and not name.endswith("quantizer.scale")
+        if parameter.requires_grad: groups[decays].append(parameter)
+    groups = [{"params": some, "weight_decay": weight_decay * decays} for decays, some in groups.items()]
     return torch.optim.SGD(groups, lr=0.0, momentum=0.9, nesterov=True)
 
 # %% ../../nbs/04_training.ipynb #7696963f
@@ -92,7 +94,7 @@ class Recipe:
     lr: float = 0.1             # peak learning rate
     batch_size: int = 128       # images in a step; a single image left over joins the last one
     weight_decay: float = 5e-4  # on the weights of layers
-    consistency: float = 0.0    # weight of `consistency_loss` between two noisy copies of each image; 0: one copy, cross-entropy alone
+    consistency: float = 0.0    # weight of `consistency_loss` between two noisy copies of each image; 0: one copy
     precision: str = "float32"  # of the products: "float32", or "bfloat16" with float32 weights and sums
     augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None  # e.g. `augment`
     seed: int = 0               # order, augmentation and noise
@@ -199,7 +201,7 @@ def _objective(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
 
 def _my_part(images: Tensor, labels: Tensor, copies: int) -> tuple[Tensor, Tensor, float]:
     "What this process trains on, and the weight of its loss; copies of an image stay together."
-    part, weight = part_of_batch(len(labels) // copies)
+    part, weight = batch_shard(len(labels) // copies)
     images, labels = (t.unflatten(0, (-1, copies))[part].flatten(0, 1) for t in (images, labels))
     return images, labels, weight
 
@@ -256,7 +258,7 @@ def fit(
             loss, accuracy = _train_epoch(parallel, optimizer, noisy, rates, recipe)
             seconds = round(time.perf_counter() - begin, 3)
             history.append({"epoch": epoch + 1, "loss": loss, "accuracy": accuracy, "seconds": seconds})
-            share_buffers(model)
+            broadcast_buffers(model)
             save()
     model.eval()
     return history
