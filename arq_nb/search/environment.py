@@ -21,7 +21,7 @@ from torch import nn
 
 from ..quant.budgets import Budget, edge_layers, inner_layers, pin
 from ..quant.costs import LayerInfo
-from ..quant.layers import quantizable_layers
+from ..quant.networks import quantizable_layers
 from ..quant.models import resnet8
 from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS, relative_error

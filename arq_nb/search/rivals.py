@@ -7,23 +7,24 @@ __all__ = ['uniform', 'Trace', 'agent_search', 'haq', 'fill_budget', 'random_pol
            'mutate', 'evolutionary_search']
 
 # %% ../../nbs/17_rivals.ipynb #76b72989
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
-import torch
-from torch import nn, Tensor
+from torch import nn
 
 from ..core.data import ImageData
+from ..core.settings import whole_number
 from ..quant.budgets import Budget, edge_layers, pin
 from ..quant.policies import Policy
 from .agent import DDPG
 from .environment import BitWidthEnv
-from .judges import AccuracyJudge, RadiusJudge, SearchConfig
-from .search import given_policies, play, search, SearchResult
+from .judges import AccuracyJudge, Evaluation, Judge, SearchConfig
+from .search import environment, given_policies, history_row, play, search, search_result, SearchResult
 
 # %% ../../nbs/17_rivals.ipynb #a9f11b40
 def uniform(
@@ -44,57 +45,54 @@ def uniform(
 
 # %% ../../nbs/17_rivals.ipynb #74a93e91
 class Trace:
-    "Judges policies for one search, up to a number of different ones, and keeps its history."
+    """Judges policies for one search, up to a number of different ones, and keeps its history.
+
+        trace = Trace(judge, budget, 20)
+        trace(Policy.uniform(net, 3, 3), "by hand")   # the reward
+        trace.result().policy                         # the best so far
+    """
 
     def __init__(
         self,
-        judge: RadiusJudge,  # anything whose `evaluate(policy)` gives an `Evaluation`
-        budget: Budget,          # no policy over it is judged
-        evaluations: int,        # how many different policies may be judged
+        judge: Judge,        # says what a policy is worth
+        budget: Budget,      # no policy over it is judged
+        policies: int,       # how many different ones may be judged
     ):
-        if evaluations < 1: raise ValueError(f"evaluations={evaluations!r}: at least one is needed")
-        self.judge, self.budget, self.evaluations = judge, budget, evaluations
-        self.seen, self.history = {}, []
+        self.judge, self.budget, self.policies = judge, budget, whole_number("policies", policies)
+        self.seen: dict[Policy, Evaluation] = {}
+        self.history: list[dict] = []
 
     @property
-    def full(self) -> bool: return len(self.seen) >= self.evaluations
+    def full(self) -> bool:
+        "True if no further policy may be judged."
+        return len(self.seen) >= self.policies
 
     def __call__(self, policy: Policy, kind: str = "") -> float:
         "The reward of `policy`; `ValueError` if it is over the budget or one policy too many."
-        if not self.budget.allows(policy): raise ValueError(f"this policy costs {self.budget.cost(policy):,.0f} of {self.budget.limit:,.0f} {self.budget.name}")
-        if self.full and policy not in self.seen: raise ValueError(f"all {self.evaluations} evaluations are used up")
+        cost, limit = self.budget.cost(policy), self.budget.limit
+        if cost > limit: raise ValueError(f"this policy costs {cost:,.0f} of {limit:,.0f} {self.budget.name}")
+        if self.full and policy not in self.seen: raise ValueError(f"all {self.policies} policies are judged")
         begin = time.perf_counter()
         if policy not in self.seen: self.seen[policy] = self.judge.evaluate(policy)
-        self.history.append(self._row(policy, kind, time.perf_counter() - begin))
+        about = dict(kind=kind, cost=self.budget.fraction(policy), seconds=time.perf_counter() - begin)
+        self.history.append(history_row(self.history, policy, self.seen[policy], **about))
         return self.seen[policy].reward
-
-    def _row(self, policy: Policy, kind: str, seconds: float) -> dict:
-        best = max(e.reward for e in self.seen.values())
-        return {"episode": len(self.history), "kind": kind, **asdict(self.seen[policy]), "cost": self.budget.fraction(policy), "best": best,
-                "seconds": round(seconds, 3), "policy": {n: list(b) for n, b in policy.bits.items()}}
 
     def result(self) -> SearchResult:
         "The best policy and the history."
-        best = max(self.seen, key=lambda policy: self.seen[policy].reward)
-        return SearchResult(best, self.history, getattr(self.judge, "original_acr", float("nan")))
+        return search_result(self.history, self.judge)
 
 # %% ../../nbs/17_rivals.ipynb #7d530ee0
-def _environment(budget: Budget, evaluate: Callable[[Policy], float], config: SearchConfig) -> BitWidthEnv:
-    return BitWidthEnv(budget, evaluate, config.mode, config.min_bits, config.max_bits, config.edge_bits)
-
 def agent_search(
-    judge: RadiusJudge,  # decides what is rewarded
-    budget: Budget,          # what a policy may cost
-    evaluations: int,        # different policies to judge
-    seed: int = 0,           # of the agent
-    config: SearchConfig = SearchConfig(),  # of agent and environment
-    starts: Sequence[Policy] = (),  # policies to try first, after the cut uniform one
+    judge: Judge,    # decides what is rewarded
+    budget: Budget,  # what a policy may cost
+    policies: int,   # how many different ones to judge
+    config: SearchConfig = SearchConfig(),  # agent, environment, warm starts and seed
 ) -> SearchResult:
-    "ARQ's agent with any judge and without a folder: as many episodes as `evaluations`, each with a policy of its own."
-    if evaluations < 1: raise ValueError(f"evaluations={evaluations!r}: at least one is needed")
-    *_, history = islice(play(judge, budget, DDPG(10, 1, config.agent, seed), config, starts), evaluations)
-    best = max(history, key=lambda row: row["reward"])
-    return SearchResult(Policy({n: tuple(b) for n, b in best["policy"].items()}), history, getattr(judge, "original_acr", float("nan")))
+    "ARQ's agent with any judge and without a folder: as many episodes as `policies`, each with one of its own."
+    agent, policies = DDPG(10, 1, config.agent, config.seed), whole_number("policies", policies)
+    *_, history = islice(play(judge, budget, agent, config), policies)
+    return search_result(history, judge)
 
 # %% ../../nbs/17_rivals.ipynb #aa10haq0
 def haq(
@@ -102,16 +100,14 @@ def haq(
     train: ImageData,      # images for fine-tuning
     holdout: ImageData,    # images for the reward
     budget: Budget,        # what a policy may cost
-    sigma: float,          # noise of the fine-tuning
-    evaluations: int,      # different policies to judge
-    config: SearchConfig = SearchConfig(),
-    seed: int = 0,         # of everything random
-    augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    sigma: float,          # noise of the fine-tuning, in units of the input
+    policies: int,         # how many different ones to judge
     out: str | os.PathLike | None = None,  # folder for the state, from which a stopped search continues
+    config: SearchConfig = SearchConfig(),
 ) -> SearchResult:  # `acr` is NaN in its history: HAQ does not look at it
     "HAQ: ARQ's agent, environment and budget with clean accuracy as the reward."
-    judge = AccuracyJudge(model, train, holdout, sigma, config, seed, augmenter)
-    return search(model, train, holdout, budget, sigma, evaluations, out, config, seed, augmenter, progress=False, evaluator=judge)
+    config = replace(config, judge=AccuracyJudge(model, train, holdout, sigma, config))
+    return search(model, train, holdout, budget, sigma, policies, out, config)
 
 # %% ../../nbs/17_rivals.ipynb #7d7c6635
 def _raised(policy: Policy, name: str, kinds: Sequence[str], max_bits: int) -> Policy:
@@ -152,17 +148,14 @@ def fresh(
     return next((p for p in (make() for _ in range(tries)) if p not in trace.seen), None)
 
 def random_search(
-    judge: RadiusJudge,       # the judge that ARQ has
-    budget: Budget,               # what a policy may cost
-    evaluations: int,             # different policies to judge, as many as ARQ judged
-    rng: np.random.Generator,     # source of the randomness
-    config: SearchConfig = SearchConfig(),  # mode and bits
-    starts: Sequence[Policy] = (),  # policies to try first, after the cut uniform one
+    judge: Judge,    # the judge that ARQ has
+    budget: Budget,  # what a policy may cost
+    policies: int,   # how many different ones to judge, as many as ARQ
+    config: SearchConfig = SearchConfig(),  # mode, bits, warm starts and seed
 ) -> SearchResult:
     "The cut uniform policy, then random policies."
-    trace = Trace(judge, budget, evaluations)
-    env = _environment(budget, trace, config)
-    for policy in given_policies(env, starts)[:evaluations]: trace(policy, "given")
+    trace, env, rng = Trace(judge, budget, policies), environment(budget, config), np.random.default_rng(config.seed)
+    for policy in given_policies(env, config.warm_starts)[: trace.policies]: trace(policy, "given")
     while not trace.full and (policy := fresh(trace, lambda: random_policy(env, rng))): trace(policy, "random")
     return trace.result()
 
@@ -198,25 +191,26 @@ def mutate(
 
 # %% ../../nbs/17_rivals.ipynb #42acbba0
 def evolutionary_search(
-    judge: RadiusJudge,       # the judge that ARQ has
-    budget: Budget,               # what a policy may cost
-    evaluations: int,             # different policies to judge, as many as ARQ judged
-    rng: np.random.Generator,     # source of the randomness
-    config: SearchConfig = SearchConfig(),  # mode and bits
+    judge: Judge,    # the judge that ARQ has
+    budget: Budget,  # what a policy may cost
+    policies: int,   # how many different ones to judge, as many as ARQ
+    config: SearchConfig = SearchConfig(),  # mode, bits, warm starts and seed
+    *,
     population: int = 5,          # policies to begin with, at most a third of all
     parents: int = 2,             # the best so far that may have children
     probability: float = 0.1,     # of a redrawn decision in a mutation
-    starts: Sequence[Policy] = (),  # policies to try first, after the cut uniform one
 ) -> SearchResult:
     "A random population, then crossover and mutation of the best policies so far (after Guo et al. 2020)."
-    trace = Trace(judge, budget, evaluations)
-    env = _environment(budget, trace, config)
-    for policy in given_policies(env, starts)[:evaluations]: trace(policy, "given")
-    def best(): return sorted(trace.seen, key=lambda p: -trace.seen[p].reward)[:parents]
-    def child():
-        mother, father = (best()[i] for i in rng.integers(min(parents, len(trace.seen)), size=2))
-        return crossover(env, mother, father, rng) if mother != father and rng.random() < 0.5 else mutate(env, mother, rng, probability)
-    begin = min(population, max(1, evaluations // 3))
+    trace, env, rng = Trace(judge, budget, policies), environment(budget, config), np.random.default_rng(config.seed)
+    for policy in given_policies(env, config.warm_starts)[: trace.policies]: trace(policy, "given")
+
+    def child() -> Policy:
+        best = sorted(trace.seen, key=lambda policy: -trace.seen[policy].reward)[:parents]
+        mother, father = (best[i] for i in rng.integers(len(best), size=2))
+        if mother != father and rng.random() < 0.5: return crossover(env, mother, father, rng)
+        return mutate(env, mother, rng, probability)
+
+    begin = min(population, max(1, trace.policies // 3))
     while not trace.full:
         make, kind = (lambda: random_policy(env, rng), "random") if len(trace.seen) < begin else (child, "child")
         if (policy := fresh(trace, make)) is None: break

@@ -7,42 +7,43 @@ __all__ = ['Switch', 'switchable', 'switch', 'SharedWeightsJudge']
 
 # %% ../../nbs/16_shared_weights.ipynb #21716a53
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 import torch
 from torch import nn, Tensor
 
-from ..certify.incremental import build_cache
-from ..certify.logs import average_certified_radius
 from ..certify.smoothing import SmoothedClassifier
 from ..core.data import ImageData
 from ..core.rng import make_generator
-from ..quant.backends import check_backend, deploy
 from ..quant.budgets import Budget
 from ..quant.layers import QuantizedLayer
 from ..quant.policies import Policy, quantize
 from ..quant.quantizers import LSQ, UniformQuantizer
 from .agent import truncated_normal
-from .environment import BitWidthEnv
 from .judges import RadiusJudge, SearchConfig
-from .search import given_policies
-from ..train.training import fit, noisy_batches, Recipe
+from .search import environment, given_policies
+from ..train.training import fit, noisy_batches
 
 # %% ../../nbs/16_shared_weights.ipynb #669fbd2d
 class Switch(nn.Module):
-    "Quantizers for several bit-widths, one of them in use."
+    """Quantizers for several bit-widths, one of them in use.
 
-    def __init__(
-        self,
-        make: Callable[[int], UniformQuantizer],  # bits -> quantizer
-        widths: Sequence[int],
-    ):
+        both = Switch({4: LSQ(4), 8: LSQ(8)})
+        both.bits = 4
+        both(torch.rand(2, 3))   # rounded to 4 bits
+    """
+
+    def __init__(self, options: Mapping[int, UniformQuantizer]):  # bits -> quantizer
         super().__init__()
-        self.options, self.bits = nn.ModuleDict({f"{b}bit_quantizer": make(b) for b in widths}), max(widths)
+        self.bits = max(options)
+        self.options = nn.ModuleDict({f"{b}bit_quantizer": quantizer for b, quantizer in options.items()})
 
     @property
-    def chosen(self) -> UniformQuantizer: return self.options[f"{self.bits}bit_quantizer"]
+    def chosen(self) -> UniformQuantizer:
+        "The quantizer in use."
+        return self.options[f"{self.bits}bit_quantizer"]
 
     def forward(self, x: Tensor) -> Tensor: return self.chosen(x)
 
@@ -51,12 +52,19 @@ def switchable(
     widths: Sequence[int],    # bit-widths to choose from
 ) -> nn.Module:
     "A copy of `model` with a `Switch` at every layer's weight and input."
-    variants = {b: quantize(model, Policy.uniform(model, b, b), LSQ) for b in widths}
-    for name, layer in ((n, m) for n, m in variants[max(widths)].named_modules() if isinstance(m, QuantizedLayer)):
-        for part in ("weight_quantizer", "input_quantizer"): setattr(layer, part, Switch(lambda b: getattr(variants[b].get_submodule(name), part), widths))
-    return variants[max(widths)]
+    variants = {bits: quantize(model, Policy.uniform(model, bits, bits), LSQ) for bits in widths}
+    modules = {bits: dict(variant.named_modules()) for bits, variant in variants.items()}
+    whole = variants[max(widths)]
+    for name in [name for name, layer in whole.named_modules() if isinstance(layer, QuantizedLayer)]:
+        weight = Switch({bits: modules[bits][name].weight_quantizer for bits in widths})
+        value = Switch({bits: modules[bits][name].input_quantizer for bits in widths})
+        modules[max(widths)][name].weight_quantizer, modules[max(widths)][name].input_quantizer = weight, value
+    return whole
 
-def switch(model: nn.Module, policy: Policy) -> None:
+def switch(
+    model: nn.Module,   # from `switchable`
+    policy: Policy,     # bits among its widths
+) -> None:
     "Set a switchable network to the bits of `policy`, in place."
     for name, (w, a) in policy.bits.items():
         layer = model.get_submodule(name)
@@ -64,45 +72,56 @@ def switch(model: nn.Module, policy: Policy) -> None:
 
 # %% ../../nbs/16_shared_weights.ipynb #075ab476
 class SharedWeightsJudge(RadiusJudge):
-    "Certifies policies with one set of weights that was trained for all of them (after Yu et al. 2021); rewards as `RadiusJudge` does."
+    """Certifies policies with one set of weights that was trained for all of them (after Yu et al. 2021).
+
+        judge = SharedWeightsJudge(net, train, holdout, 0.25, budget, epochs=10)
+        judge.evaluate(Policy.uniform(net, 4, 4)).acr   # no training: 4 batches measure batch norm again
+        search(net, train, holdout, budget, 0.25, config=SearchConfig(judge=judge))
+    """
 
     def __init__(
         self,
-        model: nn.Module,      # float network
+        model: nn.Module,      # float network, trained with noise; not changed
         train: ImageData,      # for training the shared weights
         holdout: ImageData,    # for certifying; training images that `train` does not contain
-        sigma: float,          # noise
+        sigma: float,          # noise, in units of the input
         budget: Budget,        # the policies that the weights are trained for meet it
-        config: SearchConfig = SearchConfig(),
-        seed: int = 0,
-        augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+        config: SearchConfig = SearchConfig(),  # as for `RadiusJudge`; its bits are those of the shared weights
         epochs: int = 10,      # of training the shared weights
-        progress: bool = False,  # show progress bars
     ):
-        check_backend(model, train.shape, config.backend)
-        self.model, self.train, self.holdout, self.sigma = model, train, holdout, sigma
-        self.config, self.seed, self.augmenter, self.known = config, seed, augmenter, {}
-        c, env = config, BitWidthEnv(budget, lambda policy: 0.0, config.mode, config.min_bits, config.max_bits, config.edge_bits)
-        self.shared = switchable(model, sorted({*range(c.min_bits, c.max_bits + 1), c.edge_bits}))
-        center, draw = env.wishes_for(given_policies(env)[0])[:, 0], make_generator(seed, 4)
+        self.env, self.epochs = environment(budget, config), epochs
+        super().__init__(model, train, holdout, sigma, config)
+
+    def _original(self) -> SmoothedClassifier:
+        "The shared weights, trained now, at the most bits."
+        c, env = self.config, self.env
+        self.shared = switchable(self.model, sorted({*range(c.min_bits, c.max_bits + 1), c.edge_bits}))
+        recipe = replace(c.recipe, epochs=self.epochs, augmenter=self._switching())
+        fit(self.shared, self.train, self.sigma, recipe, progress=c.progress)
+        return self.candidate(env.start(c.max_bits))
+
+    def _switching(self) -> Callable[[Tensor, torch.Generator], Tensor]:
+        "The augmenter of the recipe, which also switches to other bits for each batch."
+        env, augmenter, draw = self.env, self.config.recipe.augmenter, make_generator(self.config.seed, 4)
+        center = torch.as_tensor(env.wishes_for(given_policies(env)[0])[:, 0])
 
         def switching(images: Tensor, generator: torch.Generator) -> Tensor:
-            switch(self.shared, env.granted(truncated_normal(torch.as_tensor(center), 0.2, draw).numpy()))
+            switch(self.shared, env.granted(truncated_normal(center, 0.2, draw).numpy()))
             return images if augmenter is None else augmenter(images, generator)
-
-        recipe = Recipe(epochs, c.lr, c.batch_size, c.weight_decay, c.consistency, augmenter=switching, seed=seed)
-        fit(self.shared, train, sigma, recipe, progress=progress)
-        original = self._tuned(Policy({l.name: (c.max_bits, c.max_bits) for l in budget.layers} | {n: (c.edge_bits, c.edge_bits) for n in env.edges}))
-        self.cache = build_cache(original, holdout, c.n0, c.n, c.alpha, seed, progress)
-        self.original_acr = average_certified_radius(self.cache.log())
+        return switching
 
     @torch.no_grad()
-    def _tuned(self, policy: Policy) -> SmoothedClassifier:
+    def candidate(self, policy: Policy) -> SmoothedClassifier:
         "The shared weights with this policy, batch norm measured again, smoothed."
         switch(self.shared, policy)
-        found, c = copy.deepcopy(self.shared).train(), self.config
+        found, recipe = copy.deepcopy(self.shared).train(), self.config.recipe
         for m in found.modules():
-            if isinstance(m, QuantizedLayer): m.weight_quantizer, m.input_quantizer = m.weight_quantizer.chosen, m.input_quantizer.chosen
-            if isinstance(m, nn.modules.batchnorm._BatchNorm): m.reset_running_stats(); m.momentum = None
-        for images, _ in islice(noisy_batches(self.train, self.sigma, c.batch_size, make_generator(self.seed, 5, device=self.train.images.device), self.augmenter), 4): found(images)
-        return SmoothedClassifier(deploy(found.eval(), self.train.shape, c.backend), self.sigma, device=str(self.train.images.device))
+            if isinstance(m, QuantizedLayer):
+                m.weight_quantizer, m.input_quantizer = m.weight_quantizer.chosen, m.input_quantizer.chosen
+            if isinstance(m, nn.modules.batchnorm._BatchNorm):
+                m.reset_running_stats()
+                m.momentum = None
+        stream = make_generator(recipe.seed, 5, device=self.train.images.device)
+        noisy = noisy_batches(self.train, self.sigma, recipe.batch_size, stream, recipe.augmenter)
+        for images, _ in islice(noisy, 4): found(images)
+        return self._smoothed(found.eval())
