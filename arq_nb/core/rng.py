@@ -14,9 +14,9 @@ CHUNK = 50  # noise samples drawn at a time; part of what defines a noise stream
 SELECTION, ESTIMATION, CERTIFICATION = 2, 1, 3  # what a noise stream of an image is for; 0 is left to training
 
 def make_generator(
-    *key: int,                          # what the stream is for, e.g. (seed, image index, purpose)
-    device: str | torch.device = "cpu"  # where the noise is made
+    *key: int,                           # what the stream is for, such as (seed, image index, purpose)
+    device: str | torch.device = "cpu",  # where the noise is made
 ) -> torch.Generator:
-    "A generator seeded by mixing the integers of `key`; zeros at its end do not count, so purposes are numbered from 1."
+    "A generator seeded by mixing the integers of `key`; zeros at its end do not count, so purposes begin at 1."
     seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
     return torch.Generator(device).manual_seed(seed & 0x7FFF_FFFF_FFFF_FFFF)
