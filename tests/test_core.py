@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn.utils.prune import l1_unstructured
 from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset
 from torchvision.datasets import CIFAR10, ImageFolder
+from tqdm import tqdm
 
 from arq_nb.core.archives import find_data, load_cifar10, load_dataset, unpack
 from arq_nb.core.classifiers import evaluation_mode, gate, in_two_companies, logits_of
@@ -911,3 +912,9 @@ def test_the_gate_says_nothing_of_a_new_wrapper(images, network, recwarn):
 def test_who_has_passed_passes_again(images):
     with gate(flat, *in_two_companies(images)) as checked:
         with gate(checked, *in_two_companies(images)) as again: assert again is checked
+
+
+def test_the_gate_asks_no_network_of_somebody_else(images, monkeypatch):
+    "A progress bar keeps a thread that knows the whole notebook: `tqdm.monitor` here stands for all of that."
+    monkeypatch.setattr(tqdm, "monitor", {"of the notebook": nn.Linear(2, 2, device="meta")})
+    passes(lambda x: flat(tqdm and x), images)

@@ -22,7 +22,8 @@ from torch import nn, Tensor
 
 # %% ../../nbs/38_classifiers.ipynb #8f524617
 # where nobody keeps a network
-_LIBRARIES = {"torch", "torchvision", "numpy", "scipy", "pandas", "matplotlib", "openvino", "onnxruntime"}
+_LIBRARIES = {"torch", "torchvision", "numpy", "scipy", "pandas", "matplotlib", "openvino", "onnxruntime",
+              "tqdm", "IPython", "ipykernel", "ipywidgets", "gymnasium", "sklearn", "PIL", "fastcore", "execnb"}
 _PLAIN = (Tensor, np.ndarray, np.generic, str, bytes, numbers.Number, type(None), types.ModuleType)
 
 def _root(thing: object) -> str:
