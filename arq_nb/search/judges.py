@@ -6,6 +6,7 @@
 __all__ = ['SearchConfig', 'flat_settings', 'Evaluation', 'Judge', 'RadiusJudge', 'AccuracyJudge', 'policy_text', 'KeptJudge']
 
 # %% ../../nbs/13_judges.ipynb #2b02aeb3
+import inspect
 import json
 import math
 import time
@@ -28,9 +29,11 @@ from ..core.record import check_same, write_atomically
 from ..core.rng import CERTIFICATION, make_generator
 from ..core.settings import spread, whole_number
 from ..quant.backends import check_backend, deployed
+from ..quant.budgets import Budget
 from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
 from .agent import DDPGConfig
+from .environment import BitWidthEnv
 from ..train.finish import finetune, smoothed
 from ..train.training import evaluate, Recipe
 
@@ -42,6 +45,12 @@ class _ByName(type):
         inner = {name: value for name, value in settings.items() if name not in own}
         made = super().__call__(*args, **{name: value for name, value in settings.items() if name in own})
         return made.changed(**inner) if inner else made
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        "The fields, for `help`: not those of `__call__`, which are whatever they may be."
+        of_init = inspect.signature(cls.__init__)
+        return of_init.replace(parameters=list(of_init.parameters.values())[1:])
 
 @dataclass(frozen=True)
 class SearchConfig(metaclass=_ByName):
@@ -80,6 +89,14 @@ class SearchConfig(metaclass=_ByName):
         alike = dict(seed=seed, recipe=replace(self.recipe, seed=seed), certify=replace(self.certify, seed=seed),
                      warm_starts=tuple(self.warm_starts))
         for name, value in alike.items(): object.__setattr__(self, name, value)
+
+    def environment(
+        self,
+        budget: Budget,  # what a policy may cost
+        evaluate: Callable[[Policy], float] = lambda policy: 0.0,  # the reward of a finished policy
+    ) -> BitWidthEnv:
+        "The game that a search with these settings plays."
+        return BitWidthEnv(budget, evaluate, self.mode, self.min_bits, self.max_bits, self.edge_bits)
 
     def changed(
         self,
