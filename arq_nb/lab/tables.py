@@ -61,7 +61,7 @@ def _policies_by_seed(policies: Mapping[str, Policy | Sequence[Policy]], seeds: 
     lists = {name: [p] * len(seeds) if isinstance(p, Policy) else list(p) for name, p in policies.items()}
     for name, some in lists.items():
         if len(some) != len(seeds):
-            raise ValueError(f"{name!r} has {len(some)} policies for {len(seeds)} seeds: give one policy, or one a seed")
+            raise ValueError(f"{name!r} has {len(some)} policies for {len(seeds)} seeds: give one, or one a seed")
     return lists
 
 def compare_policies(
@@ -103,7 +103,7 @@ def _row(one: Measured, radii: Sequence[float]) -> dict:
 def measure(
     networks: Iterable[Measured],      # at least one
     radii: Sequence[float] = RADII,    # for certified accuracy, in units of the input
-) -> pd.DataFrame:  # method, seed, acr, acr_low, acr_high (95 %), clean_accuracy, certified_<radius>, ..., and the facts
+) -> pd.DataFrame:  # method, seed, acr, acr_low, acr_high (95 %), clean_accuracy, certified_<radius>, and the facts
     "What networks are worth: a row for each one and seed, NaN where nothing was measured."
     rows = [_row(one, radii) for one in networks]
     if not rows: raise ValueError("a table needs at least one network")
@@ -139,7 +139,8 @@ def readable(
     seeds: bool = False,  # also say how many seeds there are, and how far their ACRs lie apart
 ) -> pd.DataFrame:  # of text, a row a method, in the order of the table
     "The table as people read it: means over the seeds, shares in percent, sizes in kB of 1000 bytes."
-    rows = {titles.get(method, method): _readable_row(some, seeds) for method, some in table.groupby("method", sort=False)}
+    methods = table.groupby("method", sort=False)
+    rows = {titles.get(method, method): _readable_row(some, seeds) for method, some in methods}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="network")
 
 # %% ../../nbs/24_tables.ipynb #271e08a2
@@ -155,7 +156,7 @@ def markdown(
 def over_seeds(
     logs: Sequence[CertificateLog],  # of the same images
 ) -> CertificateLog:
-    "One line an image: its certified radius (0 if wrong) averaged over the logs. For comparisons; it is no certificate."
+    "An image's certified radius (0 if wrong) averaged over the logs: for comparisons, it is no certificate."
     orders = [np.argsort(log.idx) for log in logs]
     if any(not np.array_equal(log.idx[o], logs[0].idx[orders[0]]) for log, o in zip(logs, orders)):
         raise ValueError("the logs hold different images: only logs of the same images can be averaged")
@@ -168,7 +169,7 @@ def _logs_by_seed(networks: Iterable[Measured]) -> dict[str, dict[int, Certifica
     found = {}
     for one in networks:
         logs = found.setdefault(one.method, {})
-        if one.seed in logs: raise ValueError(f"{one.method!r} is there twice with seed {one.seed}: one log each is needed")
+        if one.seed in logs: raise ValueError(f"{one.method!r} is there twice with seed {one.seed}")
         if one.log is not None: logs[one.seed] = one.log
     return found
 
@@ -176,7 +177,7 @@ def differences(
     networks: Iterable[Measured],  # certified on the same images; one for each method and seed
     reference: str = "ARQ",        # method that is compared with all others
     confidence: float = 0.95,      # of the intervals
-) -> pd.DataFrame:  # a row for each other method: seeds in common, difference, low, high; NaN where nothing was measured
+) -> pd.DataFrame:  # a row for each other method: seeds in common, difference, low, high (NaN without any)
     "ACR of `reference` minus ACR of each other method, image by image, with bootstrap intervals."
     logs = _logs_by_seed(networks)
     if reference not in logs: raise ValueError(f"no method {reference!r} among the networks: choose from {[*logs]}")
