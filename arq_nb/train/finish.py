@@ -19,8 +19,8 @@ import torch
 from fastcore.basics import patch
 from torch import nn, Tensor
 
-from ..certify.logs import certify_dataset, certify_images, CertificateLog
-from ..certify.settings import Certify
+from ..certify.logs import certify_dataset, CertificateLog
+from ..certify.settings import Certify, certify_images
 from ..certify.smoothing import Certificate, SmoothedClassifier
 from ..core.data import check_image_data, ImageData
 from ..core.fingerprint import fingerprint
@@ -28,7 +28,7 @@ from ..core.processes import held_by_first, on_first
 from ..core.record import check_same, one_writer, Record
 from ..core.rng import make_generator
 from ..core.settings import changed, real_number, spread
-from ..quant.backends import check_backend, deploy, suitable_backend
+from ..quant.backends import check_backend, deployed, suitable_backend
 from ..quant.budgets import Budget
 from ..quant.costs import model_size
 from ..quant.models import load_weights, save_weights
@@ -64,7 +64,7 @@ def smoothed(
     device: str | torch.device = "cpu", # where it runs
 ) -> SmoothedClassifier:
     "The network as it will run, under noise; a float network runs in float32 where its rivals run in integers."
-    runs = deploy(network, input_shape, suitable_backend(network, certify.backend))
+    runs = deployed(network, input_shape, suitable_backend(network, certify.backend))
     return SmoothedClassifier(runs, sigma, certify.batch_size, str(device), certify.noise)
 
 # %% ../../nbs/14_finish.ipynb #n3tw0rk2
