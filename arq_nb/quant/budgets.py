@@ -27,7 +27,7 @@ class BudgetError(ValueError):
 
 @dataclass(frozen=True, init=False)
 class Budget:
-    """A limit on the cost of a policy, in one call for bit operations; see `Budget.size`, `Budget.memory`, `Budget.latency`.
+    """A limit on the cost of a policy: here on bit operations; `Budget.size`, `memory` and `latency` make others.
 
         budget = Budget(model, (3, 32, 32), bits=4)                    # what 4 by 4 bits everywhere would cost
         budget.allows(Policy.uniform(model, 8, 8))                     # False
@@ -39,8 +39,7 @@ class Budget:
     layer_cost: Callable[[LayerInfo, int, int], float] = field(repr=False)   # of a layer, weight and activation bits
     overhead: float                                              # cost that no policy changes
     plan: list[MemoryStep] | None = field(repr=False)            # its peak is added to the cost
-    choices: Mapping[str, Mapping[tuple[int, int], float]] | None = field(repr=False)
-                                                                 # layer -> bits -> cost, where not all bits are possible
+    choices: Mapping[str, Mapping[tuple[int, int], float]] | None = field(repr=False)   # layer -> possible bits -> cost
 
     def __init__(self,
         model: nn.Module,                   # float network
@@ -119,11 +118,11 @@ def bitops(
     bits: float | None = None,          # or what `bits` by `bits` everywhere cost; 4, if nothing is given
 ) -> Budget:
     "A limit on bit operations for one image; `ValueError` if more than one limit is given."
-    given = {k: v for k, v in dict(fraction=fraction, limit=limit, bits=bits).items() if v is not None}
-    if len(given) > 1:
-        raise ValueError(f"give one of fraction, limit and bits, not {', '.join(f'{k}={v!r}' for k, v in given.items())}")
+    if sum(given is not None for given in (fraction, limit, bits)) > 1:
+        raise ValueError(f"give one of fraction, limit and bits, not {fraction=}, {limit=}, {bits=}")
     if limit is None and fraction is None: fraction = _share(4 if bits is None else bits)
-    return cls._limited(limit, fraction, name="BitOPs", layers=layer_table(model, input_shape), layer_cost=LayerInfo.bitops)
+    layers = layer_table(model, input_shape)
+    return cls._limited(limit, fraction, name="BitOPs", layers=layers, layer_cost=LayerInfo.bitops)
 
 # %% ../../nbs/08_budgets.ipynb #c526ecf5
 @patch(cls_method=True)
@@ -186,9 +185,16 @@ def _lowered(self: Budget, policy: Policy, name: str, kind: str, min_bits: int) 
     bits = w if kind == "weight" else a
     if bits <= min_bits: return policy
     if self.choices is None: return policy.replace(name, **{kind: bits - 1 if bits <= 8 else 8})
-    table, order = self.choices[name], (lambda b: b) if kind == "weight" else (lambda b: b[::-1])
-    faster = [b for b, cost in table.items() if min_bits <= min(b) and b[0] <= w and b[1] <= a and order(b)[0] < bits and cost < table[w, a]]
+    def order(pair: tuple[int, int]) -> tuple[int, int]: return pair if kind == "weight" else pair[::-1]
+    possible = self._possible(name, (w, a), min_bits)
+    faster = [pair for pair, cost in possible.items() if order(pair)[0] < bits and cost < self.choices[name][w, a]]
     return policy.replace(name, *max(faster, key=order)) if faster else policy
+
+@patch
+def _possible(self: Budget, name: str, bits: tuple[int, int], min_bits: int) -> dict[tuple[int, int], float]:
+    "Of a table's entries for a layer, those with at most `bits` and at least `min_bits`."
+    w, a = bits
+    return {b: cost for b, cost in self.choices[name].items() if min_bits <= min(b) and b[0] <= w and b[1] <= a}
 
 # %% ../../nbs/08_budgets.ipynb #200edc5e
 @patch
@@ -207,7 +213,7 @@ def _cheapest(self: Budget, policy: Policy, free: list[str], min_bits: int) -> P
     def bits(name, w, a):
         if name not in free: return w, a
         if self.choices is None: return min(w, min_bits), min(a, min_bits)
-        possible = {b: c for b, c in self.choices[name].items() if min_bits <= min(b) and b[0] <= w and b[1] <= a}
+        possible = self._possible(name, (w, a), min_bits)
         return min(possible, key=lambda b: (possible[b], b), default=(w, a))
     return Policy({n: bits(n, *pair) for n, pair in policy.bits.items()})
 
@@ -253,9 +259,11 @@ def _latency_row(row: list[str]) -> tuple[str, tuple[int, int], float]:
     "Layer, bits and milliseconds of one line; `ValueError` that says what is wrong."
     if len(row) != 4: raise ValueError(f"{len(row)} fields instead of 4")
     try: bits, milliseconds = (int(row[1]), int(row[2])), float(row[3])
-    except ValueError: raise ValueError(f"bits must be integers and milliseconds a number, not {', '.join(row[1:])}") from None
+    except ValueError as error:
+        raise ValueError(f"bits must be integers and milliseconds a number, not {', '.join(row[1:])}") from error
     Policy({row[0]: bits})   # refuses what no policy can say
-    if not 0 < milliseconds < math.inf: raise ValueError(f"milliseconds must be positive and finite, not {row[3]}")
+    if not 0 < milliseconds < math.inf:
+        raise ValueError(f"milliseconds must be positive and finite, not {row[3]}")
     return row[0].strip(), bits, milliseconds
 
 def _csv_lines(path: str | os.PathLike) -> list[tuple[int, list[str]]]:
@@ -264,7 +272,8 @@ def _csv_lines(path: str | os.PathLike) -> list[tuple[int, list[str]]]:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
             return [(reader.line_num, row) for row in reader if any(field.strip() for field in row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as e: raise ValueError(f"cannot read a latency table from {path}: {e}") from e
+    except (OSError, UnicodeDecodeError, csv.Error) as e:
+        raise ValueError(f"cannot read a latency table from {path}: {e}") from e
 
 # %% ../../nbs/08_budgets.ipynb #3a8a2e3d
 def _read_latency_table(
@@ -273,7 +282,9 @@ def _read_latency_table(
     "Read measured times; `ValueError` with the line's number for a line that is malformed or there twice."
     lines, table = _csv_lines(path), {}
     header = [c.strip().lower().replace("_", " ") for c in lines[0][1]] if lines else []
-    if header != _LATENCY_COLUMNS: raise ValueError(f"{path}, line 1: the header must be {','.join(_LATENCY_COLUMNS)}, not {','.join(header)}")
+    if header != _LATENCY_COLUMNS:
+        wanted = ",".join(_LATENCY_COLUMNS)
+        raise ValueError(f"{path}, line 1: the header must be {wanted}, not {','.join(header)}")
     for number, row in lines[1:]:
         try:
             name, bits, milliseconds = _latency_row(row)
