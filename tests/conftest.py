@@ -1,11 +1,19 @@
-"What the tests share: where the repository is, and what happens where data or a browser is missing."
+"What the tests share: where the repository is, a copy of it, a browser, and what happens where data or a browser lack."
 import os
+import shutil
+import subprocess
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("ARQ_DATA", str(ROOT.parent / "shared" / "data"))
+os.environ.setdefault("MPLBACKEND", "Agg")  # pictures need no screen
+BROWSERS = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
+# No sandbox, since root has none in a container; no services that would look for hosts on the network.
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+           "--disable-component-update", "--disable-sync"]
 
 
 def skip_or_fail(reason: str, variable: str) -> None:
@@ -20,3 +28,37 @@ def data() -> Path:
     folder = Path(os.environ["ARQ_DATA"])
     if not folder.is_dir(): skip_or_fail(f"no image archives in {folder}: set ARQ_DATA", "ARQ_REQUIRE_DATA")
     return folder
+
+
+@pytest.fixture
+def tree(tmp_path) -> Path:
+    "A copy of what is, or would be, in the repository."
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode: pytest.skip("not in a git repository")
+    for name in filter(None, listed.stdout.split("\0")):
+        if not (ROOT / name).exists(): continue
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name, follow_symlinks=False)
+    return tmp_path
+
+
+@contextmanager
+def chromium():
+    "The system's Chromium, headless; ARQ_CHROMIUM names another."
+    found = os.environ.get("ARQ_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not found:
+        skip_or_fail("no Chromium found: apt-get install chromium, or set ARQ_CHROMIUM to one", "ARQ_REQUIRE_BROWSER")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=OPTIONS)
+        yield browser
+        browser.close()
+
+
+def watch(page, problems: list[str]) -> None:
+    "Append to `problems` what goes wrong on a page: console errors, exceptions, requests that fail."
+    page.on("console", lambda m: problems.append(f"console: {m.text}") if m.type == "error" else None)
+    page.on("pageerror", lambda e: problems.append(f"exception: {e}"))
+    page.on("requestfailed", lambda r: problems.append(f"request failed: {r.url}"))
+    page.on("response", lambda r: problems.append(f"status {r.status}: {r.url}") if r.status >= 400 else None)

@@ -213,7 +213,8 @@ def plot_costs(
         "M BitOPs": ("..", [r.bitops / 1e6 for r in costs.rows]),
         "weight kB": ("//", [r.weight_bytes / 1e3 for r in costs.rows]),
         "active kB": ("xx", [r.activation_bytes / 1e3 for r in costs.rows])}
-    fig, axes = plt.subplots(4, 1, sharex=True, figsize=(6.5, 4.2))
+    fig = Figure(figsize=(6.5, 4.2))  # unknown to pyplot, so that a widget which redraws it collects none
+    axes = fig.subplots(4, 1, sharex=True)
     for ax, color, (label, (hatch, heights)) in zip(axes, _COLORS, panels.items()):
         ax.bar(range(len(heights)), heights, color=color, hatch=hatch, edgecolor="white", linewidth=0)
         ax.set_ylabel(label, fontsize=8)
