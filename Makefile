@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+space  := $(subst ,, )
 # The archives that tests with real images read; see nbs/00_data.ipynb.
 export ARQ_DATA ?= $(abspath ../shared/data)
 .DEFAULT_GOAL := help
-.PHONY: help install demo cifar10 cifar10-long zoo test test-slow test-site test-browser package bench docs lab readme export clean-nbs hooks
+.PHONY: help install demo cifar10 cifar10-long zoo test test-slow package bench docs lab readme export clean-nbs hooks
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -45,20 +46,16 @@ $(VENV)/zoo/.installed: $(VENV)/.installed
 zoo: $(VENV)/zoo/.installed ## 149 networks of torchvision and timm: right or refused by name (ZOO="swin* timm/*"); hours, table in runs/zoo.tsv
 	PYTHONPATH=$(VENV)/zoo $(BIN)/python tools/zoo.py $(if $(ZOO),$(foreach name,$(ZOO),'$(name)'))
 
-test: install ## run every notebook, and compare library, README and notebooks with what nbdev writes
+test: install ## the whole book by nbdev_test and tests/ by pytest; one notebook: .venv/bin/nbdev_test --path nbs/05_quantizers.ipynb
 	$(BIN)/python tools/run_tests.py
 
-test-slow: install ## run the notebooks that have cells flagged slow, with those cells (FLAGS="slow cuda" on a GPU)
-	$(BIN)/python tools/run_tests.py --flags "$(or $(FLAGS),slow)"
-
-test-site: install ## make the site and open every page in headless Chromium (part of `make test`)
-	$(BIN)/python tools/check_site.py
-
-test-browser: install ## JupyterLab in headless Chromium: run 04_smoothing, move a slider, see the radius change
-	$(BIN)/python tools/check_lab.py
+FLAGS ?= slow
+test-slow: install ## the notebooks that have cells flagged slow, with those cells (FLAGS="slow cuda" on a GPU)
+	for n in $$(grep -lE '"#\| *($(subst $(space),|,$(FLAGS)))\b' nbs/*.ipynb nbs/*/*.ipynb); do \
+		$(BIN)/nbdev_test --path $$n --flags "$(FLAGS)" --do_print || failed=1; done; test -z "$$failed"
 
 package: install ## build sdist and wheel, install the wheel in an empty environment, try it there
-	$(BIN)/python tools/check_package.py
+	$(BIN)/python -m pytest tests/test_package.py -m 'slow or not slow' -s
 
 bench: install ## samples a second of smoothing, beside the field's sampling loop
 	$(BIN)/python tools/bench.py
@@ -72,13 +69,14 @@ lab: install ## open the notebooks in Jupyter Lab
 readme: install ## README.md from nbs/index.ipynb
 	$(BIN)/python tools/readme.py
 
-export: install ## arq_nb/*.py from the notebooks
+export: install ## arq_nb/**/*.py from the notebooks, and what type checkers need beside them
 	$(BIN)/nbdev_export
+	$(BIN)/python tools/stubs.py
 
 clean-nbs: install ## remove what should not be committed from the notebooks
 	$(BIN)/nbdev_clean
 
-hooks: install ## git hooks that clean and export notebooks, and a merge driver for them
-	git config core.hooksPath .githooks
+hooks: install ## git hooks by pre-commit (lint, spell, clean, export), and a merge driver for notebooks
+	$(BIN)/pre-commit install
 	git config merge.nbdev-merge.name "resolve conflicts with nbdev_fix"
 	git config merge.nbdev-merge.driver "$(BIN)/nbdev_merge %O %A %B %P"

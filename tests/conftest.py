@@ -18,7 +18,8 @@ OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", 
 
 def skip_or_fail(reason: str, variable: str) -> None:
     "Skip loudly; where the environment variable is set, as in CI, what is missing is a failure."
-    if os.environ.get(variable, "0") not in ("", "0"): pytest.fail(f"required here ({variable}): {reason}", pytrace=False)
+    if os.environ.get(variable, "0") not in ("", "0"):
+        pytest.fail(f"required here ({variable}): {reason}", pytrace=False)
     pytest.skip(reason)
 
 

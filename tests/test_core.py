@@ -26,11 +26,11 @@ from tqdm import tqdm
 
 from arq_nb.core.archives import find_data, load_cifar10, load_dataset, unpack
 from arq_nb.core.classifiers import evaluation_mode, gate, in_two_companies, logits_of
-from arq_nb.core.data import DataError, ImageData, batch_sizes, concat
+from arq_nb.core.data import batch_sizes, concat, DataError, ImageData
 from arq_nb.core.files import _image_files, load_image_folder, read_image, scale_16_bits
 from arq_nb.core.fingerprint import fingerprint
 from arq_nb.core.processes import launch
-from arq_nb.core.record import Record, check_same, load_tensors, one_writer, plain, save_tensors
+from arq_nb.core.record import check_same, load_tensors, one_writer, plain, Record, save_tensors
 
 RAMP = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257  # 16 bits, from black to white
 COLOR = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)

@@ -58,7 +58,8 @@ def imports(name: str, at_once: bool = False) -> set[str]:
     "Modules of the library that a module imports, at all or already when it is imported itself: room.module."
     found, tree = set(), modules()[name]
     for node in tree.body if at_once else ast.walk(tree):
-        if isinstance(node, ast.Import): found |= {a.name.removeprefix("arq_nb.") for a in node.names if "arq_nb" in a.name}
+        if isinstance(node, ast.Import):
+            found |= {a.name.removeprefix("arq_nb.") for a in node.names if "arq_nb" in a.name}
         if not isinstance(node, ast.ImportFrom): continue
         package = ["arq_nb", *name.split(".")][:-node.level] if node.level else []
         target = ".".join(filter(None, [*package, node.module]))
@@ -71,7 +72,8 @@ def imports(name: str, at_once: bool = False) -> set[str]:
 def exported(tree: ast.Module) -> list[str]:
     "The names in `__all__`."
     for node in tree.body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__": return ast.literal_eval(node.value)
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return ast.literal_eval(node.value)
     return []
 
 
@@ -86,7 +88,8 @@ def functions(tree: ast.Module):
 def test_rooms_import_downwards():
     def allowed(mine, other):
         return mine == other or FLOORS.get(other, 9) < FLOORS[mine]
-    report(f"{name} must not import {target}" for name in modules() for target in sorted(imports(name) - {"__version__"})
+    report(f"{name} must not import {target}" for name in modules()
+           for target in sorted(imports(name) - {"__version__"})
            if not allowed(name.split(".")[0], target.split(".")[0]))
 
 
@@ -109,7 +112,8 @@ def test_module_length():
 
 
 def test_notebook_length():
-    report(f"{name}: {len(cells)} cells of at most {CELLS}" for name, cells in notebooks().items() if len(cells) > CELLS)
+    counts = {name: len(cells) for name, cells in notebooks().items()}
+    report(f"{name}: {n} cells of at most {CELLS}" for name, n in counts.items() if n > CELLS)
 
 
 def test_lines_fit():
@@ -156,7 +160,8 @@ def test_methods_are_added_in_one_way():
 
 def test_patches_stay_at_home():
     def is_patch(node):
-        return isinstance(node, ast.FunctionDef) and any(re.match(r"patch\b", ast.unparse(d)) for d in node.decorator_list)
+        decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
+        return any(re.match(r"patch\b", ast.unparse(d)) for d in decorators)
     def foreign(tree):
         mine = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
         for node in filter(is_patch, tree.body):
@@ -186,7 +191,8 @@ def test_public_classes_show_an_example():
 
 
 def test_american_spelling():
-    lines = [f"{where}: {line}" for where, code in sources() if "_moved" not in where for line in code.replace("_", " ").splitlines()]
+    lines = [f"{where}: {line}" for where, code in sources() if "_moved" not in where
+             for line in code.replace("_", " ").splitlines()]
     command = [sys.executable, "-m", "codespell_lib", "--builtin", "en-GB_to_en-US", "--stdin-single-line", "-"]
     said = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True)
     assert said.returncode in (0, 65), said.stderr
@@ -198,7 +204,8 @@ def test_pictures_have_alt_text():
     def picture(cell): return any(k.startswith("image/") for o in cell.get("outputs", []) for k in o.get("data", {}))
     said = re.compile(r"^#\|\s*(hide\b|include: false|output: false|fig-alt:\s*\S)", re.MULTILINE)
     report(f"{name} {cell['id']} shows a picture: say in `#| fig-alt: \"...\"` what is seen"
-           for name, cells in notebooks().items() for cell in cells if picture(cell) and not said.search(cell["source"]))
+           for name, cells in notebooks().items() for cell in cells
+           if picture(cell) and not said.search(cell["source"]))
 
 
 def test_notebooks_are_light():
@@ -226,5 +233,18 @@ def test_site_and_settings_agree():
     cfg, site = ini["DEFAULT"], yaml.safe_load((ROOT / "_quarto.yml").read_text("utf-8"))["website"]
     expected = {"title": cfg["title"], "description": cfg["description"], "repo-url": cfg["git_url"],
                 "repo-branch": cfg["branch"], "site-url": cfg["doc_host"] + cfg["doc_baseurl"]}
-    report(f"_quarto.yml has {k}: {site.get(k)!r}, settings.ini has {v!r}" for k, v in expected.items() if site.get(k) != v)
+    report(f"_quarto.yml has {k}: {site.get(k)!r}, settings.ini has {v!r}" for k, v in expected.items()
+           if site.get(k) != v)
     assert Path(ROOT / "nbs" / site["image"]).is_file()
+
+
+def test_readme_has_no_dead_links():
+    text = (ROOT / "README.md").read_text("utf-8")
+    targets = re.findall(r'(?:\]\(|src="|href=")(?![a-z]+:|#)([^)"\s#]+)', text)
+    report(f"README.md links to {target}, which is not there" for target in targets if not (ROOT / target).exists())
+
+
+def test_lint():
+    said = subprocess.run([sys.executable, "-m", "ruff", "check", "--output-format", "concise"], cwd=ROOT,
+                          capture_output=True, text=True)
+    report(said.stdout.splitlines() + said.stderr.splitlines() if said.returncode else [])

@@ -1,241 +1,51 @@
-"""Run every notebook as nbdev_test does, and check that the repository is what nbdev would write.
+"""The book by `nbdev_test`, then tests/ by pytest. The last line is `N passed, N failed`, over notebooks and tests.
 
-The working tree is only read: checks and notebooks run in copies of it, in a temporary folder. The last line
-is `N passed, N failed`, over checks and notebooks; the exit status is 1 if any failed.
+Longer than two lines of a Makefile only because of that sum, and to see that no notebook leaves a file behind.
 """
-import argparse, json, multiprocessing, os, re, shutil, signal, subprocess, sys, tempfile, time
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from configparser import ConfigParser
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
-try: import resource
-except ImportError: resource = None  # Windows
-
-ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-JUNK = "__pycache__", ".ipynb_checkpoints", "_proc", "_docs", "nbdev.yml", ".last_checked"
-CPU_LIMIT = 2700   # seconds of computing in one notebook before it counts as endless: no verdict depends on how busy the machine is
-HANGS = 4 * CPU_LIMIT  # seconds after which a notebook that computes nothing is ended
-LIGHT = 6_000_000  # bytes of all notebooks together: 24 chapters, the index and five pages of results
-# Notebooks run in processes of their own, forked from one that has imported what they all import, but for the library.
-PROCESSES = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-PRELOAD = "torch._dynamo torchvision scipy.stats scipy.optimize pandas matplotlib.pyplot ipywidgets gymnasium accelerate nbdev.test nbdev.showdoc".split()
+WORKERS = min(os.cpu_count() or 1, 8)
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // WORKERS)), "PYTHONUNBUFFERED": "1"}
 
 
-def settings(tree: Path):
-    ini = ConfigParser(delimiters=["="])
-    ini.read(tree / "settings.ini", encoding="utf-8")
-    return ini["DEFAULT"]
+def run(*command: str) -> tuple[str, int]:
+    "Exit status of a command, and what it says, which is shown while it is said."
+    process = subprocess.Popen(command, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    said = []
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        said.append(line)
+    return "".join(said), process.wait()
 
 
-FLAGS = settings(ROOT)["tst_flags"].split()
+def litter() -> set[str]: return set(subprocess.getoutput("git status --porcelain --untracked-files=all").splitlines())
 
 
-def copy_tree(dest: Path):
-    "The parts of the working tree that are built and tested."
-    for name in "nbs arq_nb tools settings.ini setup.py pyproject.toml MANIFEST.in README.md LICENSE CHANGELOG.md CITATION.cff _quarto.yml".split():
-        source = ROOT / name
-        if source.is_dir(): shutil.copytree(source, dest / name, symlinks=True, ignore=shutil.ignore_patterns(*JUNK))
-        elif source.exists(): shutil.copy(source, dest / name)
-    return dest
+def book() -> tuple[int, int]:
+    "How many notebooks passed, and how many failed."
+    said, status = run(f"{BIN}/nbdev_test", "--n_workers", str(WORKERS), "--timing", "--do_print")
+    done, failed = len(re.findall("^- Completed", said, re.M)), len(re.findall(r"^\t.*\.ipynb$", said, re.M))
+    return done - failed, max(failed, int(status != 0))
 
 
-def notebooks(tree: Path):
-    return sorted(p for p in (tree / "nbs").rglob("*.ipynb") if not any(part[0] in "_." for part in p.relative_to(tree).parts))
-
-
-def contents(tree: Path, *patterns):
-    return {str(p.relative_to(tree)): p.read_bytes() for pattern in patterns for p in tree.glob(pattern)
-            if p.is_file() and not set(p.parts) & set(JUNK)}
-
-
-def environment(tree: Path, **more):
-    "The copy's library comes before the installed one, the commands of this environment before others."
-    return {**os.environ, "PYTHONPATH": str(tree), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **more}
-
-
-def run(tree: Path, *command):
-    "Output of a command in the copy, and whether it failed."
-    done = subprocess.run([str(c) for c in command], cwd=tree, env=environment(tree), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    return done.stdout, done.returncode != 0
-
-
-def differences(tree: Path, before: dict, patterns, command, remedy: str):
-    "What `command` changes among the files that match."
-    output, failed = run(tree, *command)
-    if failed: return [output]
-    after = contents(tree, *patterns)
-    return [f"{name} is not what nbdev writes: {remedy}" for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name)]
-
-
-def check_export(tree: Path):
-    "The library is the export of the notebooks: no edit by hand, no module without a notebook."
-    before = contents(tree, "arq_nb/**/*")
-    for name, text in before.items():
-        if b"autogenerated" in text[:300].lower(): (tree / name).unlink()
-    return differences(tree, before, ["arq_nb/**/*"], [BIN / "nbdev_export"], "run `make export`")
-
-
-def check_clean(tree: Path):
-    "No execution counts and no metadata in the notebooks."
-    return differences(tree, contents(tree, "nbs/**/*.ipynb"), ["nbs/**/*.ipynb"], [BIN / "nbdev_clean"], "run `make clean-nbs`")
-
-
-def check_readme(tree: Path):
-    "README.md and its pictures are made from nbs/index.ipynb."
-    watched = "README.md", "nbs/images/*"
-    return differences(tree, contents(tree, *watched), watched, [sys.executable, "tools/readme.py"], "run `make readme`")
-
-
-def check_site(tree: Path):
-    "The site lists every notebook, and agrees with settings.ini."
-    import yaml
-    def listed(items): return [name for i in items for name in (listed(i["contents"]) if isinstance(i, dict) else [i])]
-    website = yaml.safe_load((tree / "_quarto.yml").read_text())["website"]
-    cfg = settings(tree)
-    pages = listed(website["sidebar"]["contents"])
-    there = [p.relative_to(tree / "nbs").as_posix() for p in notebooks(tree)]
-    expected = {"title": cfg["title"], "description": cfg["description"], "repo-url": cfg["git_url"],
-                "repo-branch": cfg["branch"], "site-url": cfg["doc_host"] + cfg["doc_baseurl"]}
-    return ([f"nbs/{p} is missing from the sidebar of _quarto.yml" for p in there if p not in pages]
-            + [f"_quarto.yml lists {p}, which is not in nbs/" for p in pages if p not in there]
-            + [f"_quarto.yml shows {website['image']} to other sites, which is not in nbs/" for _ in [0] if not (tree / "nbs" / website["image"]).is_file()]
-            + [f"_quarto.yml has {k}: {website.get(k)!r}, settings.ini has {v!r}" for k, v in expected.items() if website.get(k) != v])
-
-
-def check_alt_text(tree: Path):
-    "Every picture that a reader sees says in words what it shows."
-    problems = []
-    for path in notebooks(tree):
-        for i, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
-            source = "".join(cell["source"])
-            picture = any(kind.startswith("image/") for o in cell.get("outputs", []) for kind in o.get("data", {}))
-            if picture and not re.search(r"^#\|\s*(hide\b|include: false|output: false|fig-alt:\s*\S)", source, re.M):
-                problems.append(f"{path.relative_to(tree)}, cell {i} shows a picture: say in `#| fig-alt: \"...\"` what is seen")
-    return problems
-
-
-def check_size(tree: Path):
-    "The notebooks are light enough to clone and to open."
-    sizes = {p.relative_to(tree): p.stat().st_size for p in notebooks(tree)}
-    total = sum(sizes.values())
-    return [f"notebooks take {total:,} bytes together, allowed are {LIGHT:,}: {max(sizes, key=sizes.get)} is the largest"] if total > LIGHT else []
-
-
-def check_types(tree: Path):
-    "Public functions are annotated."
-    output, failed = run(tree, sys.executable, "tools/check_types.py")
-    return [output] if failed else []
-
-
-def check_pages(tree: Path):
-    "The site is made, and every page of it opens in a browser without a fault."
-    output, failed = run(tree, sys.executable, "tools/check_site.py")
-    return [output] if failed else [line for line in output.splitlines() if line.startswith("SKIPPED")]
-
-
-def check_package(tree: Path):
-    "The wheel imports, quantizes and certifies, and its command starts, where no notebook tool can be imported; also with the newest fastcore."
-    output, failed = run(tree, sys.executable, "tools/check_package.py", "--here")
-    return [output] if failed else [line for line in output.splitlines() if line.startswith("SKIPPED")]
-
-
-def check_zoo(tree: Path):
-    "Four networks of torchvision, as `make zoo` examines all."
-    few = [f"torchvision/{name}" for name in ("squeezenet1_1", "shufflenet_v2_x0_5", "mobilenet_v3_small", "swin_t")]
-    output, failed = run(tree, sys.executable, "tools/zoo.py", "--out", "zoo.tsv", *few)
-    return [output] if failed else []
-
-
-CHECKS = check_pages, check_package, check_zoo, check_export, check_clean, check_readme, check_site, check_alt_text, check_size, check_types
-
-
-def run_check(check):
-    start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder: found = check(copy_tree(Path(folder).resolve()))
-    skipped = [f for f in found if f.startswith("SKIPPED")]
-    return check.__name__, [f for f in found if f not in skipped], skipped, time.perf_counter() - start
-
-
-def computing_seconds():
-    "Of this process and those that it has started and seen end."
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)] if resource else []
-    return sum(u.ru_utime + u.ru_stime for u in used)
-
-
-def test_one(path: Path, flags, log: Path, answer):
-    "In a process of its own: nbdev's runner on one notebook; sends whether it passed and what it skipped."
-    with open(log, "w") as file:
-        for stream in sys.stdout, sys.stderr: os.dup2(file.fileno(), stream.fileno())
-    if resource and not flags: resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT))
-    import nbdev.test
-    skipped = []
-    class Shell(nbdev.test.CaptureShell):
-        "Notes what the notebook says it skipped, printed or warned: nbdev's runner drops all output."
-        def run_all(self, nb, **kwargs):
-            for cell in nb.cells: cell.outputs = []
-            try: super().run_all(nb, **kwargs)
-            finally: skipped.extend(re.findall(r"^(?:.*Warning: )?(SKIPPED.*)", "".join(t for c in nb.cells for o in c.outputs for t in o.get("text", "")), re.M))
-    nbdev.test.CaptureShell = Shell
-    passed, _ = nbdev.test.test_nb(path, skip_flags=FLAGS, force_flags=flags)
-    answer.send((passed, skipped, computing_seconds()))
-
-
-def flagged(path: Path):
-    "How many cells carry each flag."
-    from nbdev.process import NBProcessor
-    cells = NBProcessor(path).nb.cells
-    return {f: n for f in FLAGS if (n := sum(f in c.directives_ for c in cells))}
-
-
-def run_notebook(path: Path, tree: Path, flags):
-    name, start = path.relative_to(tree / "nbs").as_posix(), time.perf_counter()
-    log, (receive, send) = tree / f"{path.stem}.log", PROCESSES.Pipe(duplex=False)
-    process = PROCESSES.Process(target=test_one, args=(path, flags, log, send))
-    process.start()
-    send.close()
-    process.join(None if flags else HANGS)
-    if process.exitcode is None:
-        process.kill()
-        return name, [f"hangs: not finished after {HANGS} s"], [], HANGS
-    try: passed, skipped, computing = receive.recv()
-    except EOFError: passed, skipped, computing = False, [], 0
-    if process.exitcode == -getattr(signal, "SIGXCPU", 0): problems = [f"computed for {CPU_LIMIT} s without an end: flag its long cells slow"]
-    else: problems = [] if passed else [log.read_text() or f"exit status {process.exitcode}"]
-    if os.environ.get("ARQ_REQUIRE_DATA", "0") not in ("", "0"): problems += [f"data is required here (ARQ_REQUIRE_DATA): {s}" for s in skipped]
-    left_out = [f"{n} cells flagged {f} not run" for f, n in flagged(path).items() if f not in flags]
-    return name, problems, [f"{computing:.0f} s of computing"] + skipped + left_out, time.perf_counter() - start
-
-
-def report(name, problems, notes, seconds):
-    print(f"{'FAIL' if problems else 'ok':5}{name:32}{seconds:7.1f} s", flush=True)
-    for note in notes: print(f"     {note}")
-    for problem in problems: print("     " + problem.strip().replace("\n", "\n     "))
-    return not problems
-
-
-def main(flags, workers: int):
-    os.environ.setdefault("ARQ_DATA", str(ROOT.parent / "shared/data"))
-    passed = []
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(workers) as pool:
-        tree = copy_tree(Path(folder).resolve())
-        before = contents(tree, "nbs/**/*")
-        chosen = [p for p in notebooks(tree) if not flags or set(flags) & set(flagged(p))]
-        os.environ.update(environment(tree, OMP_NUM_THREADS=str(max(1, (os.cpu_count() or 1) // workers))))
-        sys.path.insert(0, str(tree))
-        PROCESSES.set_forkserver_preload(PRELOAD)
-        jobs = [] if flags else [pool.submit(run_check, check) for check in CHECKS]
-        jobs += [pool.submit(run_notebook, p, tree, flags) for p in reversed(chosen)]  # later chapters take longer: short ones fill the end
-        for job in as_completed(jobs): passed.append(report(*job.result()))
-        litter = sorted(contents(tree, "nbs/**/*").keys() - before.keys())
-        passed.append(report("check_tidy", [f"a notebook left {name} behind" for name in litter], [], 0))
-    print(f"{sum(passed)} passed, {len(passed) - sum(passed)} failed")
-    return 0 if all(passed) else 1
+def tests() -> tuple[int, int]:
+    "The same for pytest's tests; what cannot be collected has failed."
+    said, status = run(sys.executable, "-m", "pytest", "-n", str(WORKERS), "--durations=5")
+    passed, failed, errors = (sum(map(int, re.findall(rf"(\d+) {what}", said.splitlines()[-1])))
+                              for what in ("passed", "failed", "error"))
+    return passed, max(failed + errors, int(status != 0))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--flags", default="", help="flags whose cells run too, e.g. 'slow cuda'; then only notebooks that have such cells are run")
-    parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 8), help="notebooks at a time")
-    args = parser.parse_args()
-    sys.exit(main(args.flags.split(), args.workers))
+    before = litter()
+    (good, bad), left = book(), litter() - before
+    for line in sorted(left): print(f"a notebook left this behind: {line}")
+    passed, failed = tests()
+    failed += bad + bool(left)
+    print(f"{good + passed} passed, {failed} failed")
+    sys.exit(bool(failed))

@@ -40,7 +40,7 @@ COLUMNS = ["network", "verdict", *CHECKS, *"spread M_weights M_macs pixels secon
 WIDTHS = 38, 8, 8, 12, 8, 9, 8, 8, 8, 8, 9, 9, 6, 7
 SMALL = 96  # pixels a side, for networks that take images of any size
 PROCESSES = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-PRELOAD = ["torchvision", "torch.utils.flop_counter", "arq_nb.backends", "timm"]
+PRELOAD = ["torchvision", "torch.utils.flop_counter", "arq_nb.quant.backends", "timm"]
 
 
 def names(chosen):
@@ -112,7 +112,7 @@ def weighted_macs(model, image):
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils._pytree import tree_leaves
-    from torch.utils.flop_counter import FlopCounterMode, flop_registry
+    from torch.utils.flop_counter import flop_registry, FlopCounterMode
     def address(t): return t.untyped_storage().data_ptr()
     def tensors(tree): return [t for t in tree_leaves(tree) if isinstance(t, torch.Tensor)]
     def written(func, args):
@@ -133,7 +133,8 @@ def weighted_macs(model, image):
             if count and not all(address(t) in self.depends for t in operands):
                 self.total += count(*args, **kwargs, out_val=out)
             return out
-    model = copy.deepcopy(model).requires_grad_(False)   # PyTorch's counter stumbles over a parameter that is a layer's input
+    # PyTorch's counter stumbles over a parameter that is a layer's input.
+    model = copy.deepcopy(model).requires_grad_(False)
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)   # the fused attention hides its products from the counter
     with torch.no_grad(), Counter() as counter: model(image)
@@ -200,7 +201,7 @@ class Examination:
         self.row["M_weights"] = f"{sum(p.numel() for p in self.model.parameters()) / 1e6:.1f}"
 
     def bits(self, weight, activation=None):
-        from arq_nb.policies import Policy
+        from arq_nb.quant.policies import Policy
         return Policy.uniform(self.model, weight, weight if activation is None else activation)
 
     def used(self):
@@ -214,26 +215,27 @@ class Examination:
 
     @functools.cached_property
     def quantized(self):
-        from arq_nb.policies import calibrate, quantize
-        from arq_nb.quantizers import LSQ
+        from arq_nb.quant.policies import calibrate, quantize
+        from arq_nb.quant.quantizers import LSQ
         return calibrate(quantize(self.model, self.bits(8), LSQ, largest_step()), self.typical)
 
     @functools.cached_property
     def simulated(self): return self.quantized(self.x)
 
     def check_32_bits(self):
-        from arq_nb.policies import quantize
+        from arq_nb.quant.policies import quantize
         return same(quantize(self.model, self.bits(32))(self.x), self.expected)
 
     def check_asleep(self):
         import torch
-        from arq_nb.policies import quantize
+
+        from arq_nb.quant.policies import quantize
         Nothing, policy = quantizer_of_nothing(), self.bits(8)
         with torch.enable_grad(): used = self.used()
         quantized = quantize(self.model, policy, Nothing, Nothing)
         if changed := same(quantized(self.x), self.expected):
             if float(changed) > 1e-5: return changed
-            self.notes.append(f"asleep: {changed} of the largest logit, since the fused attention sums in another order")
+            self.notes.append(f"asleep: {changed} of the largest logit: the fused attention sums in another order")
         awake = [name for name, m in quantized.named_modules() if isinstance(m, Nothing) and m.called]
         sleeping = [n for n in policy.layers if not any(name.startswith(f"{n}.") for name in awake)]
         return " ".join(n for n in sleeping if f"{n}.weight" in used or f"{n}_weight" in used)
@@ -253,23 +255,23 @@ class Examination:
         return self.beyond("8_bits", relative(self.simulated, self.expected), 0.1, yardstick)
 
     def check_costs(self):
-        from arq_nb.policies import bitops
+        from arq_nb.quant.costs import bitops
         counted, right = bitops(self.model, self.bits(1), self.shape), weighted_macs(self.model, self.x[:1])
         self.row["M_macs"] = f"{right / 1e6:.1f}"
         return "" if counted == right else f"{counted / right - 1:+.3%}"
 
     def check_frozen(self):
-        from arq_nb.policies import freeze
+        from arq_nb.quant.policies import freeze
         return same(freeze(self.quantized)(self.x), self.simulated)
 
     def check_deployed(self):
-        from arq_nb.backends import deployed
+        from arq_nb.quant.backends import deployed
         if changed := same(deployed(self.quantized)(self.x), self.simulated): return changed
         off = relative(deployed(self.model)(self.x), self.expected)   # the float network is folded
         return f"the float network, folded: {off:.2g}" if off > 1e-3 else ""
 
     def check_undone(self):
-        from arq_nb.policies import dequantize
+        from arq_nb.quant.policies import dequantize
         back = dequantize(self.quantized)
         for name, state in (("dequantized", back.state_dict()), ("given", self.model.state_dict())):
             if others := sorted(state.keys() ^ self.before.keys()): return f"{name}: other names {others[:3]}"
@@ -297,7 +299,7 @@ class Examination:
 
 def largest_step():
     "A kind of quantizer with the step of the largest value: where quantizers sit is examined, not how steps are found."
-    from arq_nb.quantizers import UniformQuantizer
+    from arq_nb.quant.quantizers import UniformQuantizer
     class Largest(UniformQuantizer):
         def __init__(self, *args, **kwargs): super().__init__(*args, **{**kwargs, "method": "minmax"})
     return Largest
@@ -305,7 +307,7 @@ def largest_step():
 
 def quantizer_of_nothing():
     "A kind of quantizer that lets everything pass, and knows whether it was called."
-    from arq_nb.quantizers import UniformQuantizer
+    from arq_nb.quant.quantizers import UniformQuantizer
     class Nothing(UniformQuantizer):
         called = False
         def calibrate(self, x): return self
