@@ -22,8 +22,8 @@ from ..core.record import Record, write_atomically
 from ..core.rng import make_generator
 from ..core.settings import changed
 from .figures import bits_per_layer, certified_accuracy_curves, save_figure
-from .search_figures import search_history
 from .runs import Run
+from .search_figures import search_history
 from .tables import markdown, measure, Measured, readable
 from ..quant.budgets import Budget, edge_layers, pin
 from ..quant.costs import layer_table
@@ -195,11 +195,11 @@ def report_run(
 # %% ../../nbs/25c_commands.ipynb #2a2a534b
 def demo_run(
     out: Path = Path("runs/demo"),  # run folder
-    policies: int = 45,     # to try
-    epochs: int = 30,       # of training the float network
-    images: int = 360,      # test images to certify
-    seed: int = 0,          # of everything random
-    device: str = "cpu",    # "cpu" or "cuda"
+    policies: int = 45,         # how many to try
+    epochs: int = 30,           # of training the float network
+    images: int | None = None,  # test images to certify; None: all 360
+    seed: int = 0,              # of everything random
+    device: str = "cpu",        # "cpu" or "cuda"
 ) -> str:  # the table
     "ARQ on scikit-learn's digits: train with noise, search at 4-bit-equivalent BitOPs, certify three networks, report."
     train_run(out, Run(seed=seed, holdout=200, device=device), Recipe(epochs=epochs, lr=0.2))
