@@ -15,10 +15,11 @@ from scipy import special
 from torch import Tensor
 from tqdm import tqdm
 
-from ..core.settings import real_number
-from ..core.settings import whole_number
-from .smoothing import check_images, Certificate, clopper_pearson_lower, SmoothedClassifier
+from .bounds import clopper_pearson_lower
+from .settings import Certify, Method
+from .smoothing import Certificate, check_images, Noise, SmoothedClassifier
 from ..core.rng import CHUNK
+from ..core.settings import real_number, whole_number
 
 # %% ../../nbs/20_anytime.ipynb #3be1cf03
 def log_wealth(
@@ -26,7 +27,9 @@ def log_wealth(
     n: np.ndarray,    # samples
     p0: np.ndarray,   # the claim that is doubted: p <= p0, in (0, 1)
 ) -> np.ndarray:  # logarithm of the wealth
-    "Log wealth of a uniform mixture of bets against p <= p0 (Robbins 1970; Voracek 2024); it ever exceeds log(1/alpha) with probability at most alpha if the claim is true."
+    """Log wealth of a uniform mixture of bets against p <= p0 (Robbins 1970; Voracek 2024).
+
+    It ever exceeds log(1/alpha) with probability at most alpha if the claim is true."""
     k, n, p0 = np.broadcast_arrays(np.asarray(k, float), np.asarray(n, float), np.asarray(p0, float))
     with np.errstate(divide="ignore"): tail = np.log(special.betaincc(k + 1, n - k + 1, p0))
     return special.betaln(k + 1, n - k + 1) + tail - special.xlogy(k, p0) - (n - k + 1) * np.log1p(-p0)
@@ -64,7 +67,7 @@ def anytime_upper(
 Question = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (votes, samples) -> True where the answer is known
 
 def certify_until(
-    self: SmoothedClassifier,
+    smoothed: SmoothedClassifier,
     images: Tensor,                          # (images, channels, height, width) in [0, 1]
     question: Question,                      # decides when an image has had enough
     generators: Sequence[torch.Generator],   # one for each image
@@ -75,9 +78,9 @@ def certify_until(
 ) -> list[Certificate]:
     "Certificates by a confidence sequence that ends when `question` is answered; `n` in each says when."
     alpha, n0, n_max = _check_alpha(alpha), whole_number("n0", n0), whole_number("n_max", n_max)
-    self.check_samples(n_max, alpha, lambda n: anytime_lower(n, n, alpha), "n_max")
+    smoothed.check_samples(n_max, alpha, lambda n: anytime_lower(n, n, alpha), "n_max")
     images = check_images(images)
-    with self.checked(images.to(self.device)) as it:
+    with smoothed.checked(images.to(smoothed.device)) as it:
         guess = it.votes(images, n0, generators).mode(1).values
         k, n, active = np.zeros(len(images), int), np.zeros(len(images), int), np.arange(len(images))
         with tqdm(total=len(images), desc="certify", unit="image", disable=not progress) as bar:
@@ -96,10 +99,8 @@ def _step(n: int, n_max: int) -> int:
     "Samples to the next look: a fifth of those so far, in whole chunks."
     return min(max(2, round(0.2 * n / CHUNK)) * CHUNK, n_max - n)
 
-SmoothedClassifier.certify_until = certify_until
-
 # %% ../../nbs/20_anytime.ipynb #3be66e64
-def _probability_for(noise, radius: float, sigma: float) -> float:
+def _probability_for(noise: Noise, radius: float, sigma: float) -> float:
     "The smallest probability for which `noise` certifies `radius`, by bisection."
     low, high = 0.5, 1.0
     for _ in range(60):
@@ -161,7 +162,7 @@ def samples_for(
 
 # %% ../../nbs/20_anytime.ipynb #398aedc6
 def certify_like(
-    self: SmoothedClassifier,
+    smoothed: SmoothedClassifier,
     images: Tensor,                          # (images, channels, height, width) in [0, 1]
     generators: Sequence[torch.Generator],   # one for each image
     n0: int = 1_000,                         # samples that guess the class and choose how many follow
@@ -175,9 +176,9 @@ def certify_like(
     With `labels`, an image whose guess is another class abstains at once (`n` is 0 in its certificate): certified
     accuracy and ACR count it as 0 anyway."""
     alpha, n0, n, images = _check_alpha(alpha), whole_number("n0", n0), whole_number("n", n), check_images(images)
-    self.check_samples(n, alpha)
+    smoothed.check_samples(n, alpha)
     labels = _check_labels(labels, images)
-    with self.checked(images.to(self.device)) as it:
+    with smoothed.checked(images.to(smoothed.device)) as it:
         pilot = it.votes(images, n0, generators)
         guess = pilot.mode(1).values
         share = (pilot == guess[:, None]).double().mean(1).cpu().numpy()
@@ -198,4 +199,12 @@ def _check_labels(labels: Tensor | Sequence[int] | None, images: Tensor) -> Tens
     if labels.shape == (len(images),): return labels
     raise ValueError(f"labels of shape {tuple(labels.shape)} for {len(images)} images: one class each is needed")
 
-SmoothedClassifier.certify_like = certify_like
+# %% ../../nbs/20_anytime.ipynb #bef3545c
+def _early(smoothed: SmoothedClassifier, settings: Certify, data: object, cache: object) -> Method:
+    "`certify_like` as a method of `certify_dataset`."
+    s, alpha = settings, _check_alpha(settings.alpha)
+    smoothed.check_samples(s.n, alpha)
+    def certify(it, images, places, labels):
+        streams = it.streams(places, s.seed)
+        return certify_like(it, images, streams, n0=s.n0, n=s.n, alpha=alpha, tolerance=s.tolerance, labels=labels)
+    return Method(certify, s.n0, {"method": "early", "tolerance": s.tolerance})

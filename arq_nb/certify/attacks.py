@@ -16,8 +16,8 @@ from scipy import stats
 from torch import Tensor
 
 from ..core.settings import whole_number
-from .smoothing import ABSTAIN, GaussianNoise, SmoothedClassifier
-from .smoothing import check_alpha, check_images, check_votes
+from .bounds import check_alpha
+from .smoothing import ABSTAIN, check_images, check_votes, GaussianNoise, SmoothedClassifier
 
 # %% ../../nbs/22_attacks.ipynb #c6b2f595
 def smooth_loss(

@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'CertificateLog', 'read_log', 'average_certified_radius', 'certified_accuracy', 'clean_accuracy',
-           'abstention_rate', 'share_interval', 'mean_interval', 'summary', 'compare', 'Method', 'certify_images',
-           'certify_dataset']
+           'abstention_rate', 'share_interval', 'mean_interval', 'summary', 'compare', 'certify_dataset']
 
 # %% ../../nbs/03_logs.ipynb #83d01785
 import csv
@@ -13,25 +12,22 @@ import io
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from pkgutil import resolve_name
 
 import numpy as np
 import torch
 from fastcore.basics import patch
 from scipy import stats
-from torch import Tensor
 from tqdm import tqdm
 
-from .settings import Certify, METHODS
-from .smoothing import ABSTAIN, Certificate, check_images, GaussianNoise, noise_named, SmoothedClassifier
+from .settings import as_asked, Certify, Method
+from .smoothing import ABSTAIN, Certificate, check_images, SmoothedClassifier
 from ..core.data import check_image_data, ImageData, to_float
 from ..core.fingerprint import fingerprint
 from ..core.processes import held_by_first, on_first, rank_and_world_size
 from ..core.record import one_writer, Record, write_atomically
-from ..core.rng import CERTIFICATION, make_generator
 from ..core.settings import changed
 
 # %% ../../nbs/03_logs.ipynb #e6872ec3
@@ -204,69 +200,6 @@ def compare(
                          "only logs of the same images can be compared in pairs")
     return mean_interval(log_a.certified[a] - log_b.certified[b], confidence, seed)
 
-# %% ../../nbs/03_logs.ipynb #eee76027
-@dataclass(frozen=True)
-class Method:
-    """How images are certified: what `Certify(method=)` names.
-
-        method = Method(lambda smoothed, images, places, labels: [...], samples=1_000)
-    """
-    certify: Callable[..., list[Certificate]]  # of (classifier, images, places in the data set, classes or None)
-    samples: int                               # that an image takes at least: says how many share a batch
-    about: Mapping = field(default_factory=dict)  # what the record of a log says of the method
-
-def _streams(smoothed: SmoothedClassifier, seed: int, places: list[int]) -> list[torch.Generator]:
-    return [make_generator(seed, i, CERTIFICATION, device=smoothed.device) for i in places]
-
-def _fixed(smoothed: SmoothedClassifier, settings: Certify, data: ImageData | None, cache: object) -> Method:
-    "Cohen's CERTIFY: as many samples for each image."
-    smoothed.check_samples(settings.n, settings.alpha)
-    def certify(it, images, places, labels):
-        streams = _streams(it, settings.seed, places)
-        return it.certify_batch(images, streams, settings.n0, settings.n, settings.alpha)
-    return Method(certify, settings.n)
-
-# %% ../../nbs/03_logs.ipynb #e13179b0
-def _as_asked(smoothed: SmoothedClassifier, settings: Certify) -> SmoothedClassifier:
-    "The classifier with the noise and batch size of the settings; `ValueError` if it is already another one."
-    asked, own, precision = noise_named(settings.noise), smoothed.noise, smoothed.precision
-    if settings.backend not in ("float32", precision):
-        raise ValueError(f"backend={settings.backend!r}, but the classifier computes in {precision}: `deploy` it first")
-    if asked.name not in (GaussianNoise.name, own.name) and own.name != GaussianNoise.name:
-        raise ValueError(f"noise={settings.noise!r}, but the classifier is smoothed with {own.name} noise: choose one")
-    if own.name == GaussianNoise.name and asked.name != own.name: smoothed = replace(smoothed, noise=asked)
-    return smoothed if settings.batch_size is None else replace(smoothed, batch_size=settings.batch_size)
-
-def _method(
-    smoothed: SmoothedClassifier, settings: Certify, data: ImageData | None, cache: object
-) -> tuple[SmoothedClassifier, Method]:
-    "The classifier as it is asked for, and the method that the settings name."
-    if (cache is None) == (settings.method == "incremental"):
-        raise ValueError("method='incremental' and cache= belong together: `build_cache` makes one of another network")
-    smoothed = _as_asked(smoothed, settings)
-    return smoothed, resolve_name(METHODS[settings.method])(smoothed, settings, data, cache)
-
-def _groups(
-    places: list[int], method: Method, smoothed: SmoothedClassifier, shape: Sequence[int]
-) -> Iterator[list[int]]:
-    "As many images at a time as fill a batch."
-    size = min(64, -(-smoothed.copies_at_once(shape) // method.samples))
-    return (places[start : start + size] for start in range(0, len(places), size))
-
-# %% ../../nbs/03_logs.ipynb #c571503a
-def certify_images(
-    smoothed: SmoothedClassifier,
-    images: Tensor,               # (images, channels, height, width) in [0, 1]
-    certify: Certify = Certify(),  # settings, see there; any method but "incremental"
-    **changes: object,            # single settings by name, such as n=1_000
-) -> list[Certificate]:
-    "Certify a batch of images."
-    settings, images = changed(certify, **changes), check_images(images)
-    smoothed, method = _method(smoothed, settings, None, None)
-    with smoothed.checked(images[:1].to(smoothed.device)) as it:
-        groups = _groups(list(range(len(images))), method, it, images.shape)
-        return [c for some in groups for c in method.certify(it, images[some], some, None)]
-
 # %% ../../nbs/03_logs.ipynb #05770af1
 def _open_log(path: Path, settings: dict, about: Mapping = {}) -> None:
     "Start a log or make ready to continue one."
@@ -317,7 +250,7 @@ def _append(
     "Certify images and append their rows to an open log, a group at a time."
     total, count = 0.0, 0
     with open(path, "a") as f:
-        for some in _groups(todo, method, smoothed, data.shape):
+        for some in method.groups(todo, smoothed, data.shape):
             labels, begin = data.labels[some], time.perf_counter()
             certificates = method.certify(smoothed, to_float(data.images[some]), some, labels)
             f.write(_rows(some, labels.tolist(), certificates, time.perf_counter() - begin, bool(method.about)))
@@ -344,7 +277,7 @@ def certify_dataset(
     they took. `ValueError` if the log was made with other settings, for another network or of other images."""
     check_image_data(data)
     settings = changed(certify, **changes)
-    smoothed, method = _method(smoothed, settings, data, cache)
+    smoothed, method = as_asked(smoothed, settings, data, cache)
     path, record, about = Path(path), _log_settings(smoothed, data, settings, method), {"images": data.name}
     rank, world = rank_and_world_size()
     first_image = check_images(to_float(data.images[:1])).to(smoothed.device)
