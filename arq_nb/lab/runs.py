@@ -10,7 +10,6 @@ import difflib
 import importlib
 import os
 import sys
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -26,7 +25,7 @@ from ..core.archives import drop_near_duplicates, load_dataset, unpack
 from ..core.data import augment, concat, ImageData, to_float
 from ..core.record import check_same, Record
 from ..core.rng import make_generator
-from ..quant.models import create_model, IMAGENET_MEAN, IMAGENET_STD, load_weights, Normalize
+from ..quant.models import create_model, load_weights, normalized
 
 # %% ../../nbs/25b_runs.ipynb #2113a83c
 @dataclass(frozen=True)
@@ -154,8 +153,7 @@ def _network_by_name(
         raise ValueError(f"--model {name} is unknown{hint}: choose from {', '.join(_MODELS)} and the {len(known)} "
                          "classifiers of torchvision, such as resnet18, or write my_module:make")
     alone = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
-    network = get_model(name, weights=None, num_classes=classes, **alone)
-    return nn.Sequential(OrderedDict(normalize=Normalize(IMAGENET_MEAN, IMAGENET_STD), network=network))
+    return normalized(get_model(name, weights=None, num_classes=classes, **alone))
 
 @patch
 def network(
