@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from sklearn.isotonic import isotonic_regression
 
-from .figures import LOOKS, make_axes, percent_format, STYLE
+from .figures import LOOKS, make_axes, percent_format, style
 from ..search.search import SearchResult
 
 # %% ../../nbs/23b_search_figures.ipynb #dff51b8d
@@ -51,7 +51,7 @@ def _draw_tries(ax: Axes, x: np.ndarray, acr: np.ndarray, kinds: np.ndarray) -> 
     for kind, look in _KINDS.items():
         if (chosen := kinds == kind).any(): ax.scatter(x[chosen], acr[chosen], s=18, label=kind, **look)
 
-@plt.rc_context(STYLE)
+@style()
 def search_history(
     history: Sequence[Mapping],         # rows with episode, reward, acr, and kind: "given", "random" or "agent"
     original_acr: float | None = None,  # ACR of the float network, for a reference line
@@ -122,7 +122,7 @@ def _name_points(ax: Axes, rows: Sequence[Mapping], front: np.ndarray) -> None:
                 ax.annotate(rows[i]["name"], (rows[i]["cost"], rows[i]["acr"]), shift, arrowprops=line, **look)
 
 # %% ../../nbs/23b_search_figures.ipynb #04530607
-@plt.rc_context(STYLE)
+@style()
 def pareto(
     points: Sequence[Mapping],  # rows with cost and acr, and a name if it should be shown; a search history will do
     ax: Axes | None = None,     # where to draw; None makes a figure
@@ -164,7 +164,7 @@ def evaluations_to_reach(
     reached = np.flatnonzero(best_so_far(history) >= acr)
     return int(reached[0]) + 1 if len(reached) else None
 
-@plt.rc_context(STYLE)
+@style()
 def plot_searches(
     searches: Mapping[str, Sequence[SearchResult]],  # method -> its runs, one a seed
     ax: Axes | None = None,                          # where to draw; None makes a new figure

@@ -22,7 +22,7 @@ from torch import nn
 from ..certify.logs import CertificateLog, certified_accuracy, clean_accuracy, compare, mean_interval, read_log
 from ..core.data import ImageData
 from ..core.record import Record
-from .figures import LOOKS, STYLE
+from .figures import LOOKS, style
 from ..quant.policies import Policy
 from ..train.finish import Finish, finish
 
@@ -214,7 +214,7 @@ def _draw_certified(ax: Axes, table: pd.DataFrame, methods: list[str]) -> None:
     ax.set(xlabel="radius", ylabel="certified accuracy")
     ax.legend(fontsize=7)
 
-@plt.rc_context(STYLE)
+@style()
 def plot_comparison(
     table: pd.DataFrame,  # of `measure`
 ) -> Figure:
