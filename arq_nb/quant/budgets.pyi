@@ -7,14 +7,14 @@ from .costs import LayerInfo
 from .memory import MemoryStep
 from .policies import Policy
 
-__all__ = ["LATENCY_COLUMNS", "BudgetError", "Budget", "edge_layers", "inner_layers", "pin", "read_latency_table"]
+__all__ = ["BudgetError", "Budget", "edge_layers", "inner_layers", "pin"]
 
 class BudgetError(ValueError):
     """No policy can meet the budget."""
 
 @dataclass(frozen=True, init=False)
 class Budget:
-    """A limit on the cost of a policy, in one call for bit operations; see `Budget.size`, `Budget.memory`, `Budget.latency`.
+    """A limit on the cost of a policy: here on bit operations; `Budget.size`, `memory` and `latency` make others.
 
     budget = Budget(model, (3, 32, 32), bits=4)                    # what 4 by 4 bits everywhere would cost
     budget.allows(Policy.uniform(model, 8, 8))                     # False
@@ -34,6 +34,7 @@ class Budget:
     def float_cost(self) -> float:
         """Cost of the float network; where a table of measured times has no 32 bits, of its slowest entries."""
 
+    def _resolved(self, policy: Policy) -> Policy: ...
     def cost(self, policy: Policy) -> float:
         """Cost of `policy`, in the budget's unit."""
 
@@ -83,6 +84,7 @@ class Budget:
 
     def _pressure(self, policy: Policy) -> tuple[float, int]: ...
     def _lowered(self, policy: Policy, name: str, kind: str, min_bits: int) -> Policy: ...
+    def _possible(self, name: str, bits: tuple[int, int], min_bits: int) -> dict[tuple[int, int], float]: ...
     def _one_round(self, policy: Policy, free: list[str], min_bits: int) -> Policy: ...
     def _cheapest(self, policy: Policy, free: list[str], min_bits: int) -> Policy: ...
     def fit(self, policy: Policy, min_bits: int = 2, fixed: Iterable[str] = ()) -> Policy:
@@ -116,12 +118,11 @@ def pin(policy: Policy, names: Iterable[str], bits: int = 8) -> Policy:
 
 def _number(x: float) -> str: ...
 
-LATENCY_COLUMNS: list[str]
+_LATENCY_COLUMNS: list[str]
 
 def _latency_row(row: list[str]) -> tuple[str, tuple[int, int], float]: ...
 def _csv_lines(path: str | os.PathLike) -> list[tuple[int, list[str]]]: ...
-def read_latency_table(path: str | os.PathLike) -> dict[str, dict[tuple[int, int], float]]:
-    """Read measured times; `ValueError` with the line's number for a line that is malformed or there twice."""
+def _read_latency_table(path: str | os.PathLike) -> dict[str, dict[tuple[int, int], float]]: ...
 
 @dataclass(frozen=True)
 class _MeasuredCost:

@@ -158,7 +158,8 @@ class CostTable:
             numbers = f"{macs / 1e6:>9,.2f}  {ops / 1e6:>10,.1f}  {weights / 1e3:>9,.1f}  {alive / 1e3:>9,.1f}"
             return f"{name:<{width}}  {bits[0]:>2} {bits[1]:>2}  {numbers}"
         head = f"{'layer':<{width}}  bits   M macs      M BitOPs  weight kB  active kB"
-        rows = [line(r.layer.name, r.bits, r.layer.macs, r.bitops, r.weight_bytes, r.activation_bytes) for r in self.rows]
+        rows = [line(r.layer.name, r.bits, r.layer.macs, r.bitops, r.weight_bytes, r.activation_bytes)
+                for r in self.rows]
         total = line("total", ("", ""), self.macs, self.bitops, self.weight_bytes + self.other_bytes, self.peak)
         return "\n".join([head, *rows, f"{total} (with biases and batch norm; peak)"])
 

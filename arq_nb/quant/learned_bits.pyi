@@ -2,32 +2,29 @@
 from typing import Any
 from collections.abc import Mapping
 import torch
-from torch import Tensor, nn
+from torch import nn, Tensor
+from .layers import QuantizedLayer
 from .quantizers import LSQ, UniformQuantizer
 
-__all__ = ["top_code", "noisy", "PseudoNoise", "learned_bitops", "bitops_penalty", "learned_bits", "fix_bits"]
+__all__ = ["PseudoNoise", "bitops_penalty", "learned_bits", "fix_bits"]
 
-def top_code(bits: Tensor | float, signed: bool) -> Tensor | float:
-    """The largest code of a grid, as a smooth function of the bit-width: 2**(bits - 1) - 1 or 2**bits - 1."""
+def _top_code(bits: Tensor | float, signed: bool) -> Tensor | float: ...
+def _noisy(x: Tensor, step: Tensor, low: Tensor, high: Tensor, generator: torch.Generator | None = None) -> Tensor: ...
 
-def noisy(x: Tensor, step: Tensor, low: Tensor, high: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """`x` clipped to [low, high], with uniform noise of one step's width strictly inside; differentiable in all four tensors."""
+class PseudoNoise(UniformQuantizer):
+    """Fake quantization with a learned bit-width: noise in training, rounding in evaluation (NIPQ, Shin et al. 2023).
 
-class PseudoNoise(nn.Module):
-    """Fake quantization with a learned bit-width: noise in training, rounding in evaluation (NIPQ, Shin et al. 2023)."""
+    quantizer = PseudoNoise(4.5, signed=True).calibrate(weight)
+    (quantizer(weight) - weight).square().sum().backward()
+    quantizer.bits.grad                                     # negative: more bits would lower the error
+    """
 
-    axis: int | None
-    method: str
-    known_sign: bool | None
+    bits: nn.Parameter
+    generator: Any
     min_bits: int
     max_bits: int
-    shape: Any
-    bits: nn.Parameter
     clip: nn.Parameter
-    signed: Any
-    calibrated: bool
-    generator: Any
-    sign: Tensor
+    shape: Any
 
     def __init__(
         self,
@@ -40,31 +37,27 @@ class PseudoNoise(nn.Module):
         min_bits: int = 2,
         max_bits: int = 8,
     ) -> None: ...
-    def _loaded(self): ...
+    def _make_scale(self, scale: Tensor): ...
+    def _set_scale(self, scale: Tensor): ...
+    def boundary(self) -> Tensor:
+        """The clip, positive and shaped to broadcast against the values."""
+
     @property
     def integer_bits(self) -> int:
         """The whole number of bits that evaluation uses."""
-
-    def boundary(self) -> Tensor:
-        """The clip, positive and shaped to broadcast against the values."""
 
     @property
     def scale(self) -> Tensor:
         """The step of the grid that evaluation uses."""
 
-    def calibrate(self, x: Tensor) -> PseudoNoise:
-        """Choose sign (where it is open) and clip from `x`, for the present bits; `ValueError` for NaN, infinite or no values."""
-
     def drawn_bits(self) -> Tensor:
         """`bits` rounded up or down at random, so that its mean is `bits`; the gradient is that of the identity."""
 
     def forward(self, x: Tensor) -> Tensor: ...
-    def extra_repr(self) -> str: ...
 
-def _layer_bits(layer: nn.Module) -> list[Tensor | int]: ...
-def learned_bitops(model: nn.Module, macs: Mapping[str, int]) -> Tensor:
-    """Bit operations for one image at the present, real-valued bits; `ValueError` naming layers that do not match `macs`."""
-
+def _quantized_layers(model: nn.Module) -> dict[str, QuantizedLayer]: ...
+def _pair(layer: QuantizedLayer, attribute: str) -> list[Tensor | int]: ...
+def _learned_bitops(model: nn.Module, macs: Mapping[str, int]) -> Tensor: ...
 def bitops_penalty(model: nn.Module, macs: Mapping[str, int], target: float) -> Tensor:
     """Smooth l1 distance of the bit operations from `target`, in units of the target."""
 

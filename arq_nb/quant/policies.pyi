@@ -1,38 +1,38 @@
 # Written by tools/stubs.py: edit the notebooks.
 from typing import Any
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from torch import nn, Tensor
 from .layers import QuantizedLayer
 from .quantizers import LSQ, UniformQuantizer
 
-__all__ = [
-    "Policy",
-    "save_policy",
-    "load_policy",
-    "quantize",
-    "calibrate",
-    "try_once",
-    "dequantize",
-    "NeverCalled",
-    "freeze",
-]
+__all__ = ["Policy", "one_width", "quantize", "calibrate", "try_once", "dequantize", "freeze"]
 
-def _check_bits(name: str, bits) -> tuple[int, int]: ...
+def _check_bits(name: str, bits: object) -> tuple[int, int]: ...
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Policy:
-    """Bit-widths for every layer: `bits[name] == (weight bits, activation bits)`; 32 means float."""
+    """Bit-widths for every layer: `bits[name] == (weight bits, activation bits)`; 32 means float.
+
+    A name may be a pattern, see `Policy.resolve`. The order of the names does not count when policies are compared.
+
+        policy = Policy({"conv1": (8, 8), "layer1.*": (2, 4)}, default=(4, 4))
+        policy = policy.replace("layer1.*", weight=3)
+        small = quantize(model, policy)
+    """
 
     bits: Mapping[str, tuple[int, int]]
 
-    def __post_init__(self) -> None: ...
+    def __init__(self, bits: Mapping[str, tuple[int, int]], default: tuple[int, int] | None = None) -> None: ...
     def __hash__(self) -> int: ...
     def __reduce__(self) -> tuple: ...
     @property
     def layers(self) -> list[str]: ...
+    @property
+    def text(self) -> str:
+        """Weight/activation bits of each layer in order, in one line."""
+
     @classmethod
     def uniform(cls, model: nn.Module, weight_bits: int, activation_bits: int) -> Policy:
         """The same bits everywhere."""
@@ -41,16 +41,27 @@ class Policy:
         """A copy with one layer changed; `ValueError` for a layer that the policy does not have."""
 
     def __str__(self) -> str: ...
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the policy as JSON, atomically."""
 
-def save_policy(self: Policy, path: str | os.PathLike) -> None:
-    """Write the policy as JSON, atomically."""
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Policy:
+        """Read a policy written by `Policy.save`; `ValueError` naming the file if it is not one."""
 
-def load_policy(path: str | os.PathLike) -> Policy:
-    """Read a policy written by `Policy.save`; `ValueError` naming the file if it is not one."""
+    def resolve(self, model: nn.Module | Iterable[str]) -> Policy:
+        """The policy with patterns replaced by the layers they stand for.
 
+        A layer's own name counts before patterns, of these the one with the most letters; `*` fits whatever is left.
+        `ValueError` with near names for a name or pattern that fits no layer, and for a layer without bits."""
+
+def _letters(pattern: str) -> int: ...
+def _bits_of(layer: str, patterns: list[str], bits: Mapping[str, tuple[int, int]]) -> tuple[int, int] | None: ...
+def _near(name: str, layers: list[str]) -> str: ...
 def _weight_quantizer(layer: nn.Module, bits: int, kind: type, per_channel: bool, fitted: bool) -> nn.Module: ...
-def _check_fit(layers: dict[str, nn.Module], policy: Policy): ...
-def _one_width(policy: Policy, shared: Mapping[str, str]) -> Policy: ...
+def _check_float(layers: dict[str, nn.Module]): ...
+def one_width(policy: Policy, shared: Mapping[str, str]) -> Policy:
+    """`policy` with one weight bit-width, the largest, for layers that share a weight."""
+
 def quantize(
     model: nn.Module,
     policy: Policy,
@@ -71,9 +82,6 @@ def calibrate(model: nn.Module, images: Tensor) -> nn.Module:
     `ValueError` naming a layer if its weight enters a product that would not be rounded, and for a product with a
     weight that belongs to no layer. A layer that is called more than once is fitted to all of its inputs."""
 
-@contextmanager
-def _one_image(input_shape: Sequence[int]) -> Iterator[None]: ...
-def _zero_image(model: nn.Module, input_shape: Sequence[int]) -> Tensor: ...
 def try_once(model: nn.Module, input_shape: Sequence[int]) -> None:
     """Call `model` on a zero image, so that it is known how each weight is used.
 

@@ -4,33 +4,27 @@ import torch
 from torch import nn, Tensor
 
 __all__ = [
-    "CLIPPING",
     "FLOAT_BITS",
     "integer_range",
-    "largest_code",
-    "FakeQuantize",
-    "Binarize",
     "binarize",
     "fake_quantize",
     "calibrated_scale",
     "UniformQuantizer",
     "LSQ",
-    "StraightThrough",
     "PACT",
     "clip_penalty",
-    "FixedQuantizer",
     "fixed",
     "relative_error",
 ]
+FLOAT_BITS: int
 
 def _check_bits(bits: int) -> int: ...
 def integer_range(bits: int, signed: bool = True) -> tuple[int, int]:
     """The integers a `bits`-wide code can hold; `ValueError` for a bit-width outside 1 to 8, and for 1 signed bit."""
 
-def largest_code(bits: int, signed: bool = True) -> int:
-    """The largest integer of the grid: 1 for one bit, signed or not."""
+def _largest_code(bits: int, signed: bool = True) -> int: ...
 
-class FakeQuantize(torch.autograd.Function):
+class _FakeQuantize(torch.autograd.Function):
     """Round `x` to `scale` times an integer in `[qmin, qmax]`; straight-through gradient, LSQ gradient for `scale`."""
 
     @staticmethod
@@ -40,7 +34,7 @@ class FakeQuantize(torch.autograd.Function):
 
 def _inner(a: Tensor, b: Tensor, shape: torch.Size) -> Tensor: ...
 
-class Binarize(torch.autograd.Function):
+class _Binarize(torch.autograd.Function):
     """`scale` times the sign of `x` (+1 for zero); the gradient passes straight through (Zhou et al. 2016)."""
 
     @staticmethod
@@ -52,7 +46,9 @@ def binarize(x: Tensor, scale: Tensor, step_gradient: float = 1.0) -> Tensor:
     """One signed bit: `scale` times the sign of `x`, differentiable in both (Rastegari et al. 2016)."""
 
 def fake_quantize(x: Tensor, scale: Tensor, bits: int, signed: bool = True, step_gradient: float = 1.0) -> Tensor:
-    """`x` rounded onto a `bits`-wide grid of step `scale`, differentiable in both (Esser et al. 2020); with 1 signed bit, `binarize`."""
+    """`x` rounded onto a `bits`-wide grid of step `scale`, differentiable in both (Esser et al. 2020).
+
+    With 1 signed bit it is `binarize`."""
 
 def _rows(x: Tensor, axis: int | None) -> Tensor: ...
 def _sample(rows: Tensor, most: int = 65536) -> Tensor: ...
@@ -62,7 +58,7 @@ def _clip_percentile(rows: Tensor, bits: int, signed: bool, share: float = 0.999
 def _clip_binary(rows: Tensor, bits: int, signed: bool) -> Tensor: ...
 def _clip_mse(rows: Tensor, bits: int, signed: bool, candidates: int = 60) -> Tensor: ...
 
-CLIPPING: dict[str, Any]
+_CLIPPING: dict[str, Any]
 
 def calibrated_scale(x: Tensor, bits: int, signed: bool = True, axis: int | None = None, method: str = "mse") -> Tensor:
     """The step that suits `x`; `ValueError` for NaN, infinite or no values and for an unknown method."""
@@ -70,7 +66,12 @@ def calibrated_scale(x: Tensor, bits: int, signed: bool = True, axis: int | None
 def _after_loading(module: nn.Module, _): ...
 
 class UniformQuantizer(nn.Module):
-    """Fake quantization with a calibrated, fixed step."""
+    """Fake quantization with a calibrated, fixed step.
+
+    quantizer = UniformQuantizer(4).calibrate(torch.rand(100))    # unsigned: no value is negative
+    rounded = quantizer(torch.rand(8, 3, 4, 4))                   # at most 16 different values
+    quantizer.scale, quantizer.signed
+    """
 
     bits: Any
     axis: int | None
@@ -94,6 +95,10 @@ class UniformQuantizer(nn.Module):
     def _make_scale(self, scale: Tensor): ...
     def _set_scale(self, scale: Tensor): ...
     def _loaded(self): ...
+    @property
+    def integer_bits(self) -> int:
+        """Bit-width of the grid."""
+
     def adopt(self, scale: Tensor, signed: bool) -> UniformQuantizer:
         """Take over a step and a sign."""
 
@@ -105,14 +110,19 @@ class UniformQuantizer(nn.Module):
     def extra_repr(self) -> str: ...
 
 class LSQ(UniformQuantizer):
-    """Fake quantization with a learned step (Esser et al. 2020), started from calibration."""
+    """Fake quantization with a learned step (Esser et al. 2020), started from calibration.
+
+    quantizer = LSQ(4, signed=True, axis=0, channels=16).calibrate(weight)   # one step for each output channel
+    quantizer(weight).square().sum().backward()
+    quantizer.scale.grad                                                     # (16, 1, 1, 1)
+    """
 
     scale: nn.Parameter
 
     def _make_scale(self, scale: Tensor): ...
     def forward(self, x: Tensor) -> Tensor: ...
 
-class StraightThrough(torch.autograd.Function):
+class _StraightThrough(torch.autograd.Function):
     """The value of `hard` with the gradient of `soft`."""
 
     @staticmethod
@@ -121,7 +131,12 @@ class StraightThrough(torch.autograd.Function):
     def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]: ...
 
 class PACT(UniformQuantizer):
-    """Fake quantization with a learned clip `alpha` (Choi et al. 2018), started from calibration; meant for activations."""
+    """Fake quantization with a learned clip `alpha` (Choi et al. 2018), started from calibration; for activations.
+
+    quantizer = PACT(4).calibrate(activations)
+    loss = (quantizer(activations) - activations).square().mean()
+    (loss + 1e-4 * quantizer.alpha.square().sum()).backward()      # see `clip_penalty`
+    """
 
     alpha: nn.Parameter
 
@@ -133,7 +148,7 @@ class PACT(UniformQuantizer):
     def forward(self, x: Tensor) -> Tensor: ...
 
 def clip_penalty(model: nn.Module) -> Tensor:
-    """The regulariser of PACT (Choi et al. 2018, section 3): add it to the loss times a small weight."""
+    """The regularizer of PACT (Choi et al. 2018, section 3): add it to the loss times a small weight."""
 
 class FixedQuantizer(nn.Module):
     """Rounding with constants, for inference."""
@@ -147,9 +162,7 @@ class FixedQuantizer(nn.Module):
     def extra_repr(self) -> str: ...
 
 def fixed(quantizer: nn.Module) -> nn.Module:
-    """A calibrated quantizer with one step as a `FixedQuantizer`; others are returned as they are."""
+    """A calibrated quantizer with one step as constants; others are returned as they are."""
 
-FLOAT_BITS: int
-
-def relative_error(x: torch.Tensor, bits: int, axis: int | None = None) -> float:
-    """Share of the energy of `x` that rounding destroys"""
+def relative_error(x: Tensor, bits: int, axis: int | None = None) -> float:
+    """Share of the energy of `x` that rounding destroys."""
