@@ -5,23 +5,16 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-__all__ = [
-    "DDPGConfig",
-    "mlp",
-    "Actor",
-    "Critic",
-    "bellman_target",
-    "critic_loss",
-    "polyak",
-    "truncated_normal",
-    "noise_at",
-    "ReplayBuffer",
-    "DDPG",
-]
+__all__ = ["DDPGConfig", "truncated_normal", "DDPG"]
 
 @dataclass(frozen=True)
 class DDPGConfig:
-    """Every setting of the agent; a value out of range raises `ValueError`"""
+    """Every setting of the agent; a value out of range raises `ValueError`
+
+    DDPGConfig(warmup_episodes=5, noise=0.2)     # for a search of a hundred policies
+    DDPG(obs_dim=10, config=DDPGConfig(hidden=64))
+    SearchConfig(agent=DDPGConfig(noise_decay=0.97))
+    """
 
     hidden: int = 300
     actor_lr: float = 0.0001
@@ -38,11 +31,10 @@ class DDPGConfig:
 
     def __post_init__(self) -> None: ...
 
-def _check(config, name, low, high=float("inf")): ...
-def mlp(n_in: int, n_out: int, hidden: int, generator: Generator, last: float = 0.003) -> nn.Sequential:
-    """A perceptron with two hidden ReLU layers, initialized as in the DDPG paper"""
+def _check(config: DDPGConfig, name: str, low: float, high: float = float("inf")) -> None: ...
+def _mlp(n_in: int, n_out: int, hidden: int, generator: Generator, last: float = 0.003) -> nn.Sequential: ...
 
-class Actor(nn.Module):
+class _Actor(nn.Module):
     """The policy: an observation in, an action in (0, 1) out"""
 
     net: Any
@@ -50,7 +42,7 @@ class Actor(nn.Module):
     def __init__(self, obs_dim: int, act_dim: int, hidden: int, generator: Generator) -> None: ...
     def forward(self, obs: Tensor) -> Tensor: ...
 
-class Critic(nn.Module):
+class _Critic(nn.Module):
     """The value of taking an action: `(batch, obs_dim)` and `(batch, act_dim)` in, `(batch,)` out"""
 
     net: Any
@@ -58,22 +50,15 @@ class Critic(nn.Module):
     def __init__(self, obs_dim: int, act_dim: int, hidden: int, generator: Generator) -> None: ...
     def forward(self, obs: Tensor, action: Tensor) -> Tensor: ...
 
-def bellman_target(reward: Tensor, baseline: float, discount: float, done: Tensor, next_value: Tensor) -> Tensor:
-    """What the critic should have said: `reward - baseline + discount * (1 - done) * next_value` (HAQ)"""
-
-def critic_loss(critic: nn.Module, batch: dict[str, Tensor], target: Tensor) -> Tensor:
-    """Mean squared distance between the critic's values and their Bellman targets"""
-
-def polyak(target: nn.Module, source: nn.Module, tau: float) -> None:
-    """Move every parameter of `target` the share `tau` of the way to `source`"""
-
+def _bellman_target(reward: Tensor, baseline: float, discount: float, done: Tensor, next_value: Tensor) -> Tensor: ...
+def _critic_loss(critic: nn.Module, batch: dict[str, Tensor], target: Tensor) -> Tensor: ...
+def _polyak(target: nn.Module, source: nn.Module, tau: float) -> None: ...
 def truncated_normal(mean: Tensor, sigma: float, generator: Generator) -> Tensor:
     """Sample a normal distribution conditioned on the interval [0, 1]"""
 
-def noise_at(episode: int, config: DDPGConfig) -> float:
-    """Exploration noise of an episode; constant during the warmup, where actions are uniform anyway"""
+def _noise_at(episode: int, config: DDPGConfig) -> float: ...
 
-class ReplayBuffer:
+class _ReplayBuffer:
     """A ring of transitions in preallocated float32 tensors"""
 
     capacity: int
@@ -103,19 +88,24 @@ class ReplayBuffer:
         """Take over a stored state"""
 
 class DDPG:
-    """Deep deterministic policy gradient for episodes with one final reward and actions in [0, 1]"""
+    """Deep deterministic policy gradient for episodes with one final reward and actions in [0, 1]
+
+    agent = DDPG(obs_dim=10, seed=0)
+    transitions, reward, info = rollout(env, agent.act)
+    agent.end_episode(transitions, reward)   # learns, and says how well the critic knows
+    """
 
     obs_dim: int
     act_dim: int
     config: DDPGConfig
     generator: Any
-    actor: Actor
-    critic: Critic
+    actor: _Actor
+    critic: _Critic
     actor_target: Any
     critic_target: Any
     actor_adam: torch.optim.Adam
     critic_adam: torch.optim.Adam
-    buffer: ReplayBuffer
+    buffer: _ReplayBuffer
     baseline: Any
     episode: int
 
@@ -142,5 +132,6 @@ class DDPG:
 _NETWORKS: tuple[str, ...]
 _ADAMS: tuple[str, ...]
 
-def _adam_state(state, name): ...
-def _check_state(mine, theirs): ...
+def _part(state: dict[str, Tensor], name: str) -> dict[str, Tensor]: ...
+def _adam_state(state: dict[str, Tensor], name: str) -> dict[int, dict[str, Tensor]]: ...
+def _check_state(mine: dict[str, Tensor], theirs: dict[str, Tensor]) -> None: ...

@@ -9,47 +9,32 @@ from ..quant.budgets import Budget
 from ..quant.costs import LayerInfo
 from ..quant.policies import Policy
 
-__all__ = [
-    "KINDS",
-    "OBSERVATION",
-    "MODES",
-    "ENV_ID",
-    "action_to_wish",
-    "action_to_bits",
-    "bits_to_action",
-    "scale_columns",
-    "layer_features",
-    "BitWidthEnv",
-    "rollout",
-    "proxy_reward",
-    "digits_problem",
-    "make_env",
-]
+__all__ = ["OBSERVATION", "ENV_ID", "BitWidthEnv", "uniform_policy", "rollout", "proxy_reward", "make_env"]
 
-def action_to_wish(action: float, min_bits: int = 2, max_bits: int = 8) -> float:
-    """The real number of bits that an action asks for, before rounding"""
+def _action_to_wish(action: float, min_bits: int = 2, max_bits: int = 8) -> float: ...
+def _action_to_bits(action: float, min_bits: int = 2, max_bits: int = 8) -> int: ...
+def _bits_to_action(bits: int, min_bits: int = 2, max_bits: int = 8) -> float: ...
 
-def action_to_bits(action: float, min_bits: int = 2, max_bits: int = 8) -> int:
-    """Bit-width of an action; each one owns an equal share of [0, 1] (HAQ)"""
-
-def bits_to_action(bits: int, min_bits: int = 2, max_bits: int = 8) -> float:
-    """The action in the middle of a bit-width's share; raises `ValueError` for a bit-width that no action gives"""
-
-def scale_columns(table: np.ndarray) -> np.ndarray:
-    """Scale every column to [0, 1] by its minimum and maximum; constant columns become 0"""
-
-KINDS: tuple[str, ...]
+_KINDS: tuple[str, ...]
 OBSERVATION: tuple[str, ...]
 
-def layer_features(layers: list[LayerInfo]) -> np.ndarray:
-    """The part of the observations that depends on the layer alone, scaled over the network"""
+def _scale_columns(table: np.ndarray) -> np.ndarray: ...
+def _layer_features(layers: list[LayerInfo]) -> np.ndarray: ...
 
-MODES: dict[str, tuple[tuple[str, ...], ...]]
+_MODES: dict[str, tuple[tuple[str, ...], ...]]
 
-def _check_settings(budget, evaluate, mode, min_bits, max_bits): ...
+def _check_settings(budget: Budget, evaluate: object, mode: str, min_bits: int, max_bits: int) -> None: ...
+def _uniform(budget: Budget, bits: int, edge_bits: int) -> Policy: ...
 
 class BitWidthEnv(gymnasium.Env):
-    """Choose the bits of every inner layer, one decision at a time, within a budget (method of HAQ and ARQ)"""
+    """Choose the bits of every inner layer, one decision at a time, within a budget (method of HAQ and ARQ)
+
+        env = BitWidthEnv(Budget(net, (3, 32, 32), bits=4), evaluate=proxy_reward(net))
+        observation, _ = env.reset(seed=0)
+        observation, reward, done, _, info = env.step(env.action_space.sample())
+
+    Raises `ValueError` for settings out of range, `BudgetError` for a budget that no policy meets
+    """
 
     budget: Budget
     evaluate: Callable[[Policy], float]
@@ -77,16 +62,16 @@ class BitWidthEnv(gymnasium.Env):
         max_bits: int = 8,
         edge_bits: int = 8,
     ) -> None: ...
-    def start(self, bits: int) -> Policy:
+    def uniform(self, bits: int) -> Policy:
         """The same bits in every inner layer, `edge_bits` in the first and the last"""
 
     def fit(self, policy: Policy) -> Policy:
         """Pin the first and last layer and walk the others down until the budget allows it"""
 
-    def granted(self, actions: Sequence[float]) -> Policy:
-        """The policy that the budget allows to these wishes"""
+    def project(self, actions: Sequence[float]) -> Policy:
+        """The policy that the budget allows to these actions, read as wishes"""
 
-    def _with(self, bits: Sequence[int]) -> Policy: ...
+    def _asked(self, actions: Sequence[float]) -> Policy: ...
     def observe(self) -> np.ndarray:
         """What the player sees now; after the last step, that step once more with the last action filled in"""
 
@@ -97,16 +82,18 @@ class BitWidthEnv(gymnasium.Env):
         """Decide one step; the last one makes the policy fit the budget and evaluates it"""
 
     def _reward(self) -> float: ...
-    def wishes_for(self, policy: Policy) -> np.ndarray:
-        """The actions that ask for `policy`; raises `ValueError` for other layers, other bits, and different bits for weights and activations in shared mode"""
-
-    def actions_for(self, policy: Policy) -> np.ndarray:
-        """The actions that lead to `policy`; raises `ValueError` when none do"""
+    def actions_from(self, policy: Policy, exact: bool = False) -> np.ndarray:
+        """The actions that ask for `policy`; raises `ValueError` for other layers or bits, and for unlike bits in shared mode"""
 
     def views(self, actions: np.ndarray) -> np.ndarray:
         """The observations that episodes with these actions show, one before each action"""
 
-def _check_action(action) -> float: ...
+def uniform_policy(
+    budget: Budget, cut: bool = False, *, min_bits: int = 2, max_bits: int = 8, edge_bits: int = 8
+) -> Policy:
+    """The largest policy within `budget` that gives the same bits to all inner layers; `BudgetError` if there is none"""
+
+def _check_action(action: object) -> float: ...
 def rollout(
     env: gymnasium.Env, act: Callable[[np.ndarray], np.ndarray], seed: int | None = None
 ) -> tuple[list, float, dict]:
@@ -115,12 +102,10 @@ def rollout(
 def proxy_reward(model: nn.Module, seed: int = 0) -> Callable[[Policy], float]:
     """A cheap reward: minus the mean share of energy that rounding the policy's weights and activations destroys"""
 
-def digits_problem(seed: int = 0) -> tuple[Budget, Callable[[Policy], float]]:
-    """A tiny problem without data or training: ResNet-8 on 1x8x8 images, 4-bit-equivalent BitOPs, proxy reward"""
-
+def _digits_problem(seed: int = 0) -> tuple[Budget, Callable[[Policy], float]]: ...
 def make_env(
     budget: Budget | None = None, evaluate: Callable[[Policy], float] | None = None, **settings: object
 ) -> BitWidthEnv:
-    """What `gymnasium.make("ArqBitWidth-v0", ...)` calls; raises `ValueError` when only one of budget and evaluate is given"""
+    """What `gymnasium.make("ArqBitWidth-v0", ...)` calls; raises `ValueError` when only one of the two is given"""
 
 ENV_ID: str

@@ -21,12 +21,11 @@ from torch import nn
 
 from ..certify.incremental import build_cache, certify_incremental
 from ..certify.logs import average_certified_radius, CertificateLog, clean_accuracy
-from ..certify.settings import Certify
+from ..certify.settings import Certify, certify_images
 from ..certify.smoothing import SmoothedClassifier
 from ..core.data import check_image_data, ImageData, to_float
 from ..core.processes import on_first, rank_and_world_size
 from ..core.record import check_same, write_atomically
-from ..core.rng import CERTIFICATION, make_generator
 from ..core.settings import spread, whole_number
 from ..quant.backends import check_backend, deployed
 from ..quant.budgets import Budget
@@ -63,7 +62,7 @@ class SearchConfig(metaclass=_ByName):
     `ValueError` for a value out of range, and for a name that is no setting.
     """
     recipe: Recipe = Recipe(lr=0.02)   # fine-tuning before a policy is judged
-    certify: Certify = Certify(n=1_000, method="incremental")  # how, or "fixed": every candidate from scratch
+    certify: Certify = Certify(n=1_000, method="incremental")  # or "fixed", "early": every candidate from scratch
     n_p: int = 100                     # "incremental": samples replayed through each candidate
     gamma: float = 0.99                # "incremental": share of votes from which on it is certified directly
     reward_scale: float = 0.1          # lambda, the reward for a radius of 1
@@ -83,8 +82,6 @@ class SearchConfig(metaclass=_ByName):
     def __post_init__(self):
         if not self.change > 0 or self.candidates < 1:
             raise ValueError(f"change={self.change} must be positive and candidates={self.candidates} at least 1")
-        if self.certify.method == "early":
-            raise ValueError("method='early' gives no votes to compare: candidates are judged by 'incremental' or 'fixed'")
         seed = whole_number("seed", self.seed, 0)
         alike = dict(seed=seed, recipe=replace(self.recipe, seed=seed), certify=replace(self.certify, seed=seed),
                      warm_starts=tuple(self.warm_starts))
@@ -113,7 +110,9 @@ _OF_RECIPE = "epochs", "lr", "batch_size", "weight_decay", "consistency", "preci
 _OF_SEARCH = ("mode", "min_bits", "max_bits", "edge_bits", "n_p", "gamma", "reward_scale", "change", "candidates",
               "agent")
 
-def flat_settings(config: SearchConfig) -> dict:
+def flat_settings(
+    config: SearchConfig,
+) -> dict:  # name -> value, the agent's settings as a value
     "What decides the outcome of a search, on one level as version 0.2 wrote it down; newer settings where they matter."
     newer = {"precision": "float32", "method": "incremental", "noise": "gaussian"}
     parts = (config, _OF_SEARCH), (config.recipe, _OF_RECIPE), (config.certify, _OF_CERTIFY)
@@ -155,7 +154,7 @@ class _NetworkJudge:
         self.known: dict[Policy, Evaluation] = {}
 
     def evaluate(self, policy: Policy) -> Evaluation:
-        "Quantize, calibrate, fine-tune, measure."
+        "What a policy is worth; the same one is fine-tuned once."
         if policy not in self.known: self.known[policy] = self._evaluate(policy)
         return self.known[policy]
 
@@ -170,14 +169,6 @@ class _NetworkJudge:
     def _evaluate(self, policy: Policy) -> Evaluation: raise NotImplementedError
 
 # %% ../../nbs/13_judges.ipynb #767fc300
-def _certified(classifier: SmoothedClassifier, data: ImageData, certify: Certify) -> CertificateLog:
-    "Certificates from scratch, in memory: those that `certify_dataset` writes into a log."
-    streams = [make_generator(certify.seed, i, CERTIFICATION, device=classifier.device) for i in range(len(data))]
-    found = classifier.certify_batch(to_float(data.images), streams, certify.n0, certify.n, certify.alpha)
-    label, predict = data.labels.cpu().numpy(), np.array([c.prediction for c in found])
-    radius, correct = np.array([c.radius for c in found]), (predict == label).astype(int)
-    return CertificateLog(np.arange(len(data)), label, predict, radius, correct, np.full(len(data), np.nan))
-
 class RadiusJudge(_NetworkJudge):
     """Fine-tunes and certifies policies of one network, and rewards the average certified radius.
 
@@ -199,18 +190,28 @@ class RadiusJudge(_NetworkJudge):
         self.cache = None
         if c.method == "incremental":
             self.cache = build_cache(original, holdout, c.n0, c.n, c.alpha, c.seed, config.progress)
-        log = _certified(original, holdout, c) if self.cache is None else self.cache.log()
+        log = self._from_scratch(original) if self.cache is None else self.cache.log()
         self.original_acr = average_certified_radius(log)
 
     def _original(self) -> SmoothedClassifier:
         "The network that candidates are compared with: 32 bits, fine-tuned like them."
         return self.candidate(Policy.uniform(self.model, FLOAT_BITS, FLOAT_BITS))
 
-    def certificates(self, policy: Policy) -> CertificateLog:
+    def certificates(
+        self,
+        policy: Policy,
+    ) -> CertificateLog:
         "Certificates of a policy on the held-out images, by the method of the settings."
         candidate, c = self.candidate(policy), self.config
-        if self.cache is None: return _certified(candidate, self.holdout, c.certify)
+        if self.cache is None: return self._from_scratch(candidate)
         return certify_incremental(self.cache, candidate, self.holdout, c.n_p, c.certify.alpha_zeta, c.gamma)
+
+    def _from_scratch(self, classifier: SmoothedClassifier) -> CertificateLog:
+        "The certificates that `certify_dataset` would write into a log."
+        found = certify_images(classifier, to_float(self.holdout.images), self.config.certify)
+        label, predict = self.holdout.labels.cpu().numpy(), np.array([c.prediction for c in found])
+        radius, right, n = np.array([c.radius for c in found]), (predict == label).astype(int), len(found)
+        return CertificateLog(np.arange(n), label, predict, radius, right, np.full(n, np.nan))
 
     def _evaluate(self, policy: Policy) -> Evaluation:
         log = self.certificates(policy)

@@ -23,7 +23,7 @@ from ..quant.policies import Policy, quantize
 from ..quant.quantizers import LSQ, UniformQuantizer
 from .agent import truncated_normal
 from .judges import RadiusJudge, SearchConfig
-from .search import environment, given_policies
+from .search import given_policies
 from ..train.training import fit, noisy_batches
 
 # %% ../../nbs/16_shared_weights.ipynb #669fbd2d
@@ -89,7 +89,7 @@ class SharedWeightsJudge(RadiusJudge):
         config: SearchConfig = SearchConfig(),  # as for `RadiusJudge`; its bits are those of the shared weights
         epochs: int = 10,      # of training the shared weights
     ):
-        self.env, self.epochs = environment(budget, config), epochs
+        self.env, self.epochs = config.environment(budget), epochs
         super().__init__(model, train, holdout, sigma, config)
 
     def _original(self) -> SmoothedClassifier:
@@ -98,15 +98,15 @@ class SharedWeightsJudge(RadiusJudge):
         self.shared = switchable(self.model, sorted({*range(c.min_bits, c.max_bits + 1), c.edge_bits}))
         recipe = replace(c.recipe, epochs=self.epochs, augmenter=self._switching())
         fit(self.shared, self.train, self.sigma, recipe, progress=c.progress)
-        return self.candidate(env.start(c.max_bits))
+        return self.candidate(env.uniform(c.max_bits))
 
     def _switching(self) -> Callable[[Tensor, torch.Generator], Tensor]:
         "The augmenter of the recipe, which also switches to other bits for each batch."
         env, augmenter, draw = self.env, self.config.recipe.augmenter, make_generator(self.config.seed, 4)
-        center = torch.as_tensor(env.wishes_for(given_policies(env)[0])[:, 0])
+        center = torch.as_tensor(env.actions_from(given_policies(env)[0]))
 
         def switching(images: Tensor, generator: torch.Generator) -> Tensor:
-            switch(self.shared, env.granted(truncated_normal(center, 0.2, draw).numpy()))
+            switch(self.shared, env.project(truncated_normal(center, 0.2, draw).numpy()))
             return images if augmenter is None else augmenter(images, generator)
         return switching
 
