@@ -13,6 +13,7 @@ import importlib
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "arq_nb"
@@ -162,7 +163,8 @@ def front_door() -> str:
     import arq_nb
     body: list[ast.stmt] = [ast.AnnAssign(ast.Name("__version__"), ast.Name("str"), None, 1)]
     for name in sorted(getattr(arq_nb, "__all__", [])):
-        home = getattr(getattr(arq_nb, name), "__module__", None)
+        value = getattr(arq_nb, name)
+        home = f"{value.__name__}.{name}" if isinstance(value, ModuleType) else getattr(value, "__module__", None)
         if home and home.startswith("arq_nb."):
             body.append(ast.ImportFrom(home.removeprefix("arq_nb."), [ast.alias(name, name)], 1))
     return text(body) if len(body) > 1 else ""
