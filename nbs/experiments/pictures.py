@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from arq_nb.certify.logs import CertificateLog
 from arq_nb.lab import tables
-from arq_nb.lab.figures import bits_per_layer, certified_accuracy_curves, pareto, plot_searches
+from arq_nb.lab.figures import bits_per_layer, certified_accuracy_curves
+from arq_nb.lab.search_figures import pareto, plot_searches
 from arq_nb.lab.tables import measure, Measured, readable
 from arq_nb.quant.costs import layer_table
 from arq_nb.search.search import SearchResult

@@ -184,7 +184,7 @@ class Stages:
     def network(self, sigma: float) -> Stage:
         "The float network: the package's own where it has one."
         e, p = self.experiment, self.preset
-        if (e.model.__name__, sigma) in pretrained(): return ShippedStage(e.model, self.images(), sigma)
+        if (getattr(e.model, "__name__", ""), sigma) in pretrained(): return ShippedStage(e.model, self.images(), sigma)
         return TrainStage(e.model, self.images(), sigma, replace(p.training, augmenter=e.augmenter), p.start)
 
     def finish(self, method: str) -> Finish:
