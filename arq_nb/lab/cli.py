@@ -156,7 +156,7 @@ def main(
     try:
         arguments = _arguments(command, words)
         with _one_line_each(command): _function(command)(**arguments)
-    except (ValueError, OSError, FloatingPointError) as e:
+    except (ValueError, OSError, FloatingPointError, ImportError) as e:
         print(f"arq-nb {command}: error: {' '.join(str(e).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
