@@ -8,7 +8,7 @@ __all__ = ['BACKENDS', 'Settings', 'real_number', 'whole_number', 'one_of', 'cha
 # %% ../../nbs/30_settings.ipynb #5963af5c
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from numbers import Real
 from typing import TypeVar
 
@@ -62,6 +62,7 @@ Settings = TypeVar("Settings")
 
 def _names(settings: object) -> list[str]:
     "Names of the fields that a copy may have other values of."
+    if not is_dataclass(settings): raise ValueError(f"{settings!r} are no settings: give single ones by name, name=value")
     return [field.name for field in fields(settings) if field.init]
 
 def _check_known(names: Iterable[str], allowed: list[str]) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from ..moved import name_now
 
-if TYPE_CHECKING: from arq_nb.search.search import SearchResult
+if TYPE_CHECKING:
+    from arq_nb.search.search import SearchResult
 
 # %% ../../nbs/97_callable.ipynb #c97room0
 class _Callable(ModuleType):

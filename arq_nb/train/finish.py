@@ -19,7 +19,7 @@ import torch
 from fastcore.basics import patch
 from torch import nn, Tensor
 
-from ..certify.logs import certify_dataset, CertificateLog
+from ..certify.logs import CertificateLog, certify_dataset
 from ..certify.settings import Certify, certify_images
 from ..certify.smoothing import Certificate, SmoothedClassifier
 from ..core.data import check_image_data, ImageData
@@ -261,6 +261,8 @@ class Finish:
 
 def _changed(settings: Finish, changes: Mapping[str, object]) -> Finish:
     "Changes of any depth; a batch size is that of the training, since that of the noise decides nothing but speed."
+    if not isinstance(settings, Finish):
+        raise ValueError(f"settings={settings!r} must be a Finish: give single ones by name, such as epochs=1")
     recipe, certify = (changes.get(name, getattr(settings, name)) for name in ("recipe", "certify"))
     settings, recipe, certify_now = spread(changes, settings, recipe, certify)
     return replace(settings, recipe=recipe, certify=replace(certify_now, batch_size=certify.batch_size))

@@ -23,8 +23,8 @@ from tqdm import tqdm
 from ..core.classifiers import gate, in_two_companies, logits_of
 from ..core.data import batch_sizes, batches, check_image_data, ImageData, to_float
 from ..core.fingerprint import fingerprint
-from ..core.processes import (
-    all_reduce_sum, batch_shard, broadcast_buffers, data_parallel, held_by_first, rank_and_world_size)
+from ..core.processes import all_reduce_sum, batch_shard, broadcast_buffers, data_parallel
+from ..core.processes import held_by_first, rank_and_world_size
 from ..core.record import load_tensors, one_writer, Record, save_tensors
 from ..core.rng import make_generator
 from ..core.settings import changed, real_number, whole_number
