@@ -1,0 +1,354 @@
+"Contracts of the room `search` that no reader wants to see: refusals, states of other settings, kill and resume."
+import math
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.error import ResetNeeded
+from torch import nn
+
+from arq_nb.core.archives import load_dataset
+from arq_nb.core.data import ImageData
+from arq_nb.core.fingerprint import fingerprint
+from arq_nb.core.record import one_writer, plain
+from arq_nb.core.rng import make_generator
+from arq_nb.quant.budgets import Budget, BudgetError
+from arq_nb.quant.models import resnet8
+from arq_nb.quant.policies import Policy
+from arq_nb.search.agent import DDPG, DDPGConfig, _ReplayBuffer
+from arq_nb.search.environment import BitWidthEnv, make_env, rollout, uniform_policy
+from arq_nb.search.judges import AccuracyJudge, Evaluation, Judge, KeptJudge, RadiusJudge, SearchConfig, flat_settings
+from arq_nb.search.rivals import _TrialLog, evolutionary_search, haq, random_search
+from arq_nb.search.search import _search_settings, _Origin, read_history, row_policy, search
+from arq_nb.search.sensitivities import Curvature, _average_traces, acr_sensitivity, integer_program, nipq
+from arq_nb.search.shared_weights import SharedWeightsJudge
+from arq_nb.train.training import Recipe
+
+CONFIG = SearchConfig(n=100, n_p=50, agent=DDPGConfig(hidden=16, warmup_episodes=2), progress=False)
+SHAPE = (1, 8, 8)
+
+
+def small_network(seed: int = 0) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return resnet8().eval()
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module: return small_network()
+
+
+@pytest.fixture(scope="module")
+def budget(network) -> Budget: return Budget(network, SHAPE, bits=4)
+
+
+@pytest.fixture(scope="module")
+def images(request) -> tuple[ImageData, ImageData]:
+    "A few digits for fine-tuning, and a few held out."
+    train, holdout = load_dataset("digits").split(40, make_generator(0))
+    return train.every(20), holdout.every(2)
+
+
+def nothing(policy: Policy) -> float: return 0.0
+
+
+class Counting:
+    "Judges by the number of bits, and counts."
+    def __init__(self): self.asked = 0
+
+    def evaluate(self, policy: Policy) -> Evaluation:
+        self.asked += 1
+        return Evaluation(-sum(map(sum, policy.bits.values())), math.nan, math.nan)
+
+
+# ------------------------------------------------------------------------------------------------- environment
+
+@pytest.mark.parametrize("settings, sentence", [
+    (dict(mode="both"), "unknown mode 'both': allowed are 'separate', 'shared'"),
+    (dict(min_bits=6, max_bits=4), "min_bits=6, max_bits=4"),
+    (dict(max_bits=16), "max_bits=16"),
+    (dict(evaluate=None), "evaluate=None must be a function")])
+def test_environment_refuses_settings(budget, settings, sentence):
+    with pytest.raises(ValueError, match=sentence): BitWidthEnv(**{"budget": budget, "evaluate": nothing} | settings)
+
+
+def test_environment_needs_an_inner_layer():
+    two = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1))
+    with pytest.raises(ValueError, match="nothing to decide in 2 layer"): BitWidthEnv(Budget(two, SHAPE, bits=4), nothing)
+
+
+def test_environment_refuses_a_budget_that_nothing_meets(network):
+    tight, tighter = (Budget.bitops(network, SHAPE, fraction=1 / share) for share in (240, 1000))
+    with pytest.raises(BudgetError, match="smallest reachable cost"): BitWidthEnv(tighter, nothing)
+    with pytest.raises(BudgetError, match="with 4 bits in every free layer"): BitWidthEnv(tight, nothing, min_bits=4)
+    with pytest.raises(BudgetError, match="smallest reachable cost"): uniform_policy(tighter)
+
+
+@pytest.mark.parametrize("action, sentence", [
+    (np.array([1.5]), "action 1.5 is outside of"), (np.array([np.nan]), "action nan is outside"),
+    (np.array([0.1, 0.2]), r"expected \(1,\)"), ("three", "'three' is not a number")])
+def test_step_refuses_actions_and_changes_nothing(budget, action, sentence):
+    env = BitWidthEnv(budget, nothing)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=sentence): env.step(action)
+    assert env.position == 0
+
+
+def test_step_needs_an_episode(budget):
+    env = BitWidthEnv(budget, nothing)
+    with pytest.raises(ResetNeeded, match="has not begun"): env.step(np.array([0.5]))
+    rollout(env, lambda observation: np.array([0.5]))
+    with pytest.raises(ResetNeeded, match=r"call reset\(\)"): env.step(np.array([0.5]))
+
+
+def test_rewards_are_finite(budget):
+    env = BitWidthEnv(budget, lambda policy: math.nan)
+    with pytest.raises(ValueError, match="evaluate returned nan"): rollout(env, lambda observation: np.array([0.5]))
+
+
+def test_actions_of_policies_that_no_episode_ends_with(network, budget):
+    env = BitWidthEnv(budget, nothing)
+    for policy, sentence in ((env.uniform(3), "leaves a part of the budget unused"), (env.uniform(8), "over budget"),
+                             (Policy.uniform(network, 3, 3), "first or last layer is not at 8 bits")):
+        with pytest.raises(ValueError, match=sentence): env.actions_from(policy, exact=True)
+    with pytest.raises(ValueError, match="differ in layers"): env.actions_from(Policy({"elsewhere": (4, 4)}))
+    with pytest.raises(ValueError, match="no action gives 2 bits"):
+        BitWidthEnv(budget, nothing, min_bits=3).actions_from(env.uniform(2))
+
+
+def test_a_table_of_a_few_pairs_keeps_the_walk(network, budget, tmp_path):
+    rows = [f"{l.name},{b},{b},{l.macs * b * b / 1e8}" for l in budget.layers for b in (2, 4, 8)]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["layer,weight bits,activation bits,milliseconds", *rows]))
+    env = BitWidthEnv(Budget.latency(network, SHAPE, path, fraction=0.3), nothing)
+    assert env.project([0.9] * 12) == env.fit(env.uniform(8))
+
+
+def test_gymnasium_finds_the_environment_without_importing_its_module():
+    program = "import gymnasium, arq_nb; print(len(gymnasium.make('ArqBitWidth-v0').unwrapped.steps))"
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "12"
+    own = gymnasium.make("ArqBitWidth-v0", mode="shared", max_bits=6).unwrapped
+    assert len(own.steps) == 6
+    with pytest.raises(ValueError, match="both budget and evaluate"): make_env(evaluate=nothing)
+
+
+# ------------------------------------------------------------------------------------------------- agent
+
+@pytest.mark.parametrize("name, value", [("tau", 2), ("batch_size", 0), ("noise", -1), ("discount", 1.5)])
+def test_agent_refuses_settings(name, value):
+    with pytest.raises(ValueError, match=f"{name}={value} is out of range"): DDPGConfig(**{name: value})
+
+
+def test_replay_buffer():
+    memory, twin = _ReplayBuffer(3, 2, 1), _ReplayBuffer(3, 2, 1)
+    with pytest.raises(ValueError, match="empty replay buffer"): memory.sample(1, make_generator(0))
+    for i in range(4): memory.add([i, i], [i / 10], float(i), [i + 1, i + 1], i == 3)
+    twin.load_state_dict(memory.state_dict())
+    assert (len(twin), twin.position) == (3, memory.position)
+    ours, theirs = (buffer.sample(8, make_generator(7)) for buffer in (memory, twin))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_agent_refuses_episodes_and_states():
+    agent = DDPG(5, config=DDPGConfig(hidden=8))
+    before = agent.state_dict()
+    with pytest.raises(ValueError, match="at least one transition"): agent.end_episode([], 1.0)
+    with pytest.raises(ValueError, match="missing in the state"): agent.load_state_dict({})
+    larger = DDPG(5, config=DDPGConfig(hidden=16)).state_dict()
+    with pytest.raises(ValueError, match=r"`actor.net.0.weight` is \(16, 5\) in the state and \(8, 5\) here"):
+        agent.load_state_dict(larger)
+    assert all(torch.equal(value, agent.state_dict()[name]) for name, value in before.items() if value.isfinite().all())
+
+
+# ------------------------------------------------------------------------------------------------- settings, judges
+
+def test_one_seed_rules_a_search():
+    config = SearchConfig(recipe=Recipe(seed=5), seed=2)
+    assert (config.recipe.seed, config.certify.seed) == (2, 2)
+    assert replace(config, seed=3).recipe.seed == 3
+    assert SearchConfig().changed(seed=4) == SearchConfig(seed=4)
+
+
+def test_settings_are_written_as_version_0_2_did():
+    assert plain(flat_settings(SearchConfig())) == plain(dict(
+        mode="separate", min_bits=2, max_bits=8, edge_bits=8, epochs=1, lr=0.02, batch_size=128, weight_decay=5e-4, n0=100,
+        n=1_000, n_p=100, alpha=0.001, alpha_zeta=0.001, gamma=0.99, consistency=0.0, backend="float32",
+        reward_scale=0.1, change=4.0, candidates=32, agent=DDPGConfig(warmup_episodes=5, noise=0.2)))
+    newer = flat_settings(SearchConfig(method="fixed", noise="sound", precision="bfloat16"))
+    assert (newer["method"], newer["noise"], newer["precision"]) == ("fixed", "sound", "bfloat16")
+
+
+def test_record_of_a_search_is_that_of_version_0_2(network, budget, images):
+    train, holdout = images
+    written = _search_settings(_Origin(network, train, 0.5, CONFIG), holdout, budget)
+    assert [*written] == ["network", "train", "holdout", "sigma", "seed", "device", "augmenter", "config", "budget",
+                          "judge", "starts"]
+    assert (written["network"], written["judge"], written["starts"]) == (fingerprint(network), None, [])
+
+
+def test_kept_judge(network, tmp_path):
+    some, path, counting = [Policy.uniform(network, b, b) for b in (2, 3, 4)], tmp_path / "judge.json", Counting()
+    answers = [KeptJudge(lambda: counting, path, {"seed": 0}).evaluate(policy) for policy in some[:2]]
+
+    def stop(): raise TimeoutError
+    again = KeptJudge(lambda: counting, path, {"seed": 0}, check=stop)
+    assert [again.evaluate(policy).reward for policy in some[:2]] == [answer.reward for answer in answers]
+    assert counting.asked == 2
+    with pytest.raises(TimeoutError): again.evaluate(some[2])
+    with pytest.raises(ValueError, match="judge.json was made with other settings: seed=0 there, 1 now; delete it"):
+        KeptJudge(lambda: counting, path, {"seed": 1})
+
+
+def test_all_judges_are_judges(network, budget, images):
+    assert issubclass(RadiusJudge, Judge) and issubclass(AccuracyJudge, Judge) and issubclass(KeptJudge, Judge)
+    judge = SharedWeightsJudge(network, *images, 0.5, budget, CONFIG, epochs=1)
+    assert isinstance(judge, RadiusJudge) and judge.evaluate(uniform_policy(budget)).acr >= 0
+    with pytest.raises(ValueError, match="holdout"): RadiusJudge(network, images[0], None, 0.5)
+
+
+# ------------------------------------------------------------------------------------------------- the search
+
+def test_a_search_is_only_continued_by_the_same_search(network, budget, images, tmp_path):
+    train, holdout = images
+    same = dict(model=network, train=train, holdout=holdout, budget=budget, sigma=0.5, policies=2, out=tmp_path, config=CONFIG)
+    search(**same | dict(policies=1))
+    found = search(**same)
+    assert len(found.history) == 2
+    read = read_history(tmp_path / "history.csv")
+    for there, row in zip(read, found.history):
+        assert [there[name] for name in row if name != "policy"] == [row[name] for name in row if name != "policy"]
+    permuted = small_network()   # the same sum of weights
+    with torch.no_grad():
+        permuted.linear.weight.copy_(network.linear.weight.flip(0))
+        permuted.linear.bias.copy_(network.linear.bias.flip(0))
+    relabeled = ImageData(holdout.images, holdout.labels.flip(0), holdout.classes)
+    others = {"network=": dict(model=small_network(5)), "train=": dict(train=train.every(2)), "sigma=": dict(sigma=0.25),
+              "holdout=": dict(holdout=relabeled), "budget.limit=": dict(budget=Budget(network, SHAPE, bits=5)),
+              "seed=0 there, 1 now": dict(config=replace(CONFIG, seed=1)),
+              "config.n_p=50 there, 60 now": dict(config=CONFIG.changed(n_p=60)),
+              "config.noise=not noted there, 'sound' now": dict(config=CONFIG.changed(noise="sound"))}
+    for sentence, change in (*others.items(), ("network=", dict(model=permuted))):
+        with pytest.raises(ValueError, match=sentence): search(**same | change)
+    with one_writer(tmp_path / "state.safetensors"):
+        with pytest.raises(ValueError, match="state.safetensors is being written by another process"): search(**same)
+
+
+def test_search_refuses_and_takes_older_names(network, budget, images):
+    with pytest.raises(ValueError, match="policies=0"): search(network, *images, budget, 0.5, policies=0)
+    with pytest.raises(ValueError, match="finishing on a test set needs a folder"):
+        search(network, *images, budget, 0.5, policies=1, test=images[1])
+    with pytest.raises(ValueError, match="'samples' is no setting"): search(network, *images, budget, 0.5, samples=3)
+    start, judge = Policy.uniform(network, 2, 2), Counting()
+    older = search(network, *images, budget, 0.5, episodes=3, evaluator=judge, starts=[start], config=CONFIG, seed=1)
+    newer = search(network, *images, budget, 0.5, 3, config=CONFIG.changed(judge=Counting(), warm_starts=[start], seed=1))
+    assert [row_policy(row) for row in older.history] == [row_policy(row) for row in newer.history]
+    assert (judge.asked, math.isnan(older.original_acr)) == (3, True)
+
+
+def test_a_search_with_test_images_is_finished_on_them(network, budget, images, tmp_path):
+    config = CONFIG.changed(test=images[1].every(4))
+    found = search(network, *images, budget, 0.5, policies=1, out=tmp_path, config=config)
+    assert len(found.certificates) == len(config.test)
+    assert (tmp_path / "final" / "certificates.tsv").exists()
+
+
+def test_bytes_are_a_budget_too(network, images):
+    by_size = Budget.size(network, SHAPE, fraction=0.125)
+    found = search(network, *images, by_size, 0.5, policies=2, config=CONFIG.changed(judge=Counting()))
+    assert all(row["cost"] <= 0.125 for row in found.history)
+
+
+PROGRAM = """
+from test_search import CONFIG, SHAPE, small_network
+from arq_nb.core.archives import load_dataset
+from arq_nb.core.rng import make_generator
+from arq_nb.quant.budgets import Budget
+from arq_nb.search.search import search
+train, holdout = load_dataset("digits").split(40, make_generator(0))
+network = small_network()
+search(network, train.every(20), holdout.every(2), Budget(network, SHAPE, bits=4), 0.5, policies=5, out=folder, config=CONFIG)
+"""
+
+
+def policies_on_disk(folder: Path) -> int:
+    lines = folder / "history.csv"
+    return len(lines.read_text().splitlines()) - 1 if lines.exists() else 0
+
+
+def test_a_killed_search_continues_to_the_same_end(tmp_path):
+    folders = [tmp_path / name for name in ("killed", "whole")]
+    start = [sys.executable, "-c", f"folder = {str(folders[0])!r}{PROGRAM}"]
+    running = subprocess.Popen(start, cwd=Path(__file__).parent)
+    while policies_on_disk(folders[0]) < 2 and running.poll() is None: time.sleep(0.01)
+    running.kill()
+    running.wait()
+    assert policies_on_disk(folders[0]) >= 2   # all 5 where the machine is so busy that the end came before the kill
+    for folder in folders: exec(PROGRAM, {"folder": folder})
+    ended = [read_history(folder / "history.csv") for folder in folders]
+    for row in (row for history in ended for row in history): row.pop("seconds")
+    assert ended[0] == ended[1]
+    assert Policy.load(folders[0] / "policy.json") == Policy.load(folders[1] / "policy.json")
+
+
+# ------------------------------------------------------------------------------------------------- rivals, sensitivities
+
+def test_trials_are_counted(network, budget):
+    with pytest.raises(ValueError, match="policies=0"): _TrialLog(Counting(), budget, 0)
+    trials = _TrialLog(Counting(), budget, 1)
+    trials(uniform_policy(budget))
+    with pytest.raises(ValueError, match="all 1 policies are judged"): trials(uniform_policy(budget, cut=True))
+    with pytest.raises(ValueError, match="costs"): trials(Policy.uniform(network, 8, 8))
+    assert trials.fresh(lambda: uniform_policy(budget), tries=3) is None
+
+
+def test_rivals_begin_alike_and_end_when_nothing_is_new(budget):
+    one = CONFIG.changed(min_bits=3, max_bits=3)
+    for method in (random_search, evolutionary_search):
+        assert len(method(Counting(), budget, 5, one).history) == 1
+        found = method(Counting(), budget, 4, replace(CONFIG, seed=1))
+        assert [row["kind"] for row in found.history[:1]] == ["given"] and len(found.history) == 4
+
+
+def test_haq_keeps_its_state(network, budget, images, tmp_path):
+    first = haq(network, *images, budget, 0.5, 1, tmp_path, CONFIG)
+    again = haq(network, *images, budget, 0.5, 2, tmp_path, CONFIG)
+    assert repr(again.history[:1]) == repr(first.history)   # with NaN for the radius
+    assert again.origin.model is network
+
+
+class Loop(nn.Module):
+    "A layer that is called twice."
+    def __init__(self):
+        super().__init__()
+        self.stem, self.body, self.head = nn.Conv2d(1, 4, 3), nn.Conv2d(4, 4, 1), nn.Linear(4, 10)
+
+    def forward(self, x): return self.head(self.body(self.body(self.stem(x))).mean((2, 3)))
+
+
+class Borrowed(Loop):
+    "A layer whose weight is used without it."
+    def forward(self, x): return self.head(nn.functional.conv2d(self.stem(x), self.body.weight).mean((2, 3)))
+
+
+@pytest.mark.parametrize("layers, name, why", [
+    (Loop(), "body", "called more than once"), (Borrowed(), "body", "never called as a layer"),
+    (nn.MultiheadAttention(8, 2), "in_proj", "never called as a layer")])
+def test_curvature_by_an_input_needs_one_input(images, layers, name, why):
+    with pytest.raises(ValueError, match=f"'{name}' is {why}"):
+        _average_traces(layers, images[0], 0.5, [name], Curvature(draws=2, batches=1))
+
+
+def test_sensitivities_refuse(network, budget, images):
+    for name in ("draws", "batches", "batch_size"):
+        with pytest.raises(ValueError, match=f"{name}=0"): Curvature(**{name: 0})
+    with pytest.raises(ValueError, match=r"no sensitivity for the layers \['layer1.0.conv1'"): integer_program(budget, {})
+    with pytest.raises(ValueError, match="sigma=0.0"): acr_sensitivity(network, *images, 0.0, config=CONFIG)
+    with pytest.raises(ValueError, match="NIPQ trains without them"):
+        nipq(network, images[0], budget, 0.5, Recipe(consistency=1.0))
