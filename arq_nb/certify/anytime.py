@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from .bounds import clopper_pearson_lower
 from .settings import Certify, Method
-from .smoothing import Certificate, check_images, Noise, SmoothedClassifier
+from .smoothing import Certificate, Noise, SmoothedClassifier
+from ..core.data import check_images
 from ..core.rng import CHUNK
 from ..core.settings import real_number, whole_number
 

@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from .bounds import check_alpha, clopper_pearson_lower
 from .logs import CertificateLog
-from .smoothing import ABSTAIN, check_images, SmoothedClassifier
-from ..core.data import check_image_data, ImageData, to_float
+from .smoothing import ABSTAIN, SmoothedClassifier
+from ..core.data import check_image_data, check_images, ImageData, to_float
 from ..core.fingerprint import fingerprint
 from ..core.record import check_same, load_tensors, Record, save_tensors
 from ..core.rng import ESTIMATION, make_generator, SELECTION

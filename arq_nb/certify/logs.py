@@ -23,8 +23,8 @@ from scipy import stats
 from tqdm import tqdm
 
 from .settings import as_asked, Certify, Method
-from .smoothing import ABSTAIN, Certificate, check_images, SmoothedClassifier
-from ..core.data import check_image_data, ImageData, to_float
+from .smoothing import ABSTAIN, Certificate, SmoothedClassifier
+from ..core.data import check_image_data, check_images, ImageData, to_float
 from ..core.fingerprint import fingerprint
 from ..core.processes import held_by_first, on_first, rank_and_world_size
 from ..core.record import one_writer, Record, write_atomically

@@ -16,8 +16,8 @@ from .bounds import check_alpha, clopper_pearson_lower
 from .incremental import CertificateCache, change_lower
 from .logs import CertificateLog
 from .settings import Certify, Method
-from .smoothing import check_images, GaussianNoise, Noise, SmoothedClassifier
-from ..core.data import ImageData, to_float
+from .smoothing import GaussianNoise, Noise, SmoothedClassifier
+from ..core.data import check_images, ImageData, to_float
 from ..core.record import check_same
 from ..core.rng import CHUNK
 from ..core.settings import real_number, whole_number

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from .bounds import check_alpha
 from .smoothing import (
-    Certificate, check_images, GaussianNoise, noise_named, NOISES, SmoothedClassifier)
-from ..core.data import ImageData
+    Certificate, GaussianNoise, noise_named, NOISES, SmoothedClassifier)
+from ..core.data import check_images, ImageData
 from ..core.settings import BACKENDS, changed, one_of, real_number, whole_number
 
 # %% ../../nbs/02b_certify_settings.ipynb #e0327892

@@ -1,0 +1,139 @@
+# Written by tools/stubs.py: edit the notebooks.
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+import numpy as np
+import torch
+from torch import Tensor
+from .logs import CertificateLog
+from .smoothing import SmoothedClassifier
+from ..core.data import ImageData
+from ..core.rng import ESTIMATION
+
+__all__ = [
+    "CacheSettings",
+    "CertificateCache",
+    "build_cache",
+    "change_lower",
+    "incremental_bound",
+    "certify_incremental",
+]
+
+@dataclass(frozen=True)
+class CacheSettings:
+    """What the votes in a cache depend on; a replay under other settings is refused.
+
+    print(build_cache(smoothed, data, n=1_000).settings)
+    """
+
+    sigma: float
+    noise: str
+    n0: int
+    n: int
+    alpha: float
+    seed: int
+    device: str
+    images: str
+    origin: str
+
+@dataclass(frozen=True)
+class CertificateCache:
+    """Certificates of a network together with its votes, ready to certify a variant.
+
+    cache = build_cache(smoothed, data, n=10_000)
+    log = certify_incremental(cache, smoothed_variant, data, n_p=200)
+    cache.save("original.safetensors")
+    """
+
+    settings: CacheSettings
+    label: np.ndarray
+    guess: np.ndarray
+    selection_votes: np.ndarray
+    p_lower: np.ndarray
+    radius: np.ndarray
+    hits: np.ndarray
+
+    def __len__(self) -> int: ...
+    def subset(self, places: Sequence[int]) -> "CertificateCache":
+        """What is known of some of the images; `places` are theirs in the data set."""
+
+    def streams(self, places: Iterable[int], purpose: int = ESTIMATION) -> list[torch.Generator]:
+        """The noise streams of images: that of the votes, or that of the guess (`SELECTION`)."""
+
+    def log(self, radius: np.ndarray | None = None) -> CertificateLog:
+        """Certificates of the original network, or of a variant."""
+
+    def check(self, smoothed: SmoothedClassifier, data: ImageData, origin: Callable | None = None) -> None:
+        """`ValueError` if this is not the noise, or these are not the images, of the cache."""
+
+    def count_changes(
+        self,
+        smoothed: SmoothedClassifier,
+        images: Tensor,
+        sizes: np.ndarray,
+        streams: list[torch.Generator],
+        first: int = 0,
+    ) -> tuple[np.ndarray, ...]:
+        """Replay and count."""
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the cache."""
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> CertificateCache:
+        """Read a cache; `ValueError` naming the file if it is none."""
+
+_ARRAYS: tuple[str, ...]
+
+def _streams(cache: CacheSettings, places: Iterable[int], purpose: int) -> list[torch.Generator]: ...
+def _all_votes(
+    smoothed: SmoothedClassifier, images: Tensor, n: int, streams: list[torch.Generator], progress: bool
+) -> Tensor: ...
+def build_cache(
+    smoothed: SmoothedClassifier,
+    data: ImageData,
+    n0: int = 100,
+    n: int = 1000,
+    alpha: float = 0.001,
+    seed: int = 0,
+    progress: bool = False,
+) -> CertificateCache:
+    """Certify the original network and remember each vote."""
+
+_GUESSES: tuple[float, ...]
+
+def _log_change_wealth(won: np.ndarray, lost: np.ndarray, n: np.ndarray, d: np.ndarray, alpha: float) -> np.ndarray: ...
+def change_lower(won: np.ndarray, lost: np.ndarray, n: np.ndarray, alpha: float) -> np.ndarray:
+    """Lower confidence bound on the change in the probability of a class, from paired votes; at most 0.1."""
+
+def _checked_replays(n_p: int | np.ndarray, cache: CertificateCache) -> int | np.ndarray: ...
+def incremental_bound(
+    p_lower: np.ndarray,
+    won: np.ndarray,
+    lost: np.ndarray,
+    kept: np.ndarray,
+    n_p: np.ndarray,
+    alpha: float,
+    alpha_zeta: float,
+    sure: np.ndarray,
+) -> np.ndarray:
+    """The bound for the variant: direct where `sure`, else the better of direct and through the change."""
+
+def _check_replays_suffice(
+    cache: CertificateCache, smoothed: SmoothedClassifier, n_p: int | np.ndarray, alpha_zeta: float
+) -> None: ...
+def certify_incremental(
+    cache: CertificateCache,
+    smoothed: SmoothedClassifier,
+    data: ImageData,
+    n_p: int | np.ndarray = 100,
+    alpha_zeta: float = 0.001,
+    gamma: float = 0.99,
+    origin: Callable[[Tensor], Tensor] | None = None,
+) -> CertificateLog:
+    """Certificates of the changed network, each wrong with probability at most `cache.settings.alpha + alpha_zeta`.
+
+    Ugare et al. (ICLR 2024), algorithm 2, with votes won and lost instead of the disagreement, the path chosen by the
+    selection round, and below `gamma` the better of both paths at half of `alpha_zeta` each.
+    `ValueError` if sigma, noise, device, images or the network of origin differ from the cache's, or `n_p` is more than
+    it holds. The batch size may differ: it does not change a noise stream."""
