@@ -24,7 +24,7 @@ from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset
 from torchvision.datasets import CIFAR10, ImageFolder
 from tqdm import tqdm
 
-from arq_nb.core.archives import find_data, load_cifar10, load_dataset, unpack
+from arq_nb.core.archives import find_data, load_dataset, unpack
 from arq_nb.core.classifiers import evaluation_mode, gate, in_two_companies, logits_of
 from arq_nb.core.data import batch_sizes, concat, DataError, ImageData
 from arq_nb.core.files import _image_files, load_image_folder, read_image, scale_16_bits
@@ -259,7 +259,8 @@ def test_a_camera_file_is_its_first_picture(tmp_path):
 
 
 @pytest.mark.parametrize("convert", [False, True])
-@pytest.mark.parametrize("name", ["cut.jpg", "cut.png", "text.png", "empty.png", "folder.png", "lost.png", "absent.png"])
+@pytest.mark.parametrize("name", [
+    "cut.jpg", "cut.png", "text.png", "empty.png", "folder.png", "lost.png", "absent.png"])
 def test_damaged_files_are_named(tmp_path, name, convert):
     whole = saved(tmp_path / f"whole{Path(name).suffix}", Image.fromarray(COLOR)).read_bytes()
     if name.startswith("cut"): (tmp_path / name).write_bytes(whole[:len(whole) // 2])
@@ -335,7 +336,8 @@ def test_images_that_do_not_fit_together(items, sentence):
 def test_a_file_that_is_damaged_behind_the_first(tmp_path):
     whole = saved(tmp_path / "a.jpg", Image.fromarray(COLOR).resize((128, 128))).read_bytes()
     (tmp_path / "cut.jpg").write_bytes(whole[:-200])
-    with refused("list[1]: cannot be decoded as an image", DataError): of((RED, 0), (Image.open(tmp_path / "cut.jpg"), 1))
+    cut = Image.open(tmp_path / "cut.jpg")
+    with refused("list[1]: cannot be decoded as an image", DataError): of((RED, 0), (cut, 1))
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
@@ -454,18 +456,20 @@ def fake_cifar(root: Path) -> dict:
 
 def test_cifar_as_torchvision_keeps_it(tmp_path, monkeypatch):
     for name, value in fake_cifar(tmp_path).items(): monkeypatch.setattr(CIFAR10, name, value)
-    train, test = load_cifar10(tmp_path, "train"), load_cifar10(tmp_path, "test")
+    train, test = (load_dataset("cifar10", tmp_path, split) for split in ("train", "test"))
     assert (len(train), len(test), train.shape) == (15, 3, (3, 32, 32))
     assert (test.labels.tolist(), test.name) == ([7, 9, 0], "cifar10 test: 3 images (torchvision)")
     (tmp_path / "cifar-10-batches-py" / "data_batch_2").write_bytes(b"damaged")
-    with refused("cifar-10-batches-py: Dataset not found or corrupted", DataError): load_cifar10(tmp_path, "train")
-    with refused("'train' or 'test'", DataError): load_cifar10(tmp_path, "val")
+    with refused("cifar-10-batches-py: Dataset not found or corrupted", DataError):
+        load_dataset("cifar10", tmp_path, "train")
+    with refused("'train' or 'test'", DataError): load_dataset("cifar10", tmp_path, "val")
 
 
 def test_what_is_no_cifar(tmp_path):
-    with refused("holds neither cifar-10-batches-py", DataError): load_cifar10(tmp_path)
+    with refused("holds neither cifar-10-batches-py", DataError): load_dataset("cifar10", tmp_path)
     tree(tmp_path, "train/ant/a.png", "train/zebra/a.png", side=16)
-    with refused("CIFAR-10 has 10 classes of 3x32x32 images, found 2 of (3, 16, 16)", DataError): load_cifar10(tmp_path)
+    with refused("CIFAR-10 has 10 classes of 3x32x32 images, found 2 of (3, 16, 16)", DataError):
+        load_dataset("cifar10", tmp_path)
 
 
 def test_labels_of_another_split_mean_the_training_classes(tmp_path):
@@ -527,10 +531,12 @@ def seen_after(change) -> bool:
 
 
 @pytest.mark.parametrize("change", [
-    lambda m: m[0].weight.copy_(m[0].weight.flip(2)), lambda m: m[1].running_mean.add_(1), lambda m: m.append(nn.ReLU()),
-    lambda m: setattr(m[0], "stride", (2, 2)), lambda m: setattr(m[1], "eps", 1e-3), lambda m: setattr(m[2], "p", 0.1),
+    lambda m: m[0].weight.copy_(m[0].weight.flip(2)), lambda m: m[1].running_mean.add_(1),
+    lambda m: m.append(nn.ReLU()), lambda m: setattr(m[0], "stride", (2, 2)),
+    lambda m: setattr(m[1], "eps", 1e-3), lambda m: setattr(m[2], "p", 0.1),
     lambda m: m.register_buffer("quiet", torch.ones(1), persistent=False), lambda m: m.double(), tied, tied_and_untied,
-    lambda m: setattr(m[3], "limit", torch.ones(1)), lambda m: m.register_forward_hook(lambda module, args, out: 2 * out)])
+    lambda m: setattr(m[3], "limit", torch.ones(1)),
+    lambda m: m.register_forward_hook(lambda module, args, out: 2 * out)])
 def test_fingerprint_sees(change):
     assert seen_after(change)
 
@@ -687,7 +693,8 @@ def test_what_is_no_setting():
 
 
 def test_tensors_that_cannot_be_written(tmp_path):
-    for value, sentence in ((3, "'w' is a int and not a tensor"), (torch.ones(1, device="meta"), "'w' has no values yet"),
+    for value, sentence in ((3, "'w' is a int and not a tensor"),
+                            (torch.ones(1, device="meta"), "'w' has no values yet"),
                             (torch.eye(2).to_sparse(), "'w' is torch.sparse_coo")):
         with refused(sentence): save_tensors(tmp_path / "x", {"w": value})
     assert list(tmp_path.iterdir()) == []
@@ -888,7 +895,8 @@ flat = nn.Flatten()
 
 
 @pytest.mark.parametrize("f, word", [
-    (lambda x: flat(x).squeeze(), "but not one alone"), (lambda x: flat(x) / (len(x) > 1 or [][0]), "but not one alone"),
+    (lambda x: flat(x).squeeze(), "but not one alone"),
+    (lambda x: flat(x) / (len(x) > 1 or [][0]), "but not one alone"),
     (lambda x: flat(x) / len(x), "differently alone"), (lambda x: flat(x).softmax(0), "depends on neighbors"),
     (lambda x: flat(x) - flat(x).mean(0), "depends on neighbors"), (lambda x: flat(x).argmax(1), "not classes"),
     (lambda x: flat(x)[:, : 2 + int(x.max() > 0.9999)], "always as many classes"),

@@ -188,7 +188,11 @@ def _accepted_dtype(f: Callable, found: list[nn.Module], images: Tensor) -> torc
 # %% ../../nbs/38_classifiers.ipynb #9a8e0cca
 @dataclass(frozen=True)
 class CheckedClassifier:
-    "A classifier that has passed the `gate`: float32 images in, logits out."
+    """A classifier that has passed the `gate`: float32 images in, logits out.
+
+    with gate(network, first, second) as checked:   # ValueError if it is no classifier
+        logits = checked(images)                    # in evaluation mode
+    """
     f: Callable           # as it was given
     dtype: torch.dtype    # of the images that it takes
     precision: str        # how it computes
@@ -242,7 +246,8 @@ def _check_rows(f: CheckedClassifier, found: list[nn.Module], first: Tensor, sec
     if not _close(a[:rows], b[:rows], exact):
         again = not _close(f(first), a, exact)
         where = _look_closer(f, found, first, first if again else second)
-        if again: raise ValueError(f"the classifier gives the same images other logits if asked again{where}: {_RANDOM}")
+        if again:
+            raise ValueError(f"the classifier gives the same images other logits if asked again{where}: {_RANDOM}")
         raise ValueError(f"the classifier's answer depends on neighbors in the batch{where}: {_NEIGHBORS}")
     for i in range(rows):
         try: alone = f(first[i : i + 1])
@@ -292,8 +297,8 @@ def _refuse_settled(found: list[nn.Module], waiting: list[nn.Module]):
     settled = [n for n in waiting if n.calibrated]
     for network in settled: network.calibrated = False
     if settled:
-        raise ValueError(f"{_layer_name(found, settled[0])} is not calibrated, and the first batch would decide what is "
-                         "certified: call calibrate(model, images) first")
+        raise ValueError(f"{_layer_name(found, settled[0])} is not calibrated, and the first batch would decide what "
+                         "is certified: call calibrate(model, images) first")
 
 @contextmanager
 def gate(

@@ -152,7 +152,7 @@ def read_dataset(
         labels.append(label)
     if most > 1e-3:
         warnings.warn(f"{name or kind}: floats that are no multiples of 1/255 were rounded to bytes, by up to "
-                      f"{most / 255:.4f}")
+                      f"{most / 255:.4f}", stacklevel=2)
     classes = known or [str(k) for k in range(max(labels) + 1)]
     for i, label in enumerate(labels):
         if not 0 <= label < len(classes):
@@ -190,7 +190,7 @@ def images(
 ) -> Images:
     """Images to train with, to choose with and to report on, in memory as bytes.
 
-    `DataError` for folders, files and labels that cannot be used, and for test images of a class that is not trained."""
+    `DataError` for what cannot be used, and for test images of a class that is not trained."""
     if test is None:
         if not isinstance(train, (str, Path)): raise DataError("test= is needed, unless a folder holds train and test")
         root = Path(train)

@@ -63,7 +63,7 @@ def _say_missing(root: Path, classes: list[str], there: set[int]) -> None:
     if missing:
         some = ", ".join(map(repr, missing[:8])) + (", ..." if len(missing) > 8 else "")
         warnings.warn(f"{root}: no images of {len(missing)} of the {len(classes)} classes: {some}; "
-                      "the labels of the others keep their meaning")
+                      "the labels of the others keep their meaning", stacklevel=3)
 
 def _image_files(
     root: str | Path,  # folder with one subfolder of images for each class
@@ -78,7 +78,9 @@ def _image_files(
     label, files = class_places(found, classes, str(root)), {name: _files_below(root / name) for name in found}
     other = {Path(f).suffix.lower() for name in found for f in files[name] if f.lower().endswith(_NOT_READ)}
     allowed = ", ".join(IMG_EXTENSIONS)
-    if other: warnings.warn(f"{root}: files of the kinds {', '.join(sorted(other))} are not read; allowed are {allowed}")
+    if other:
+        kinds = ", ".join(sorted(other))
+        warnings.warn(f"{root}: files of the kinds {kinds} are not read; allowed are {allowed}", stacklevel=2)
     files = {name: [f for f in files[name] if f.lower().endswith(IMG_EXTENSIONS)] for name in found}
     for name in found:
         if not (files[name] or known):
@@ -105,7 +107,8 @@ def _eight_bits(image: Image.Image, where: str) -> Image.Image:
     "Gray of more than 8 bits as 8-bit gray."
     deep_file = image.mode == "I" and image.format in ("PNG", "PPM")  # how Pillow opens some 16-bit files
     if image.mode.startswith("I;16") or deep_file:
-        if "transparency" in image.info: raise DataError(f"{where}: 16-bit gray with transparent pixels; save it without")
+        if "transparency" in image.info:
+            raise DataError(f"{where}: 16-bit gray with transparent pixels; save it without")
         return Image.fromarray(scale_16_bits(np.asarray(image), where))
     if image.mode in ("I", "F"):
         kind = "32-bit integers" if image.mode == "I" else "floating-point numbers"
@@ -216,7 +219,7 @@ def _say_if_dark(images: Tensor, first: str) -> None:
     "Warn if nothing is brighter than an eighth of white: 12 bits in 16-bit files, or class numbers, look like that."
     if (most := images.max().item()) < 32:
         warnings.warn(f"{first} and the other {len(images) - 1} images are nearly black: no value is above {most} of "
-                      "255. If the files hold 10 or 12 bits in 16, scale them to 65535 first")
+                      "255. If the files hold 10 or 12 bits in 16, scale them to 65535 first", stacklevel=3)
 
 def load_image_folder(
     root: str | Path,  # folder with one subfolder of images for each class

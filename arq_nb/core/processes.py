@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, ExitStack
 from pathlib import Path
 
 import torch
@@ -28,7 +28,7 @@ def rank_and_world_size() -> tuple[int, int]:  # number of this process from 0, 
     return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
 
 def _leave() -> None:
-    "Leave the group, a second late: a thread that frees its last tensor while Python shuts down would abort the process."
+    "Leave the group, a second late: a thread that frees its last tensor while Python shuts down would abort it."
     time.sleep(1)
     dist.destroy_process_group()
 
@@ -41,7 +41,8 @@ def init_processes(
     if device == "cpu":
         dist.init_process_group("gloo")
         return device
-    try: from accelerate import PartialState
+    try:
+        from accelerate import PartialState
     except ImportError as error:
         how = 'pip install "arq_nb[distributed]"'
         raise ImportError(f"several GPUs need Hugging Face Accelerate: {how}") from error

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
@@ -47,7 +48,7 @@ def write_atomically(
     finally: partial.unlink(missing_ok=True)
 
 # %% ../../nbs/36_record.ipynb #121dbe0e
-def _try_lock(file) -> bool:
+def _try_lock(file: IO[str]) -> bool:
     "Take the operating system's lock on an open file; False if another holds it."
     try:
         if sys.platform == "win32":
@@ -59,10 +60,11 @@ def _try_lock(file) -> bool:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK): return False
-        warnings.warn(f"{file.name}: no locks on this file system ({error}): let one process write at a time")
+        what = f"{file.name}: no locks on this file system ({error})"
+        warnings.warn(f"{what}: let one process write at a time", stacklevel=4)
     return True
 
-def _locked(path: Path):
+def _locked(path: Path) -> IO[str] | None:
     "The open lock file, or None if another process holds it."
     while True:
         file = open(path, "a+")

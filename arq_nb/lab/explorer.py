@@ -14,22 +14,22 @@ import matplotlib.pyplot as plt
 from fastcore.basics import patch
 from torch import nn
 
-from .figures import bits_per_layer
 from ..quant.budgets import Budget
 from ..quant.costs import LayerInfo, model_size
 from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
+from .figures import bits_per_layer
 
 # %% ../../nbs/27_explorer.ipynb #2a254906
 def _layer_groups(
     layers: list[LayerInfo],  # as `layer_table` gives them
 ) -> dict[str, list[str]]:  # name of the group -> names of its layers
     "Groups of layers to change together: all, all inner ones, and those of each input map size."
-    groups = {"all layers": [l.name for l in layers]}
-    if len(layers) > 2: groups["all but first and last"] = [l.name for l in layers[1:-1]]
-    for l in layers:
-        kind = "linear" if l.kind == "linear" else f"maps of {l.input_size} x {l.input_size}"
-        groups.setdefault(kind, []).append(l.name)
+    groups = {"all layers": [layer.name for layer in layers]}
+    if len(layers) > 2: groups["all but first and last"] = [layer.name for layer in layers[1:-1]]
+    for layer in layers:
+        kind = "linear" if layer.kind == "linear" else f"maps of {layer.input_size} x {layer.input_size}"
+        groups.setdefault(kind, []).append(layer.name)
     return groups
 
 # %% ../../nbs/27_explorer.ipynb #168c9a4a

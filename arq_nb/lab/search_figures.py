@@ -9,15 +9,14 @@ __all__ = ['search_history', 'pareto', 'best_so_far', 'evaluations_to_reach', 'p
 import math
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from sklearn.isotonic import isotonic_regression
 
-from .figures import LOOKS, make_axes, percent_format, style
 from ..search.search import SearchResult
+from .figures import LOOKS, make_axes, percent_format, style
 
 # %% ../../nbs/23b_search_figures.ipynb #dff51b8d
 def _columns(rows: Sequence[Mapping], needed: Sequence[str]) -> list[np.ndarray]:
