@@ -53,7 +53,8 @@ class _Recorder(TorchDispatchMode):
 # %% ../../nbs/42_memory.ipynb #a62d6ec8
 @torch.no_grad()
 def _record(
-    model: nn.Module, input_shape: tuple[int, int, int],
+    model: nn.Module,
+    input_shape: tuple[int, int, int],
 ) -> tuple[_Recorder, set[int]]:  # what happened, and the addresses of the result
     "Run one zero image through a float copy of `model` under a `_Recorder`."
     model = open_attention(dequantize(model)).eval()
@@ -130,5 +131,5 @@ def peak_activation_bytes(
     policy: Policy,                     # its bits
     input_shape: tuple[int, int, int],  # (channels, height, width) of one image
 ) -> int:  # bytes
-    "The most activation bytes alive at one moment while one image passes, in the order in which `model` really executes."
+    "The most activation bytes alive at one moment while one image passes, in the real order of execution."
     return max(plan_bytes(memory_plan(model, input_shape), policy.resolve(model)))

@@ -1,0 +1,743 @@
+"Contracts of the room `quant` that no reader wants to see: odd layers, odd weights, odd tables, and what is refused."
+import copy
+import pickle
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import nn
+from torch.nn.utils import parametrizations, prune
+from torch.utils.flop_counter import FlopCounterMode
+
+from arq_nb.core.classifiers import evaluation_mode
+from arq_nb.core.fingerprint import fingerprint, inner_network
+from arq_nb.core.record import load_tensors, save_tensors
+from arq_nb.quant.backends import check_backend, deployed, suitable_backend
+from arq_nb.quant.budgets import Budget, BudgetError, edge_layers, inner_layers, pin
+from arq_nb.quant.costs import bitops, cost_table, layer_table, model_size
+from arq_nb.quant.int8 import Int8, export_int8
+from arq_nb.quant.layers import QuantizedLayer, follow_weights
+from arq_nb.quant.learned_bits import PseudoNoise, fix_bits, learned_bits
+from arq_nb.quant.models import (
+    Normalize, load_weights, normalized, resnet8, resnet20, save_weights)
+from arq_nb.quant.networks import (
+    copied, fold_batch_norm, one_image, quantizable_layers, shared_weights, traced, unwrapped)
+from arq_nb.quant.policies import Policy, calibrate, dequantize, freeze, quantize, try_once
+from arq_nb.quant.products import open_attention, recorded_products
+from arq_nb.quant.quantizers import LSQ, PACT, UniformQuantizer, fixed
+
+PICTURES = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+SHAPE = 3, 8, 8
+
+
+def refused(*words: str, error: type[Exception] = ValueError):
+    "Expect an error that says all of this, word for word."
+    class Contains:
+        def __enter__(self): return self
+        def __exit__(self, kind, value, _):
+            assert kind is not None, f"no error, but one that says {words!r} was expected"
+            if not issubclass(kind, error): return False
+            for word in words: assert word in str(value), f"{word!r} is not in {str(value)!r}"
+            return True
+    return Contains()
+
+
+class Network(nn.Module):
+    "A convolution, something in the middle, and a linear layer, for 4 classes."
+    def __init__(self, middle=None):
+        super().__init__()
+        self.stem, self.middle, self.head = nn.Conv2d(3, 8, 3, padding=1), middle, nn.Linear(8, 4)
+    def forward(self, x): return self.head(self.between(self.stem(x).relu()).mean((2, 3)))
+    def between(self, x): return self.middle(x)
+
+
+class Standardized(nn.Conv2d):
+    "Weight standardization (Qiao et al. 2019)."
+    def forward(self, x):
+        w = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        return self._conv_forward(x, w / (w.std((1, 2, 3), keepdim=True) + 1e-5), self.bias)
+
+
+class Same(nn.Conv2d):
+    "Pads as TensorFlow does: more at the end."
+    def forward(self, x): return super().forward(F.pad(x, (0, 1, 0, 1)))
+
+
+class Borrowed(Network):
+    "Takes the weight of a layer that it never calls."
+    def between(self, x): return F.conv2d(x, self.middle.weight, padding=1)
+
+
+class InARow(Network):
+    "A convolution over the pixels in a row."
+    def between(self, x): return self.middle(x.flatten(2))[..., None]
+
+
+class Twice(Network):
+    "Calls one layer twice, the second time with negative numbers too."
+    def between(self, x): return self.middle(self.middle(x) - 1)
+
+
+class Embedded(Network):
+    "The head shares its weight with a table that is looked up, and not rounded."
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(4, 8)
+        self.head.weight = self.table.weight
+    def between(self, x): return x + self.table(torch.zeros(len(x), dtype=torch.long))[..., None, None]
+
+
+class Volume(nn.Module):
+    "A convolution in three dimensions."
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = nn.Conv3d(1, 4, 3, padding=1), nn.Linear(4, 4)
+    def forward(self, x): return self.head(self.conv(x[:, None]).relu().mean((2, 3, 4)))
+
+
+class Auxiliary(Network):
+    "A head that is used in training only."
+    def __init__(self):
+        super().__init__(inner())
+        self.extra = nn.Linear(8, 4)
+
+
+class Two(nn.Module):
+    "Two linear layers, used as somebody likes."
+    def __init__(self, use=None):
+        super().__init__()
+        self.a, self.b, self.use = nn.Linear(4, 4), nn.Linear(4, 4), use
+    def forward(self, x): return self.use(self, x)
+
+
+def inner(kind=nn.Conv2d, **more): return kind(8, 8, 3, **{"padding": 1, **more})
+
+
+def pruned(layer):
+    prune.l1_unstructured(layer, "weight", 0.5)
+    return layer
+
+
+def tied():
+    "Two convolutions with one weight."
+    net = Network(nn.Sequential(inner(), nn.ReLU(), inner()))
+    net.middle[2].weight = net.middle[0].weight
+    return net.eval()
+
+
+KINDS = {
+    "plain": lambda: Network(inner()),
+    "weight standardized": lambda: Network(inner(Standardized)),
+    "same padding": lambda: Network(inner(Same, stride=2)),
+    "circular padding": lambda: Network(inner(padding_mode="circular")),
+    "grouped, dilated": lambda: Network(inner(groups=4, dilation=2)),
+    "transposed": lambda: Network(inner(nn.ConvTranspose2d, stride=2)),
+    "transposed, grouped": lambda: Network(inner(nn.ConvTranspose2d, groups=2)),
+    "one-dimensional": lambda: InARow(inner(nn.Conv1d)),
+    "three-dimensional": Volume,
+    "borrowed weight": lambda: Borrowed(inner(bias=False)),
+    "called twice": lambda: Twice(inner()),
+    "pruned": lambda: Network(pruned(inner())),
+    "weight norm": lambda: Network(parametrizations.weight_norm(inner())),
+    "weight norm, old": lambda: Network(torch.nn.utils.weight_norm(inner())),
+    "spectral norm": lambda: Network(parametrizations.spectral_norm(inner())),
+    "two of one": tied,
+    "one module, two names": lambda: Network(nn.Sequential(*[inner()] * 2)),
+    "shared with a table": Embedded,
+}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    "A network with a strange layer, in eval mode."
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")   # one of them is deprecated by PyTorch
+        torch.manual_seed(0)
+        yield KINDS[request.param]().eval()
+
+
+def rounded(net, bits=8, images=PICTURES): return calibrate(quantize(net, Policy.uniform(net, bits, bits)), images)
+
+
+@pytest.mark.parametrize("bits", (8, 2))
+@torch.no_grad()
+def test_layers_of_all_kinds_there_and_back(kind, bits):
+    "32 bits, `freeze`, a reloaded state and `dequantize` change nothing, to the last bit; few bits change something."
+    wanted, state = kind(PICTURES), copied(kind).state_dict()
+    assert torch.equal(quantize(kind, Policy.uniform(kind, 32, 32))(PICTURES), wanted)
+    quantized = rounded(kind, bits)
+    logits, back = quantized(PICTURES), dequantize(quantized)
+    change = ((logits - wanted).norm() / wanted.norm()).item()
+    assert change < 0.03 if bits == 8 else change > 0.01
+    assert torch.equal(freeze(quantized)(PICTURES), logits)
+    loaded = quantize(kind, Policy.uniform(kind, bits, bits)).eval()   # as from a file: nobody has called it yet
+    loaded.load_state_dict(quantized.state_dict())
+    try_once(loaded, SHAPE)
+    assert torch.equal(freeze(loaded)(PICTURES), logits)
+    assert list(back.state_dict()) == list(state)
+    assert torch.equal(back(PICTURES), wanted)
+    assert [type(m) for m in back.modules()] == [type(m) for m in kind.modules()]
+    for name, value in state.items(): assert torch.equal(kind.state_dict()[name], value)
+
+
+def test_every_multiply_add_is_counted_once_for_each_call(kind):
+    with torch.no_grad(), FlopCounterMode(display=False) as counter: kind(PICTURES[:1])
+    assert sum(l.macs for l in layer_table(kind, SHAPE)) == counter.get_total_flops() // 2
+
+
+# policies
+
+def test_policies_are_values():
+    policy = Policy({"conv1": (np.int64(4), np.int8(8))})
+    assert policy.bits == {"conv1": (4, 8)}
+    for same in (copy.deepcopy(policy), pickle.loads(pickle.dumps(policy)), Policy(policy.bits)): assert same == policy
+    patterned = Policy({"a.*": (2, 2)}, default=(4, 4))
+    assert patterned == Policy({"*": (4, 4), "a.*": (2, 2)})
+    assert len({patterned, Policy({"*": (4, 4), "a.*": (2, 2)}), policy}) == 2
+    with refused("they mean the same"): Policy({"*": (4, 4)}, default=(4, 4))
+    for bits in (4, "44", (4,), (0, 4), (9, 4), (True, 4), (4, 16), None):
+        with refused("layer 'a' has bits", "each 1 to 8 or 32"): Policy({"a": bits})
+
+
+def test_patterned_policies_are_saved_too(tmp_path):
+    policy = Policy({"layer1.*": (2, 4), "fc": (8, 8)}, default=(4, 4))
+    policy.save(tmp_path / "policy.json")
+    assert Policy.load(tmp_path / "policy.json") == policy
+    for text in ('{"conv1": 4}', "[1]", '{"conv1": {"weight_bits": 4}}'):
+        (tmp_path / "bad.json").write_text(text)
+        with refused("bad.json is not a policy"): Policy.load(tmp_path / "bad.json")
+    for content in (b"{", b"\xff"):
+        (tmp_path / "bad.json").write_bytes(content)
+        with refused("cannot read a policy from", "bad.json"): Policy.load(tmp_path / "bad.json")
+    with refused("none.json"): Policy.load(tmp_path / "none.json")
+
+
+def test_the_most_specific_pattern_counts():
+    names = ["conv1", "layer1.0.conv1", "layer1.0.conv2", "layer2.0.conv1", "fc"]
+    policy = Policy({"layer1.*": (2, 2), "layer1.0.conv?": (3, 3), "fc": (8, 8), "f*": (1, 1)}, default=(4, 4))
+    found = policy.resolve(names)
+    assert found.layers == names
+    assert [w for w, _ in found.bits.values()] == [4, 3, 3, 4, 8]
+    assert policy.resolve(names).resolve(names) == found
+    assert Policy({}, default=(4, 4)).resolve(names).text == "4/4 4/4 4/4 4/4 4/4"
+    agreeing = Policy({"*conv1": (4, 4), "conv1*": (4, 4)}, default=(8, 8))
+    assert agreeing.resolve(names).bits["conv1"] == (4, 4)
+    with refused("'*conv1' and 'conv1*'", "equally specific", "name the layer itself"):
+        Policy({"*conv1": (4, 4), "conv1*": (2, 2)}, default=(8, 8)).resolve(names)
+
+
+@pytest.mark.parametrize("bits, default, says", [
+    ({"layer9.*": (4, 4)}, (8, 8), "no layer called 'layer9.*' (there are 'layer"),
+    ({"layr1.0.conv1": (4, 4)}, (8, 8), "no layer called 'layr1.0.conv1' (there are 'layer1.0.conv1'"),
+    ({"conv1": (4, 4)}, None, "no bits for 'layer1.0.conv1', 'layer1.0.conv2'"),
+    ({"LAYER1.*": (4, 4)}, (8, 8), "no layer called 'LAYER1.*'")])
+def test_policies_that_do_not_fit(bits, default, says):
+    with refused("the policy does not fit the model", says): Policy(bits, default).resolve(resnet8())
+
+
+def test_patterns_are_understood_wherever_a_policy_is():
+    net = Network(inner()).eval()
+    short = Policy({"*m*": (8, 4)}, default=(2, 4))
+    whole = short.resolve(net)
+    budget = Budget(net, SHAPE, bits=4)
+    assert bitops(net, short, SHAPE) == bitops(net, whole, SHAPE) == budget.cost(short)
+    assert model_size(net, short) == model_size(net, whole)
+    assert cost_table(net, short, SHAPE) == cost_table(net, whole, SHAPE)
+    assert budget.fit(short) == budget.fit(whole)
+    assert rounded(net).stem.weight_quantizer.bits == 8
+    assert quantize(net, short).head.weight_quantizer.bits == 2
+    memory = Budget.memory(net, SHAPE, fraction=0.5)
+    assert memory.cost(short) == memory.cost(whole)
+
+
+def test_what_quantize_refuses():
+    net = Network(inner()).eval()
+    with refused("quantized already"): quantize(rounded(net), Policy.uniform(net, 4, 4))
+    for bad in ("nan", "inf"):
+        broken = copy.deepcopy(net)
+        broken.middle.weight.data[0, 0, 0, 0] = float(bad)
+        with refused("the weight of layer 'middle' contains NaN or infinite"): quantize(broken, Policy.uniform(net, 4, 4))
+    parts = nn.Sequential(nn.DataParallel(net), nn.ReLU())
+    with refused("the part '0' of Sequential is wrapped in DataParallel"): quantize(parts, Policy.uniform(parts, 8, 8))
+    bare = Two(lambda m, x: m.b(m.a(x) @ m.mix))
+    bare.mix = nn.Parameter(torch.eye(4))
+    for check in (lambda: rounded(bare, images=torch.rand(2, 4)), lambda: Budget(bare, (4,), bits=4)):
+        with refused("a product with 'mix'"): check()
+
+
+def test_layers_that_share_a_weight_have_one_bit_width():
+    net = tied()
+    unequal = Policy({"middle.2": (2, 4)}, default=(4, 4))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        both = quantize(net, unequal)
+    assert both.middle[0].weight_quantizer is both.middle[2].weight_quantizer
+    assert both.middle[2].weight_quantizer.bits == 4
+    assert ["middle.2" in str(warning.message) for warning in said] == [True]
+    budget = Budget(net, SHAPE, bits=4)
+    assert budget.cost(unequal) == budget.cost(Policy.uniform(net, 4, 4))
+    assert model_size(net, Policy.uniform(net, 32, 32)) == sum(p.numel() for p in net.parameters()) * 4
+    table = {l.name: (l.macs, l.weights) for l in layer_table(net, SHAPE)}
+    assert table["middle.2"] == (64 * 8 * 72, 0)   # the weight counts where it comes first
+
+
+@pytest.mark.parametrize("dtype", (torch.float64, torch.bfloat16, torch.float16))
+def test_networks_of_another_precision(dtype):
+    half = Network(inner()).to(dtype).eval()
+    quantized = rounded(half)
+    with torch.no_grad(): change = (quantized(PICTURES.to(dtype)).float() - half(PICTURES.to(dtype)).float()).norm()
+    assert quantized(PICTURES.to(dtype)).dtype == dtype
+    assert change < 0.05
+
+
+@pytest.mark.parametrize("quantizer", (LSQ, UniformQuantizer, PACT))
+def test_weights_that_are_nearly_zero(quantizer):
+    net = Network(inner()).eval()
+    with torch.no_grad(): net.middle.weight.mul_(1e-40)
+    assert quantize(net, Policy.uniform(net, 4, 4), quantizer)(PICTURES).isfinite().all()
+
+
+def test_modes_are_put_back_part_by_part():
+    modes = nn.Sequential(Network(inner()), nn.Dropout()).train()
+    modes[0].eval()
+    quantized = rounded(modes)
+    found = [quantized.training, quantized[0].training, quantized[0].stem.training, quantized[1].training]
+    assert found == [True, False, False, True]
+    half_asleep = nn.Sequential(nn.BatchNorm2d(3), nn.Dropout()).train()
+    half_asleep[0].eval()
+    with evaluation_mode([*half_asleep.modules()]): assert not any(m.training for m in half_asleep.modules())
+    assert [m.training for m in half_asleep.modules()] == [True, False, True]
+
+
+def test_wrapped_networks_are_unwrapped():
+    net = Network(inner()).eval()
+    assert type(quantize(nn.DataParallel(net), Policy.uniform(net, 8, 8))) is Network
+    assert list(quantizable_layers(nn.DataParallel(net))) == list(quantizable_layers(net))
+    assert unwrapped(torch.compile(net)) is net
+
+
+def test_one_step_for_a_tensor():
+    quantized = quantize(Network(inner()), Policy({}, default=(4, 4)), UniformQuantizer, per_channel=False)
+    assert quantized.stem.weight_quantizer.scale.shape == ()
+
+
+def test_what_freezing_needs_to_know():
+    with torch.random.fork_rng(): net = Borrowed(inner(bias=False)).eval()
+    with refused("layer 'stem' is not calibrated"): freeze(quantize(net, Policy.uniform(net, 8, 8)))
+    def as_from_a_file(net):
+        loaded = quantize(net, Policy.uniform(net, 8, 8))
+        loaded.load_state_dict(rounded(net).state_dict())
+        return loaded
+    with refused("'Borrowed' may use the weights of its layers in its own way"): freeze(as_from_a_file(net))
+    assert isinstance(freeze(as_from_a_file(Network(inner()).eval())), Network)
+
+
+def test_a_head_that_is_never_called():
+    net = Auxiliary().eval()
+    budget = Budget(net, SHAPE, bits=4)
+    assert [(l.name, l.macs > 0) for l in budget.layers][-1] == ("extra", False)
+    assert edge_layers(budget.layers) == ("stem", "head")
+    assert inner_layers(budget.layers) == ["middle"]
+    assert cost_table(net, Policy.uniform(net, 8, 8), SHAPE).rows[-1].bitops == 0
+    frozen = freeze(rounded(net))
+    assert frozen(PICTURES).isfinite().all()
+    with refused("layer 'extra' was not called while the network was calibrated"): frozen.extra(torch.rand(2, 8))
+
+
+def test_a_transformer_of_torch_cannot_pass_by_its_layers():
+    encoder, x = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True).eval(), torch.rand(3, 5, 8)
+    everywhere = Policy.uniform(encoder, 32, 32)
+    with torch.no_grad(): assert torch.equal(calibrate(quantize(encoder, everywhere), x)(x), encoder(x))
+    back = dequantize(quantize(encoder, Policy.uniform(encoder, 4, 4)))
+    assert [(n, type(m)) for n, m in back.named_modules()] == [(n, type(m)) for n, m in encoder.named_modules()]
+    assert list(back.state_dict()) == list(encoder.state_dict())
+
+
+# networks and layers
+
+def test_layers_that_cannot_be_followed():
+    replaced = nn.Sequential(nn.Linear(2, 2))
+    replaced[0].forward = lambda x: x
+    for net, says in ((nn.ReLU(), "ReLU has no convolution"), (nn.Sequential(nn.LazyLinear(3)), "layer '0' is lazy"),
+                      (replaced, "layer '0' has been replaced on the object"),
+                      (nn.Sequential(nn.Linear(2, 2, dtype=torch.complex64)), "torch.complex64"),
+                      (nn.MultiheadAttention(8, 2, kdim=4), "only plain self-attention")):
+        with refused(says): quantizable_layers(net)
+
+
+def test_projections_of_attention_are_layers():
+    attention = nn.MultiheadAttention(8, 2)
+    layers = quantizable_layers(attention)
+    assert list(layers) == ["in_proj", "out_proj"]
+    assert layers["in_proj"].weight is attention.in_proj_weight
+    opened = open_attention(copied(attention))
+    with refused("need_weights=False"): opened(*[torch.rand(5, 3, 8)] * 3)
+    assert list(opened.close().state_dict()) == list(attention.state_dict())
+
+
+def test_shared_weights_are_found():
+    two = Two()
+    assert shared_weights(quantizable_layers(two)) == {}
+    two.b.weight = two.a.weight
+    assert shared_weights(quantizable_layers(two)) == {"b": "a"}
+
+
+@pytest.mark.parametrize("use, says", [
+    (lambda m, x: x @ (m.a.weight @ m.b.weight), "two weights, of the layers 'a' and 'b'"),
+    (lambda m, x: F.linear(x, m.a.weight.abs()[:2]), "enters a product as (2, 4)"),
+    (lambda m, x: torch.einsum("bi,oi,oi->bo", x, m.a.weight, m.a.weight), "'a' is in an einsum"),
+    (lambda m, x: F.linear(x, m.a.weight + m.b.weight), "'a' and 'b' are made into one")])
+def test_products_without_a_meaning_for_bits(use, says):
+    two = Two(use)
+    for name in ("a", "b"):
+        QuantizedLayer.wrap(getattr(two, name), LSQ(3, signed=True, axis=0, channels=4, ndim=2), LSQ(3), name)
+    with refused(says): follow_weights(two, ["a", "b"])(torch.rand(2, 4))
+
+
+def test_quantized_layers_are_copied_and_pickled():
+    layer, x = nn.Linear(6, 4), torch.rand(5, 6)
+    QuantizedLayer.wrap(layer, LSQ(3, signed=True, axis=0, channels=4, ndim=2), LSQ(3), "layer")
+    expected = layer(x)
+    for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert type(again) is type(layer)
+        assert torch.equal(again(x), expected)
+
+
+def products_of(network):
+    image = torch.zeros(1, *SHAPE)
+    with torch.no_grad(), recorded_products(network, image) as products: network(image)
+    return products
+
+
+def four(x): return x.mean((2, 3)).repeat(1, 2)[:, :4]
+
+
+def test_products_with_what_is_no_layers_weight():
+    class Filter(Network):
+        "A fixed filter, kept as a buffer."
+        def __init__(self):
+            super().__init__(inner())
+            self.register_buffer("blur", torch.ones(3, 1, 3, 3) / 9)
+        def forward(self, x): return super().forward(F.conv2d(x, self.blur, groups=3, padding=1))
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.rnn = nn.Conv2d(3, 4, 3), nn.LSTM(4, 4, batch_first=True)
+        def forward(self, x): return self.rnn(self.conv(x).flatten(2).transpose(1, 2))[0]
+    low_rank = Two(lambda m, x: F.linear(four(x), m.a.weight @ m.b.weight))
+    merged = Two(lambda m, x: F.linear(four(x), m.a.weight + m.b.weight))
+    for net, says in ((Filter(), "'blur'"), (Recurrent(), "'rnn.weight_ih_l0'"),
+                      (low_rank, "'a.weight' and 'b.weight'"), (merged, "'a.weight' and 'b.weight'")):
+        with refused(says): products_of(net)
+
+
+def test_folding_leaves_alone_what_it_does_not_understand():
+    class Branching(nn.Module):
+        def forward(self, x): return x if x.sum() > 0 else -x
+    with refused("torch.fx cannot trace Branching"): traced(Branching())
+    assert fold_batch_norm(Branching())(torch.ones(1)) == 1   # no batch norm, no warning
+    with refused("`freeze` it first"): fold_batch_norm(quantize(resnet8(), Policy.uniform(resnet8(), 4, 4)))
+
+
+def test_a_wrong_shape_is_named():
+    conv = nn.Conv2d(3, 4, 3)
+    with refused("one image of input_shape=(1, 8, 8)"):
+        with one_image(conv, (1, 8, 8)) as image: conv(image)
+    for ask in (lambda: layer_table(conv, (1, 8, 8)), lambda: try_once(conv, (1, 8, 8))):
+        with refused("one image of input_shape=(1, 8, 8)"): ask()
+
+
+# models
+
+class Tied(nn.Module):
+    "Two layers with one weight."
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.b.weight = self.a.weight
+    def forward(self, x): return self.b(self.a(x).relu())
+
+
+def test_weights_of_wrapped_and_tied_networks(tmp_path):
+    net, path = Tied(), tmp_path / "tied.safetensors"
+    inside = nn.Sequential(torch.compile(nn.Linear(2, 2)), nn.ReLU())
+    save_weights(inside, path)
+    assert sorted(load_tensors(path)[1]) == ["0.bias", "0.weight"]
+    assert torch.equal(load_weights(nn.Sequential(nn.Linear(2, 2)), path)[0].weight, inside[0].weight)
+    own = nn.Module()
+    own.module = nn.Linear(2, 2)   # its own name begins with "module."
+    save_weights(own, path)
+    assert sorted(load_tensors(path)[1]) == ["module.bias", "module.weight"]
+    load_weights(own, path)
+    weights = net.state_dict()
+    save_tensors(path, {**weights, "b.weight": weights["a.weight"] + 1})
+    with refused("'a.weight' and 'b.weight' are one tensor in the model and differ"): load_weights(Tied(), path)
+    save_tensors(path, {**weights, "module.a.bias": weights["a.bias"]})
+    with refused("holds some tensors twice"): load_weights(Tied(), path)
+    assert inner_network(load_weights(torch.compile(Tied()), save(net, path))).b.bias.equal(net.b.bias)
+
+
+def save(net, path):
+    save_weights(net, path)
+    return path
+
+
+def test_files_that_hold_no_weights(tmp_path):
+    path = tmp_path / "net.safetensors"
+    path.write_text("hello")
+    with refused("not a safetensors file"): load_weights(Tied(), path)
+    for zipped in (True, False):
+        torch.save(Tied().state_dict(), tmp_path / "tied.pt", _use_new_zipfile_serialization=zipped)
+        with refused("it is a PyTorch file (.pt, .pth)"): load_weights(Tied(), tmp_path / "tied.pt")
+    class Noted(nn.Linear):
+        def get_extra_state(self): return {"note": 1}
+    with refused("'_extra_state' is a dict and not a tensor"): save_weights(Noted(2, 2), path)
+
+
+def test_weights_of_odd_layouts_and_types(tmp_path):
+    half, other = (nn.Conv2d(4, 4, 3).half() for _ in range(2))
+    half.to(memory_format=torch.channels_last).register_buffer("part", torch.arange(10.0)[2:8:2])
+    other.register_buffer("part", torch.zeros(3))
+    load_weights(other, save(half, tmp_path / "half.safetensors"))
+    for name, value in other.state_dict().items(): assert torch.equal(value, half.state_dict()[name])
+
+
+def test_normalized_keeps_a_network_what_it_is():
+    theirs = mobile().eval()
+    before, x = copied(theirs).state_dict(), torch.rand(2, 3, 32, 32)
+    ours = normalized(theirs, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    assert isinstance(ours, torchvision.models.MobileNetV2)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for name, value in theirs.state_dict().items(): assert torch.equal(value, before[name])
+    with torch.inference_mode():
+        wanted = theirs(Normalize((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))(x))
+        for net in (ours, copy.deepcopy(ours), pickle.loads(pickle.dumps(ours)), traced(ours)):
+            assert torch.equal(net(x), wanted)
+    assert fingerprint(normalized(theirs)) == fingerprint(normalized(theirs)) != fingerprint(ours)
+    assert dequantize(quantize(ours, Policy.uniform(ours, 4, 4))).state_dict().keys() == ours.state_dict().keys()
+    half = normalized(nn.Sequential(nn.Conv2d(3, 2, 1)).half())
+    assert half.normalize.mean.dtype == torch.float16
+    assert next(iter(half.children())) is half.normalize
+    assert normalized(torch.compile(theirs)).training == theirs.training
+    assert fingerprint(normalized(theirs)) != fingerprint(theirs)
+
+
+def test_normalized_refuses_what_would_go_wrong_in_silence():
+    class Walks(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(3, 3, 1)
+        def forward(self, x):
+            for part in self.children(): x = part(x)
+            return x
+    class Named(nn.Conv2d):
+        def normalize(self): return None
+    class Row(nn.Sequential):
+        def forward(self, x): return super().forward(x) + 1
+    replaced = nn.Conv2d(3, 3, 1)
+    replaced.forward = lambda x: x
+    for net, says in ((Walks(), "goes through its own parts"), (Named(3, 3, 1), "has a part called `normalize`"),
+                      (Row(nn.ReLU()), "goes through its own parts"), (replaced, "has a forward pass of its own"),
+                      (resnet8(), "normalizes its input already"),
+                      (nn.Sequential(Normalize((0.5,), (0.5,)), nn.ReLU()), "normalizes its input already")):
+        with refused(type(net).__name__, says): normalized(net)
+
+
+# quantizers and learned bits
+
+def test_quantizers_are_saved_with_step_and_sign():
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(50, generator=g)
+    unsigned, other = UniformQuantizer(4).calibrate(torch.rand(9, generator=g)), UniformQuantizer(4)
+    other.load_state_dict(unsigned.state_dict())
+    assert not other.signed
+    with torch.inference_mode(): UniformQuantizer(4)(x)
+    pact, again = PACT(4).calibrate(torch.rand(100, generator=g)), PACT(4)
+    again.load_state_dict(pact.state_dict())
+    with torch.no_grad():
+        for same in (again, copy.deepcopy(pact)): assert torch.equal(same(x), pact(x))
+    assert sorted(pact.state_dict()) == ["alpha", "sign"]
+    with torch.inference_mode(): assert len(PACT(2)(x.relu()).unique()) == 4
+
+
+def test_learned_bits_are_a_uniform_quantizer():
+    g = torch.Generator().manual_seed(0)
+    weights = torch.randn(6, 3, 2, 2, generator=g) * torch.logspace(-2, 0, 6)[:, None, None, None]
+    twin, source = PseudoNoise(8.0, axis=0, channels=6), PseudoNoise(5.0, axis=0, channels=6).calibrate(weights)
+    twin.load_state_dict(source.state_dict())
+    plain = UniformQuantizer(5, True, axis=0, channels=6).calibrate(weights)
+    assert torch.equal(twin.eval()(weights), source.eval()(weights))
+    assert torch.allclose(source(weights), plain(weights), atol=1e-6)
+    assert (twin.integer_bits, twin.scale.shape) == (5, (6, 1, 1, 1))
+    assert sorted(n for n, _ in source.named_parameters()) == ["bits", "clip"]
+    assert isinstance(fixed(PseudoNoise(4.0).calibrate(weights)), nn.Module)
+    with refused("max_bits <= 8, not 2, 9.0 and 8"): PseudoNoise(9.0)
+    with refused("NaN"): PseudoNoise(4.0).calibrate(torch.tensor([float("nan")]))
+    assert PseudoNoise(3.0)(torch.rand(100, generator=g)).min() >= -0.1
+
+
+def test_fixed_bits_give_the_same_outputs():
+    net = tied()
+    noisy = calibrate(quantize(net, Policy.uniform(net, 6, 8), PseudoNoise), PICTURES).eval()
+    for kind in (LSQ, UniformQuantizer):
+        hard = fix_bits(noisy, kind)
+        assert {type(m.weight_quantizer) for m in hard.modules() if isinstance(m, QuantizedLayer)} == {kind}
+        assert hard.middle[0].weight_quantizer is hard.middle[2].weight_quantizer
+        assert learned_bits(hard) == learned_bits(noisy) == dict(Policy.uniform(net, 6, 8).bits)
+        with torch.no_grad(): assert torch.equal(hard(PICTURES), noisy(PICTURES))
+    with torch.no_grad(): assert torch.equal(freeze(noisy)(PICTURES), noisy(PICTURES))
+    partly = quantize(net, Policy.uniform(net, 8, 32), PseudoNoise)
+    assert learned_bits(partly)["stem"] == (8, 32)
+
+
+# budgets
+
+@pytest.mark.parametrize("bits", (0, 33, "4", True, None, float("nan")))
+def test_a_budget_needs_a_bit_width(bits):
+    if bits is None:
+        with refused("bits", error=TypeError): Budget(resnet8(), (1, 8, 8))
+    else:
+        with refused(f"bits must be a number from 1 to 32, not {bits!r}"): Budget(resnet8(), (1, 8, 8), bits=bits)
+
+
+def test_budgets_are_values_and_need_a_name_for_their_limit():
+    net, shape = resnet8(), (1, 8, 8)
+    budget = Budget(net, shape, bits=4)
+    assert budget == Budget.bitops(net, shape) == Budget.bitops(net, shape, fraction=1 / 64, limit=None)
+    assert budget.limit == budget.cost(Policy.uniform(net, 4, 4)) == Budget.bitops(net, shape, limit=budget.limit).limit
+    assert budget.limit < Budget(net, shape, bits=4.5).limit < Budget(net, shape, bits=5).limit
+    for same in (copy.deepcopy(budget), pickle.loads(pickle.dumps(budget))): assert same == budget
+    for make in (Budget, Budget.bitops, Budget.size, Budget.memory):
+        with refused("positional", error=TypeError): make(net, shape, 4)
+    with refused("give one of fraction, limit and bits"): Budget.bitops(net, shape, bits=4, limit=1e9)
+    for make in (Budget.size, Budget.memory):
+        with refused("give a limit or a fraction"): make(net, shape)
+        with refused("give a limit or a fraction"): make(net, shape, fraction=0.5, limit_bytes=100)
+    for fraction in (-1.0, 0.0, float("inf"), float("nan")):
+        with refused("must be positive and finite"): Budget.bitops(net, shape, fraction=fraction)
+
+
+def test_a_budget_out_of_reach_says_what_could_be_reached():
+    net, shape = resnet20(), (3, 32, 32)
+    four, budget = Policy.uniform(net, 4, 4), Budget.bitops(net, shape, fraction=0.001)
+    with refused("smallest reachable cost is 162,204,160, with 2 bits in every free layer", error=BudgetError):
+        budget.fit(four)
+    edges = edge_layers(budget.layers)
+    with refused("conv1 pinned at 8/8, linear pinned at 8/8; a larger budget would do, or fewer bits for the first and "
+                 "last layer", error=BudgetError):
+        budget.fit(pin(four, edges), fixed=edges)
+    with refused("no policy meets", "layer1.0.conv1 pinned at 4/4", error=BudgetError): budget.fit(four, fixed=four.layers)
+    with refused("60,000 bytes of memory: the smallest reachable cost is", error=BudgetError):
+        Budget.memory(net, shape, limit_bytes=60_000).fit(four)
+
+
+TINY = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(16, 2))
+HEADER = "layer,weight bits,activation bits,milliseconds"
+ROWS = [f"{name},{w},{a},{w * a}" for name in "024" for w in (2, 4, 8) for a in (2, 4, 8)]
+
+
+def latency(path, rows, header=HEADER, **limit):
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return Budget.latency(TINY, (3, 6, 6), path, **limit or {"limit": 1})
+
+
+@pytest.mark.parametrize("row, says", [
+    ("0,8,8", "line 3: 3 fields instead of 4"), ("0,four,8,1", "line 3: bits must be integers"),
+    ("0,4,8,fast", "line 3: bits must be integers and milliseconds a number, not 4, 8, fast"),
+    ("0,4,8,-1", "line 3: milliseconds must be positive"), ("0,4,8,nan", "line 3: milliseconds must be positive"),
+    ("0,9,8,1", "line 3: layer '0' has bits (9, 8)"), (ROWS[0], "line 3: layer '0' with bits (2, 2) is there twice")])
+def test_a_latency_table_with_a_mistake(tmp_path, row, says):
+    with refused("table.csv", says): latency(tmp_path / "table.csv", [ROWS[0], row])
+
+
+def test_latency_tables_that_do_not_fit(tmp_path):
+    path = tmp_path / "table.csv"
+    with refused("line 1: the header must be layer,weight bits"): latency(path, [], "name,bits")
+    with refused("no rows for the layers ['0']"): latency(path, ROWS[9:])
+    with refused("['7'], which are no layers"): latency(path, [*ROWS, "7,8,8,1"])
+    with refused("cannot read a latency table"): Budget.latency(TINY, (3, 6, 6), tmp_path / "none.csv", limit=1)
+    budget = latency(path, [*ROWS, "", " "], limit=100)
+    with refused("no row for layer '0' with 3 weight bits and 8 activation bits"): budget.cost(Policy.uniform(TINY, 3, 8))
+    assert pickle.loads(pickle.dumps(budget)) == budget
+
+
+def test_a_latency_table_that_knows_a_diagonal_only(tmp_path):
+    rows = [f"{n},{b},{b},{b}" for n in "024" for b in (2, 4, 8, 32)]
+    diagonal = latency(tmp_path / "table.csv", rows, limit=11)
+    assert diagonal.fit(Policy.uniform(TINY, 8, 8)).bits == {"0": (2, 2), "2": (2, 2), "4": (4, 4)}
+    assert diagonal.float_cost == 96
+    assert diagonal.fraction(Policy.uniform(TINY, 8, 8)) == 0.25
+
+
+# backends
+
+def test_a_compiler_is_asked_for(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with refused("torch.compile needs a C++ compiler", error=RuntimeError): deployed(resnet8(), compiled=True)
+
+
+def test_backends_by_name(monkeypatch):
+    net = resnet8().eval()
+    quantized = rounded(net, images=torch.rand(4, 1, 8, 8))
+    assert [suitable_backend(n, "int8") for n in (net, quantized)] == ["float32", "int8"]
+    for ask in (lambda: deployed(net, (1, 8, 8), "int4"), lambda: suitable_backend(net, "int4"),
+                lambda: check_backend(net, (1, 8, 8), "int4")):
+        with refused("backend='int4' is unknown", "float32, bfloat16, int8"): ask()
+    with refused("needs the input_shape"): deployed(quantized, backend="int8")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with refused("arq_nb[int8]", error=ImportError): Int8("digits.xml")
+    with refused("arq_nb[int8]", error=ImportError): deployed(quantized, (1, 8, 8), "int8")
+
+
+class Pooled(nn.Sequential):
+    def forward(self, x): return self[2](torch.flatten(self[1](self[0](x)), 1))
+
+
+def pooled():
+    first = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
+    return Pooled(first, nn.AdaptiveAvgPool2d((1, 1)), nn.Linear(8, 5))
+
+
+def mobile(): return torchvision.models.MobileNetV2(num_classes=4, width_mult=0.25)
+
+
+@pytest.mark.parametrize("make", (pooled, lambda: normalized(mobile())))
+@torch.no_grad()
+def test_integers_for_pooling_depthwise_and_negative_batch_norms(make):
+    pytest.importorskip("openvino")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        big, x = make().eval(), torch.rand(2, 3, 32, 32)
+        for m in big.modules():
+            if not isinstance(m, nn.BatchNorm2d): continue
+            m.weight.data.uniform_(-1, 1)
+            m.running_mean.uniform_(-0.1, 0.1)
+            m.running_var.uniform_(0.5, 1)
+    quantized = calibrate(quantize(big, Policy.uniform(big, 4, 5)), x).eval()
+    got, expected = Int8(export_int8(quantized, (3, 32, 32)))(x), quantized.double()(x.double())
+    assert (got - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+def test_integers_for_a_row_of_layers_and_for_learned_bits():
+    pytest.importorskip("openvino")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        parts = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8, affine=False), nn.ReLU(), nn.Flatten(1), nn.Linear(8 * 25, 4)
+        plain, x = nn.Sequential(*parts).eval(), torch.rand(2, 3, 7, 7)
+    for kind in (LSQ, PseudoNoise):
+        quantized = calibrate(quantize(plain, Policy.uniform(plain, 8, 8), kind), x).eval()
+        with torch.inference_mode():
+            assert torch.allclose(Int8(export_int8(quantized, (3, 7, 7)))(x), quantized(x), atol=1e-4)
+
+
+def test_operations_without_a_converter():
+    pytest.importorskip("openvino")
+    own = nn.Sequential(Same(3, 8, 3), nn.ReLU(), nn.Flatten(1), nn.Linear(8 * 36, 4)).eval()
+    sigmoid = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Sigmoid()).eval()
+    for net, says in ((own, "layer '0' of type QuantizedSame computes"), (sigmoid, "'1' of type Sigmoid cannot be exported")):
+        with refused(says): export_int8(rounded(net, images=torch.rand(2, 3, 7, 7)), (3, 7, 7))
