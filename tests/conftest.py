@@ -31,17 +31,20 @@ def data() -> Path:
     return folder
 
 
-@pytest.fixture
-def tree(tmp_path) -> Path:
+def copy_repository(folder: Path) -> Path:
     "A copy of what is, or would be, in the repository."
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if listed.returncode: pytest.skip("not in a git repository")
     for name in filter(None, listed.stdout.split("\0")):
         if not (ROOT / name).exists(): continue
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name, follow_symlinks=False)
-    return tmp_path
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name, follow_symlinks=False)
+    return folder
+
+
+@pytest.fixture
+def tree(tmp_path) -> Path: return copy_repository(tmp_path)
 
 
 @contextmanager

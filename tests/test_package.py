@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import copy_repository, ROOT
 
 PROGRAM = ROOT / "tests" / "wheel_program.py"
 
@@ -23,9 +23,10 @@ def run(*command, cwd: Path, **environment) -> str:
     return done.stdout
 
 
-@pytest.fixture
-def unpacked(tree) -> Path:
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory) -> Path:
     "The wheel's files."
+    tree = copy_repository(tmp_path_factory.mktemp("package"))
     pip = sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"
     run(*pip, "--wheel-dir", "dist", ".", cwd=tree)
     with zipfile.ZipFile(next((tree / "dist").glob("*.whl"))) as wheel: wheel.extractall(tree / "unpacked")

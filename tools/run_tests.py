@@ -35,7 +35,8 @@ def book() -> tuple[int, int]:
 
 def tests() -> tuple[int, int]:
     "The same for pytest's tests; what cannot be collected has failed."
-    said, status = run(sys.executable, "-m", "pytest", "-n", str(WORKERS), "--durations=5")
+    said, status = run(sys.executable, "-m", "pytest", "-n", str(WORKERS), "--dist", "loadfile",
+                       "--durations=5")
     passed, failed, errors = (sum(map(int, re.findall(rf"(\d+) {what}", said.splitlines()[-1])))
                               for what in ("passed", "failed", "error"))
     return passed, max(failed + errors, int(status != 0))

@@ -3,7 +3,7 @@ from typing import Any
 from dataclasses import dataclass
 import numpy as np
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, nn, Tensor
 
 __all__ = ["DDPGConfig", "truncated_normal", "DDPG"]
 

@@ -83,7 +83,7 @@ class BitWidthEnv(gymnasium.Env):
 
     def _reward(self) -> float: ...
     def actions_from(self, policy: Policy, exact: bool = False) -> np.ndarray:
-        """The actions that ask for `policy`; raises `ValueError` for other layers or bits, and for unlike bits in shared mode"""
+        """The actions that ask for `policy`; raises `ValueError` for other layers or bits, or unlike bits in shared mode"""
 
     def views(self, actions: np.ndarray) -> np.ndarray:
         """The observations that episodes with these actions show, one before each action"""

@@ -119,6 +119,7 @@ class Finish:
     certify: Certify = Certify(n=1000)
     quantizer: type[UniformQuantizer] = LSQ
     progress: bool = True
+    cache: object = None
 
 def _changed(settings: Finish, changes: Mapping[str, object]) -> Finish: ...
 def _settings(model: nn.Module, policy: Policy, train: ImageData, sigma: float, settings: Finish) -> dict: ...

@@ -1,0 +1,29 @@
+# Written by tools/stubs.py: edit the notebooks.
+__version__: str
+from .quant.budgets import Budget as Budget
+from .certify.settings import Certify as Certify
+from .core.data import ImageData as ImageData
+from .quant.policies import Policy as Policy
+from .train.training import Recipe as Recipe
+from .search.judges import SearchConfig as SearchConfig
+from .certify.smoothing import SmoothedClassifier as SmoothedClassifier
+from .train.finish import SmoothedNetwork as SmoothedNetwork
+from .certify.logs import average_certified_radius as average_certified_radius
+from .quant.costs import bitops as bitops
+from .quant.policies import calibrate as calibrate
+from .certify.logs import certified_accuracy as certified_accuracy
+from .certify.logs import certify_dataset as certify_dataset
+from .quant.backends import deployed as deployed
+from .quant.policies import dequantize as dequantize
+from .train.finish import finish as finish
+from .train.training import fit as fit
+from .core.datasets import images as images
+from .train.finish import load as load
+from .quant.models import load_pretrained as load_pretrained
+from .quant.models import mobilenet_v2 as mobilenet_v2
+from .quant.models import normalized as normalized
+from .quant.policies import quantize as quantize
+from .certify.logs import read_log as read_log
+from .quant.models import resnet20 as resnet20
+from .quant.models import resnet50 as resnet50
+from .search.search import search as search
