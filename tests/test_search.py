@@ -21,12 +21,12 @@ from arq_nb.core.rng import make_generator
 from arq_nb.quant.budgets import Budget, BudgetError
 from arq_nb.quant.models import resnet8
 from arq_nb.quant.policies import Policy
-from arq_nb.search.agent import DDPG, DDPGConfig, _ReplayBuffer
+from arq_nb.search.agent import _ReplayBuffer, DDPG, DDPGConfig
 from arq_nb.search.environment import BitWidthEnv, make_env, rollout, uniform_policy
-from arq_nb.search.judges import AccuracyJudge, Evaluation, Judge, KeptJudge, RadiusJudge, SearchConfig, flat_settings
+from arq_nb.search.judges import AccuracyJudge, Evaluation, flat_settings, Judge, KeptJudge, RadiusJudge, SearchConfig
 from arq_nb.search.rivals import _TrialLog, evolutionary_search, haq, random_search
-from arq_nb.search.search import _search_settings, _Origin, read_history, row_policy, search
-from arq_nb.search.sensitivities import Curvature, _average_traces, acr_sensitivity, integer_program, nipq
+from arq_nb.search.search import _Origin, _search_settings, read_history, row_policy, search
+from arq_nb.search.sensitivities import _average_traces, acr_sensitivity, Curvature, integer_program, nipq
 from arq_nb.search.shared_weights import SharedWeightsJudge
 from arq_nb.train.training import Recipe
 
@@ -67,7 +67,7 @@ class Counting:
         return Evaluation(-sum(map(sum, policy.bits.values())), math.nan, math.nan)
 
 
-# ------------------------------------------------------------------------------------------------- environment
+# ---------------------------------------------------------------- environment
 
 @pytest.mark.parametrize("settings, sentence", [
     (dict(mode="both"), "unknown mode 'both': allowed are 'separate', 'shared'"),
@@ -80,7 +80,8 @@ def test_environment_refuses_settings(budget, settings, sentence):
 
 def test_environment_needs_an_inner_layer():
     two = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1))
-    with pytest.raises(ValueError, match="nothing to decide in 2 layer"): BitWidthEnv(Budget(two, SHAPE, bits=4), nothing)
+    with pytest.raises(ValueError, match="nothing to decide in 2 layer"):
+        BitWidthEnv(Budget(two, SHAPE, bits=4), nothing)
 
 
 def test_environment_refuses_a_budget_that_nothing_meets(network):
@@ -139,7 +140,7 @@ def test_gymnasium_finds_the_environment_without_importing_its_module():
     with pytest.raises(ValueError, match="both budget and evaluate"): make_env(evaluate=nothing)
 
 
-# ------------------------------------------------------------------------------------------------- agent
+# ---------------------------------------------------------------- agent
 
 @pytest.mark.parametrize("name, value", [("tau", 2), ("batch_size", 0), ("noise", -1), ("discount", 1.5)])
 def test_agent_refuses_settings(name, value):
@@ -167,7 +168,7 @@ def test_agent_refuses_episodes_and_states():
     assert all(torch.equal(value, agent.state_dict()[name]) for name, value in before.items() if value.isfinite().all())
 
 
-# ------------------------------------------------------------------------------------------------- settings, judges
+# ---------------------------------------------------------------- settings, judges
 
 def test_one_seed_rules_a_search():
     config = SearchConfig(recipe=Recipe(seed=5), seed=2)
@@ -178,8 +179,8 @@ def test_one_seed_rules_a_search():
 
 def test_settings_are_written_as_version_0_2_did():
     assert plain(flat_settings(SearchConfig())) == plain(dict(
-        mode="separate", min_bits=2, max_bits=8, edge_bits=8, epochs=1, lr=0.02, batch_size=128, weight_decay=5e-4, n0=100,
-        n=1_000, n_p=100, alpha=0.001, alpha_zeta=0.001, gamma=0.99, consistency=0.0, backend="float32",
+        mode="separate", min_bits=2, max_bits=8, edge_bits=8, epochs=1, lr=0.02, batch_size=128, weight_decay=5e-4,
+        n0=100, n=1_000, n_p=100, alpha=0.001, alpha_zeta=0.001, gamma=0.99, consistency=0.0, backend="float32",
         reward_scale=0.1, change=4.0, candidates=32, agent=DDPGConfig(warmup_episodes=5, noise=0.2)))
     newer = flat_settings(SearchConfig(method="fixed", noise="sound", precision="bfloat16"))
     assert (newer["method"], newer["noise"], newer["precision"]) == ("fixed", "sound", "bfloat16")
@@ -213,11 +214,12 @@ def test_all_judges_are_judges(network, budget, images):
     with pytest.raises(ValueError, match="holdout"): RadiusJudge(network, images[0], None, 0.5)
 
 
-# ------------------------------------------------------------------------------------------------- the search
+# ---------------------------------------------------------------- the search
 
 def test_a_search_is_only_continued_by_the_same_search(network, budget, images, tmp_path):
     train, holdout = images
-    same = dict(model=network, train=train, holdout=holdout, budget=budget, sigma=0.5, policies=2, out=tmp_path, config=CONFIG)
+    same = dict(model=network, train=train, holdout=holdout, budget=budget, sigma=0.5, policies=2, out=tmp_path,
+                config=CONFIG)
     search(**same | dict(policies=1))
     found = search(**same)
     assert len(found.history) == 2
@@ -229,8 +231,9 @@ def test_a_search_is_only_continued_by_the_same_search(network, budget, images, 
         permuted.linear.weight.copy_(network.linear.weight.flip(0))
         permuted.linear.bias.copy_(network.linear.bias.flip(0))
     relabeled = ImageData(holdout.images, holdout.labels.flip(0), holdout.classes)
-    others = {"network=": dict(model=small_network(5)), "train=": dict(train=train.every(2)), "sigma=": dict(sigma=0.25),
+    others = {"network=": dict(model=small_network(5)), "train=": dict(train=train.every(2)),
               "holdout=": dict(holdout=relabeled), "budget.limit=": dict(budget=Budget(network, SHAPE, bits=5)),
+              "sigma=": dict(sigma=0.25),
               "seed=0 there, 1 now": dict(config=replace(CONFIG, seed=1)),
               "config.n_p=50 there, 60 now": dict(config=CONFIG.changed(n_p=60)),
               "config.noise=not noted there, 'sound' now": dict(config=CONFIG.changed(noise="sound"))}
@@ -247,7 +250,8 @@ def test_search_refuses_and_takes_older_names(network, budget, images):
     with pytest.raises(ValueError, match="'samples' is no setting"): search(network, *images, budget, 0.5, samples=3)
     start, judge = Policy.uniform(network, 2, 2), Counting()
     older = search(network, *images, budget, 0.5, episodes=3, evaluator=judge, starts=[start], config=CONFIG, seed=1)
-    newer = search(network, *images, budget, 0.5, 3, config=CONFIG.changed(judge=Counting(), warm_starts=[start], seed=1))
+    config = CONFIG.changed(judge=Counting(), warm_starts=[start], seed=1)
+    newer = search(network, *images, budget, 0.5, 3, config=config)
     assert [row_policy(row) for row in older.history] == [row_policy(row) for row in newer.history]
     assert (judge.asked, math.isnan(older.original_acr)) == (3, True)
 
@@ -273,7 +277,8 @@ from arq_nb.quant.budgets import Budget
 from arq_nb.search.search import search
 train, holdout = load_dataset("digits").split(40, make_generator(0))
 network = small_network()
-search(network, train.every(20), holdout.every(2), Budget(network, SHAPE, bits=4), 0.5, policies=5, out=folder, config=CONFIG)
+budget = Budget(network, SHAPE, bits=4)
+search(network, train.every(20), holdout.every(2), budget, 0.5, policies=5, out=folder, config=CONFIG)
 """
 
 
@@ -297,7 +302,7 @@ def test_a_killed_search_continues_to_the_same_end(tmp_path):
     assert Policy.load(folders[0] / "policy.json") == Policy.load(folders[1] / "policy.json")
 
 
-# ------------------------------------------------------------------------------------------------- rivals, sensitivities
+# ---------------------------------------------------------------- rivals, sensitivities
 
 def test_trials_are_counted(network, budget):
     with pytest.raises(ValueError, match="policies=0"): _TrialLog(Counting(), budget, 0)
@@ -348,7 +353,8 @@ def test_curvature_by_an_input_needs_one_input(images, layers, name, why):
 def test_sensitivities_refuse(network, budget, images):
     for name in ("draws", "batches", "batch_size"):
         with pytest.raises(ValueError, match=f"{name}=0"): Curvature(**{name: 0})
-    with pytest.raises(ValueError, match=r"no sensitivity for the layers \['layer1.0.conv1'"): integer_program(budget, {})
+    with pytest.raises(ValueError, match=r"no sensitivity for the layers \['layer1.0.conv1'"):
+        integer_program(budget, {})
     with pytest.raises(ValueError, match="sigma=0.0"): acr_sensitivity(network, *images, 0.0, config=CONFIG)
     with pytest.raises(ValueError, match="NIPQ trains without them"):
         nipq(network, images[0], budget, 0.5, Recipe(consistency=1.0))

@@ -13,7 +13,7 @@ from math import isfinite, nan, sqrt
 import numpy as np
 import torch
 from fastcore.basics import patch
-from torch import Generator, Tensor, nn
+from torch import Generator, nn, Tensor
 from torch.nn import functional as F
 
 # %% ../../nbs/12_agent.ipynb #a62e79ab

@@ -91,7 +91,7 @@ class BitWidthEnv(gymnasium.Env):
         max_bits: int = 8,  # most bits an action gives
         edge_bits: int = 8,  # bits of the first and last layer, which are no steps but are counted
     ):
-        _check_settings(budget, evaluate, mode, min_bits, max_bits)
+        _check_settings(budget, evaluate, mode=mode, min_bits=min_bits, max_bits=max_bits)
         self.budget, self.evaluate, self.mode = budget, evaluate, mode
         self.min_bits, self.max_bits, self.edge_bits = min_bits, max_bits, edge_bits
         self.edges = edge_layers(budget.layers)
@@ -241,7 +241,7 @@ def actions_from(
     policy: Policy,  # any policy for this network with bits that an action can ask for
     exact: bool = False,  # refuse a policy that no episode ends with
 ) -> np.ndarray:  # float32, (steps,): the middle of each bit-width's share
-    "The actions that ask for `policy`; raises `ValueError` for other layers or bits, and for unlike bits in shared mode"
+    "The actions that ask for `policy`; raises `ValueError` for other layers or bits, or unlike bits in shared mode"
     if apart := set(policy.layers) ^ set(self.features):
         raise ValueError(f"policy and environment differ in layers {sorted(apart)}")
     actions = []

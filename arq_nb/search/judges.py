@@ -31,10 +31,10 @@ from ..quant.backends import check_backend, deployed
 from ..quant.budgets import Budget
 from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
-from .agent import DDPGConfig
-from .environment import BitWidthEnv
 from ..train.finish import finetune, smoothed
 from ..train.training import evaluate, Recipe
+from .agent import DDPGConfig
+from .environment import BitWidthEnv
 
 # %% ../../nbs/13_judges.ipynb #fd40988e
 class _ByName(type):
@@ -93,7 +93,8 @@ class SearchConfig(metaclass=_ByName):
         evaluate: Callable[[Policy], float] = lambda policy: 0.0,  # the reward of a finished policy
     ) -> BitWidthEnv:
         "The game that a search with these settings plays."
-        return BitWidthEnv(budget, evaluate, self.mode, self.min_bits, self.max_bits, self.edge_bits)
+        bits = dict(min_bits=self.min_bits, max_bits=self.max_bits, edge_bits=self.edge_bits)
+        return BitWidthEnv(budget, evaluate, mode=self.mode, **bits)
 
     def changed(
         self,
@@ -189,7 +190,8 @@ class RadiusJudge(_NetworkJudge):
         c, original = config.certify, self._original()
         self.cache = None
         if c.method == "incremental":
-            self.cache = build_cache(original, holdout, c.n0, c.n, c.alpha, c.seed, config.progress)
+            about = dict(n0=c.n0, n=c.n, alpha=c.alpha, seed=c.seed, progress=config.progress)
+            self.cache = build_cache(original, holdout, **about)
         log = self._from_scratch(original) if self.cache is None else self.cache.log()
         self.original_acr = average_certified_radius(log)
 
@@ -204,7 +206,8 @@ class RadiusJudge(_NetworkJudge):
         "Certificates of a policy on the held-out images, by the method of the settings."
         candidate, c = self.candidate(policy), self.config
         if self.cache is None: return self._from_scratch(candidate)
-        return certify_incremental(self.cache, candidate, self.holdout, c.n_p, c.certify.alpha_zeta, c.gamma)
+        about = dict(n_p=c.n_p, alpha_zeta=c.certify.alpha_zeta, gamma=c.gamma)
+        return certify_incremental(self.cache, candidate, self.holdout, **about)
 
     def _from_scratch(self, classifier: SmoothedClassifier) -> CertificateLog:
         "The certificates that `certify_dataset` would write into a log."
@@ -260,7 +263,7 @@ class KeptJudge:
         make: Callable[[], Judge],    # makes the judge; its time counts as `setup_seconds`
         path: Path,                   # where the answers are kept
         identity: Mapping,            # what the answers depend on, as plain JSON
-        check: Callable[[], None] | None = None,  # called before each judgement, may raise
+        check: Callable[[], None] | None = None,  # called before each judgment, may raise
     ):
         self.make, self.path, self.identity, self.check = make, path, identity, check
         new = {"identity": identity, "setup_seconds": 0.0, "answers": []}

@@ -91,7 +91,7 @@ def haq(
 ) -> SearchResult:  # `acr` is NaN in its history: HAQ does not look at it
     "HAQ: ARQ's agent, environment and budget with clean accuracy as the reward."
     config = replace(config, judge=AccuracyJudge(model, train, holdout, sigma, config))
-    return search(model, train, holdout, budget, sigma, policies, out, config)
+    return search(model, train, holdout, budget=budget, sigma=sigma, policies=policies, out=out, config=config)
 
 # %% ../../nbs/17_rivals.ipynb #7d7c6635
 def _of(policy: Policy, name: str, kinds: Sequence[str]) -> dict[str, int]:

@@ -33,10 +33,10 @@ from ..core.record import load_tensors, one_writer, Record, save_tensors, write_
 from ..core.settings import whole_number
 from ..quant.budgets import Budget
 from ..quant.policies import Policy
+from ..train.finish import Finish, finish, finished, SmoothedNetwork
 from .agent import DDPG, truncated_normal
 from .environment import BitWidthEnv, rollout, uniform_policy
 from .judges import Evaluation, flat_settings, Judge, policy_text, RadiusJudge, SearchConfig
-from ..train.finish import Finish, finish, finished, SmoothedNetwork
 
 # %% ../../nbs/15_search.ipynb #fe57c30b
 def given_policies(
@@ -52,14 +52,10 @@ def given_policies(
 
 # %% ../../nbs/15_search.ipynb #5af20871
 @torch.no_grad()
-def _proposals(
-    env: BitWidthEnv,
-    agent: DDPG,
-    best: np.ndarray,      # (steps,) actions of the policy to change
-    count: int,            # how many
-    change: float = 4.0,   # decisions to change, on average
-) -> np.ndarray:  # float32, (count, steps)
-    "Action sequences that change `best` in a few decisions, in turn around its own actions and around the actor's."
+def _proposals(env: BitWidthEnv, agent: DDPG, best: np.ndarray, count: int, change: float = 4.0) -> np.ndarray:
+    """(count, steps) actions that change `best` in about `change` decisions.
+
+    In turn around its own actions and around the actor's."""
     start, g, shape = torch.as_tensor(best), agent.generator, (count, len(best))
     actors = agent.actor(torch.as_tensor(env.views(best[None])[0]))[:, 0]
     centers = torch.stack([start, actors])[torch.arange(count) % 2]
@@ -85,12 +81,10 @@ def _ridge(x: np.ndarray, y: np.ndarray, ridge: float) -> tuple[float, np.ndarra
 
 _RIDGES = 0.03, 0.3, 3.0, 30.0  # to choose from
 
-def _predicted_rewards(
-    known: np.ndarray,     # (policies, steps), rounding errors of policies with known rewards
-    rewards: np.ndarray,   # (policies,)
-    asked: np.ndarray,     # (others, steps)
-) -> np.ndarray:  # (others,)
-    "Rewards by an additive model: one coefficient for each decision, drawn towards their mean."
+def _predicted_rewards(known: np.ndarray, rewards: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Rewards of policies by their rounding errors `asked` (others, steps), from those of others that are known.
+
+    An additive model: one coefficient for each decision, drawn towards their mean."""
     size = rewards.std() or 1.0
     fits = [_ridge(known, (rewards - rewards.mean()) / size, ridge) for ridge in _RIDGES]
     _, weights = min(fits, key=lambda fit: fit[0])
@@ -98,11 +92,7 @@ def _predicted_rewards(
 
 # %% ../../nbs/15_search.ipynb #2351ffcf
 def _next_episode(
-    env: BitWidthEnv,
-    agent: DDPG,
-    given: Sequence[Policy],             # what the first episodes play
-    judged: Mapping[Policy, float],      # rewards so far
-    config: SearchConfig = SearchConfig(),  # its `change` and `candidates`
+    env: BitWidthEnv, agent: DDPG, given: Sequence[Policy], judged: Mapping[Policy, float], config: SearchConfig
 ) -> tuple[np.ndarray, str] | None:  # actions and who chose: given, random or agent; None if there is nothing new
     "The actions of the next episode, which lead to a policy that was not judged yet."
     for policy in given:
@@ -124,9 +114,7 @@ def row_policy(
     "The policy of a row."
     return Policy({name: tuple(bits) for name, bits in row["policy"].items()})
 
-def _best_row(
-    history: Sequence[Mapping],  # at least one row
-) -> Mapping:
+def _best_row(history: Sequence[Mapping]) -> Mapping:
     "The row with the largest reward, the first of several."
     return max(history, key=lambda row: row["reward"])
 
@@ -147,6 +135,11 @@ def history_row(
             "seconds": round(seconds, 3), **learned, "policy": {n: list(b) for n, b in policy.bits.items()}}
 
 # %% ../../nbs/15_search.ipynb #b00b3283
+def _player(actions: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    "A player that has made up its mind."
+    steps = iter(actions[:, None])
+    return lambda observation: next(steps)
+
 def play(
     judge: Judge,                  # says what a policy is worth
     budget: Budget,                # what a policy may cost
@@ -165,8 +158,7 @@ def play(
     given, judged = given_policies(env, config.warm_starts), {row_policy(row): row["reward"] for row in history}
     while plan := _next_episode(env, agent, given, judged, config):
         begin, (actions, kind) = time.perf_counter(), plan
-        steps = iter(actions[:, None])
-        transitions, value, info = rollout(env, lambda observation: next(steps))
+        transitions, value, info = rollout(env, _player(actions))
         learned, policy = agent.end_episode(transitions, value), info["policy"]
         judged[policy] = value
         about = dict(kind=kind, cost=info["cost"], seconds=time.perf_counter() - begin)
@@ -230,12 +222,8 @@ def _load_state(path: Path, record: Record, agent: DDPG) -> list[dict]:
     return json.loads(header["history"])
 
 @contextmanager
-def _kept(
-    folder: Path | None,             # None: nothing is kept
-    settings: Callable[[], Mapping], # of the search
-    agent: DDPG,                     # restored if there is a state
-) -> Iterator[tuple[list[dict], Callable[[float], None]]]:  # history so far, and what writes it down with the float ACR
-    "Continue a search from its folder, as its one writer."
+def _kept(folder: Path | None, settings: Callable[[], Mapping], agent: DDPG) -> Iterator[tuple[list[dict], Callable]]:
+    "Continue a search from its folder, as its one writer: the history, and what writes it down with the float ACR."
     if folder is None:
         yield [], lambda original_acr: None
         return
@@ -261,7 +249,8 @@ class _Origin:
         "As the candidates were made and judged, but with three epochs, and certified from scratch."
         own, usual = self.config, Finish()
         certify = replace(usual.certify, noise=own.certify.noise, backend=own.certify.backend, seed=own.seed)
-        return replace(usual, recipe=replace(own.recipe, epochs=usual.recipe.epochs), certify=certify, progress=own.progress)
+        recipe = replace(own.recipe, epochs=usual.recipe.epochs)
+        return replace(usual, recipe=recipe, certify=certify, progress=own.progress)
 
 @dataclass(frozen=True)
 class SearchResult:
@@ -272,8 +261,8 @@ class SearchResult:
         small = found.finish(epochs=3)   # the network itself: quantized, fine-tuned, smoothed
     """
     policy: Policy                 # the best one found
-    history: list[dict]            # a row a policy: episode, kind, reward, acr, accuracy, cost, best, seconds, policy, and
-                                   # of the agent: critic_loss, value (None before it learns), baseline, sigma
+    history: list[dict]            # a row a policy: episode, kind, reward, acr, accuracy, cost, best, seconds, policy,
+                                   # and of the agent: critic_loss, value (None before it learns), baseline, sigma
     original_acr: float            # of the float network, on the held-out images; NaN if the judge does not know it
     certificates: CertificateLog | None = None  # of the finished network, if the settings have `test` images
     origin: _Origin | None = field(default=None, repr=False)  # what `finish` needs
@@ -295,7 +284,7 @@ class SearchResult:
         `ValueError` for a result that knows no network, and as `finished`."""
         if (o := self.origin) is None:
             raise ValueError("this result knows no network: give its policy to `arq_nb.train.finish.finished`")
-        return finished(o.model, self.policy, o.train, o.sigma, o.settings(), out, **changes)
+        return finished(o.model, self.policy, o.train, sigma=o.sigma, settings=o.settings(), out=out, **changes)
 
 def search_result(
     history: list[dict],           # at least one row
@@ -339,8 +328,9 @@ def search(
     A search that was stopped continues from its folder; `ValueError` if that was made with other settings."""
     check_image_data(train, "train")
     check_image_data(holdout, "holdout")
-    if config.test is not None: check_image_data(config.test, "test")
-    if config.test is not None and out is None: raise ValueError("finishing on a test set needs a folder: give `out`")
+    if config.test is not None:
+        check_image_data(config.test, "test")
+        if out is None: raise ValueError("finishing on a test set needs a folder: give `out`")
     policies, folder = whole_number("policies", policies), Path(out) if out is not None else None
     origin, agent = _Origin(model, train, sigma, config), DDPG(10, 1, config.agent, config.seed)
     with _kept(folder, lambda: _search_settings(origin, holdout, budget), agent) as (history, save):
@@ -355,5 +345,6 @@ def search(
                 bar.update()
         found = search_result(history, judge, origin)
         if config.test is None: return found
-        log = finish(model, found.policy, train, config.test, sigma, folder / "final", origin.settings())
+        about = dict(sigma=sigma, out=folder / "final", settings=origin.settings())
+        log = finish(model, found.policy, train, test=config.test, **about)
         return replace(found, certificates=log)

@@ -8,14 +8,14 @@ __all__ = ['Curvature', 'hessian_sensitivity', 'integer_program', 'hawq', 'acr_s
 # %% ../../nbs/18_sensitivities.ipynb #258f4ee0
 import copy
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 import torch
 from scipy.optimize import LinearConstraint, milp
-from torch import Tensor, nn
+from torch import nn, Tensor
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
@@ -31,8 +31,8 @@ from ..quant.costs import layer_table
 from ..quant.learned_bits import bitops_penalty, PseudoNoise
 from ..quant.policies import calibrate, Policy, quantize
 from ..quant.quantizers import FLOAT_BITS, relative_error
-from .judges import SearchConfig
 from ..train.training import learning_rate, make_optimizer, noisy_batches, Recipe
+from .judges import SearchConfig
 
 # %% ../../nbs/18_sensitivities.ipynb #c63dc6b5
 def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
@@ -104,8 +104,8 @@ def _average_traces(
     sigma: float,              # noise, in units of the input
     names: Sequence[str],      # layers
     settings: Curvature = Curvature(),
-) -> dict[str, tuple[float, float]]:  # layer -> (trace by weights / their number, by inputs / their number for an image)
-    "Average Hessian trace of the noise-augmented loss for each layer's weights and inputs (HAWQ-V2)."
+) -> dict[str, tuple[float, float]]:  # layer -> average trace by its weights and by its inputs
+    "Hessian trace of the noise-augmented loss for each layer, divided by the number of weights or inputs (HAWQ-V2)."
     s, device, estimates = settings, data.images.device, []
     model = copy.deepcopy(model).eval().requires_grad_(True)
     noisy = noisy_batches(data, sigma, s.batch_size, make_generator(s.seed, device=device))
@@ -133,7 +133,8 @@ def _squared_errors(
     model = copy.deepcopy(model).eval()
     with _Inputs(model, names) as inputs: model(images)
     def errors(x, axis, share): return {b: relative_error(x, b, axis) * float(x.square().sum()) / share for b in bits}
-    return {n: (errors(model.get_submodule(n).weight, 0, 1), errors(inputs.values[n], None, len(images))) for n in names}
+    by_weight = {n: errors(model.get_submodule(n).weight, 0, 1) for n in names}
+    return {n: (by_weight[n], errors(inputs.values[n], None, len(images))) for n in names}
 
 def hessian_sensitivity(
     model: nn.Module,          # float network, trained with noise; not changed
@@ -233,13 +234,14 @@ def acr_sensitivity(
 ) -> dict[str, dict[tuple[int, int], float]]:  # inner layer -> (weight bits, activation bits) -> loss of ACR
     "Loss of average certified radius when one layer alone is quantized, without fine-tuning, by replayed votes."
     c, device, names = config.certify, str(train.images.device), inner_layers(layer_table(model, train.shape))
-    def smooth(f): return SmoothedClassifier(f, sigma, c.batch_size, device, c.noise)
-    cache = build_cache(smooth(deployed(model)), holdout, c.n0, c.n, c.alpha, c.seed, config.progress)
+    def smooth(f): return SmoothedClassifier(f, sigma, batch_size=c.batch_size, device=device, noise=c.noise)
+    about = dict(n0=c.n0, n=c.n, alpha=c.alpha, seed=c.seed, progress=config.progress)
+    cache = build_cache(smooth(deployed(model)), holdout, **about)
     stream = make_generator(config.seed, device=device)
     images, _ = next(noisy_batches(train, sigma, config.recipe.batch_size, stream))
     def acr(f):
-        log = certify_incremental(cache, smooth(f), holdout, config.n_p, c.alpha_zeta, config.gamma)
-        return average_certified_radius(log)
+        replay = dict(n_p=config.n_p, alpha_zeta=c.alpha_zeta, gamma=config.gamma)
+        return average_certified_radius(certify_incremental(cache, smooth(f), holdout, **replay))
     alone = [*((b, FLOAT_BITS) for b in bits), *((FLOAT_BITS, b) for b in bits)]
     pairs, whole, sensitivity = list(itertools.product(bits, bits)) if joint else alone, acr(deployed(model)), {}
     for name in tqdm(names, desc="one layer at a time", disable=not config.progress):
@@ -259,7 +261,7 @@ def acr_program(
     config: SearchConfig = SearchConfig(),  # also its `edge_bits`
 ) -> Policy:
     "Integer programming on each layer's loss of average certified radius."
-    sensitivity = acr_sensitivity(model, train, holdout, sigma, bits, joint, config)
+    sensitivity = acr_sensitivity(model, train, holdout, sigma=sigma, bits=bits, joint=joint, config=config)
     return integer_program(budget, sensitivity, config.edge_bits)
 
 # %% ../../nbs/18_sensitivities.ipynb #dbcb78c5
@@ -311,7 +313,7 @@ def nipq(
     `ValueError` for a budget in another unit, and for a recipe that asks for more."""
     if budget.name != "BitOPs": raise ValueError(f"NIPQ's penalty counts BitOPs, this budget counts {budget.name}")
     if recipe.consistency or recipe.precision != "float32":
-        raise ValueError(f"consistency={recipe.consistency!r}, precision={recipe.precision!r}: NIPQ trains without them")
+        raise ValueError(f"NIPQ trains without consistency={recipe.consistency!r}, precision={recipe.precision!r}")
     device, macs = train.images.device, {l.name: l.macs for l in budget.layers}
     noisy = _learnable(model, budget, edge_bits).train()
     noise, history, inner = make_generator(recipe.seed, 3, device=device), [], inner_layers(budget.layers)
