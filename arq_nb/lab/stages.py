@@ -85,7 +85,7 @@ class Images:
 
     def parts(self, at: Place) -> Parts:
         "The images, decoded once for each study and read once in each process."
-        return _parts(self, Path(at.root) / "images", at.device)
+        return _parts(self, at.root / "images", at.device)
 
 def _joined(images: Images, split: str, folder: Path) -> ImageData:
     "The training images of all roots, or the test images of the last one."

@@ -77,7 +77,9 @@ class Stage:
         "Kind and hash: also the name of its folder."
         return f"{type(self).__name__.removesuffix('Stage').lower()}-{fingerprint(self.noted)[:12]}"
 
-    def __str__(self) -> str: return self.name
+    def __str__(self) -> str:
+        told = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
+        return " ".join([self.name, *(f"{k}={v}" for k, v in told.items() if isinstance(v, (str, int, float)))])
 
 # %% ../../nbs/25_study.ipynb #03c43c4f
 class OutOfTime(Exception):
@@ -90,13 +92,15 @@ class Place:
         at = Place("runs/numbers", Doubled(3))
         at.result()   # {"value": 6, ...}, or None if it is not made
     """
-    root: str | os.PathLike  # folder of the study
+    root: Path               # folder of the study
     stage: Stage
     device: str = "cpu"      # "cpu" or "cuda"
     until: float = math.inf  # value of `time.time` at which to stop
 
+    def __post_init__(self): object.__setattr__(self, "root", Path(self.root))
+
     @property
-    def folder(self) -> Path: return Path(self.root) / self.stage.name
+    def folder(self) -> Path: return self.root / self.stage.name
 
     def of(self, stage: Stage) -> "Place":
         "The same for another stage of the study."
@@ -248,6 +252,7 @@ def load_study(
     file, dot_py, rest = study.partition(".py:")
     if not dot_py: file, _, rest = study.partition(":")
     name, *arguments = rest.split(":")
+    if not name: raise ValueError(f"{study}: say which stages of it, as in my_study.py:stages")
     path = Path(f"{file}.py").resolve()
     if dot_py and not path.exists(): raise ValueError(f"{study}: there is no file {path}")
     folder = str(path.parent if dot_py else Path.cwd())
@@ -255,9 +260,10 @@ def load_study(
     module = importlib.import_module(path.stem if dot_py else file)
     if not hasattr(module, name): raise ValueError(f"{study}: {module.__name__} has no {name!r}")
     found = getattr(module, name)
-    stages = list(found(*arguments) if callable(found) else found)
-    if not all(isinstance(stage, Stage) for stage in stages): raise ValueError(f"{study}: not all of it are stages")
-    return stages
+    if callable(found): found = found(*arguments)
+    if not isinstance(found, Sequence) or not all(isinstance(stage, Stage) for stage in found):
+        raise ValueError(f"{study}: this is no list of stages")
+    return list(found)
 
 def run_study(
     study: str,                  # a list of stages in a file, "my_study.py:stages", or a function that gives one

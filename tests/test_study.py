@@ -1,0 +1,253 @@
+"Studies: stopped, killed, made by several processes, by Dask and by Accelerate; presets and stored results of the pages."
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from arq_nb.certify.settings import Certify
+from arq_nb.core.record import load_tensors
+from arq_nb.lab.stages import by_search, by_uniform_bits, FinishStage, Images, PolicyStage, TrainStage
+from arq_nb.lab.study import load_study, missing, Place, run, run_study, Stage, workers
+from arq_nb.lab.tables import measure
+from arq_nb.quant.models import resnet8
+from arq_nb.search.agent import DDPGConfig
+from arq_nb.search.judges import SearchConfig
+from arq_nb.train.finish import Finish
+from arq_nb.train.training import Recipe
+
+sys.path.append(str(ROOT / "nbs" / "experiments"))
+
+TOYS = '''
+import os
+import signal
+import time
+from dataclasses import dataclass
+from arq_nb.lab.study import Stage
+
+
+@dataclass(frozen=True)
+class Count(Stage):
+    "Counts to `steps`; is killed once at `die`, and at `wait` tells that it is there and waits for a file."
+    steps: int
+    die: int | None = None
+    wait: int | None = None
+    first: Stage | None = None
+
+    def make(self, at):
+        state, start = at.folder / "state.txt", at.of(self.first).result()["number"] if self.first else 0
+        number = begun = int(state.read_text()) if state.exists() else start
+        while number < start + self.steps:
+            at.check_time()
+            number += 1
+            state.write_text(str(number))
+            if number == self.die: os.kill(os.getpid(), signal.SIGKILL)
+            while number == self.wait and not (at.root / "go").exists(): time.sleep(0.05)
+        return {"number": number, "begun": begun}
+
+
+deadly = [Count(5, die=3)]
+waiting = [Count(5, wait=2)]
+chain = [Count(2, first=Count(3)), Count(4)]
+'''
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory) -> Path:
+    "A file with studies that count, where other processes find it."
+    path = tmp_path_factory.mktemp("toys") / "toy_study.py"
+    path.write_text(TOYS)
+    sys.path.insert(0, str(path.parent))
+    yield path
+    sys.path.remove(str(path.parent))
+
+
+@pytest.fixture(scope="module")
+def two(toys):
+    "Two processes."
+    with workers(2) as pool: yield pool
+
+
+def digits() -> list[FinishStage]:
+    "Three networks for digits, as small as can be."
+    net = TrainStage(resnet8, Images("digits", held_out=40, test=6), 0.5, Recipe(epochs=1, lr=0.2, batch_size=512))
+    config, finish = SearchConfig(n=20, n0=10, n_p=10, agent=DDPGConfig(hidden=8)), Finish(Recipe(lr=0.02), Certify(n0=10, n=20))
+    searched = PolicyStage(net, by_search, evaluations=2, config=config, images=40, held_out=4)
+    chosen = {"float32": net, "uniform": PolicyStage(net, by_uniform_bits), "ARQ": searched}
+    return [FinishStage(stage, name, finish, images=60) for name, stage in chosen.items()]
+
+
+def without_time(tree):
+    "JSON without what no two runs have in common."
+    if isinstance(tree, list): return [without_time(v) for v in tree]
+    if not isinstance(tree, dict): return tree
+    return {k: without_time(v) for k, v in tree.items() if "seconds" not in k and k not in ("provenance", "utc")}
+
+
+def contents(folder: Path) -> dict:
+    "What lies in a study's folder, without the time that it took."
+    def content(path):
+        if path.suffix == ".json": return without_time(json.loads(path.read_text()))
+        if path.suffix == ".tsv": return [line.split("\t")[:5] for line in path.read_text().splitlines()]
+        if path.suffix == ".safetensors": return {n: (t.shape, t.numpy().tobytes()) for n, t in load_tensors(path)[1].items()}
+        return path.read_bytes()
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): content(path) for path in files}
+
+
+@pytest.fixture(scope="module")
+def made_here(tmp_path_factory) -> dict:
+    "The small study, made by this process alone."
+    folder = tmp_path_factory.mktemp("here")
+    assert run(digits(), folder) == []
+    return contents(folder)
+
+
+def test_two_processes_write_the_same_files(two, made_here, tmp_path):
+    assert run(digits(), tmp_path, two) == []
+    assert contents(tmp_path) == made_here
+
+
+def test_two_workers_of_dask_write_the_same_files(made_here, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    about = dict(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with distributed.LocalCluster(**about) as cluster, workers(scheduler=cluster.scheduler_address) as pool:
+        assert run(digits(), tmp_path, pool) == []
+    assert contents(tmp_path) == made_here
+
+
+def test_accelerate_goes_through_the_stages_together(tmp_path):
+    pytest.importorskip("accelerate")
+    from arq_nb.core.processes import launch
+    script = ("import sys\nsys.path.append(sys.argv[1])\nfrom arq_nb.core.processes import init_processes\n"
+              "init_processes()\nfrom arq_nb.lab.study import run\nfrom test_study import digits\n"
+              "run(digits()[2:], sys.argv[2])\n")
+    said = launch(script, str(Path(__file__).parent), str(tmp_path))
+    lines = [line for line in said.splitlines() if " s  " in line]
+    assert [line.split()[2].split("-")[0] for line in lines] == ["train", "policy", "finish"], said
+    found = Place(tmp_path, digits()[2]).result()
+    assert found["provenance"]["processes"] == 2
+    assert len((tmp_path / digits()[2].name / "certificates.tsv").read_text().splitlines()) == 1 + 6
+
+
+def test_a_study_is_a_table(made_here, tmp_path):
+    net, uniform, arq = digits()
+    from arq_nb.lab.study import measured
+    assert measure(measured(digits(), tmp_path)).acr.isna().all()
+    assert [stage.name.split("-")[0] for stage in missing([arq], tmp_path)] == ["train", "policy", "finish"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_one_process_writes_a_folder_and_a_killed_one_is_continued(toys, tmp_path):
+    code = (f"from arq_nb.lab.study import load_study, run\nfor name in ('waiting', 'deadly'):\n"
+            f"    run(load_study({str(toys)!r} + ':' + name), {str(tmp_path)!r})")
+    waiting, deadly = (load_study(f"{toys}:{name}")[0] for name in ("waiting", "deadly"))
+    with subprocess.Popen([sys.executable, "-c", code]) as other:
+        state = Place(tmp_path, waiting).folder / "state.txt"
+        while not (state.exists() and state.read_text() == "2"):
+            assert other.poll() is None
+            time.sleep(0.05)
+        with pytest.raises(ValueError, match="is being written by another process"): run([waiting], tmp_path)
+        (tmp_path / "go").touch()
+        assert other.wait() == -9
+    assert Place(tmp_path, waiting).result()["number"] == 5
+    assert missing([waiting, deadly], tmp_path) == [deadly]
+    assert run([waiting, deadly], tmp_path) == []
+    found = Place(tmp_path, deadly).result()
+    assert (found["begun"], found["number"]) == (3, 5)
+
+
+def test_time_is_over_in_a_pool(two, toys, tmp_path):
+    chain = load_study(f"{toys}:chain")
+    left = run(chain, tmp_path, two, minutes=0)
+    assert len(left) == 3
+    assert left == missing(chain, tmp_path)
+    assert run(chain, tmp_path, two) == []
+    assert [Place(tmp_path, stage).result()["number"] for stage in chain] == [5, 4]
+
+
+def test_a_study_in_a_file(toys, tmp_path, capsys):
+    assert run_study(f"{toys}:chain", tmp_path / "out") is None  # nothing in it is a network
+    assert len([line for line in capsys.readouterr().out.splitlines() if "count-" in line]) == 3
+    for study, problem in ((f"{toys}:nothing", "has no 'nothing'"), (f"{tmp_path}/none.py:a", "there is no file"),
+                           (f"{toys}:os", "no list of stages"), ("arq_nb.lab.study", "say which stages")):
+        with pytest.raises(ValueError, match=problem): load_study(study)
+
+
+def test_other_settings_are_another_stage(tmp_path):
+    net = digits()[0].chosen
+    names = {replace(net, **change).name for change in ({}, {"sigma": 0.25}, {"recipe": Recipe(epochs=2)}, {"start": "a"})}
+    assert len(names) == 4
+    assert {replace(stage, chosen=replace(net, sigma=0.25)).name for stage in digits()}.isdisjoint(s.name for s in digits())
+
+
+def test_a_changed_result_is_refused(toys, tmp_path):
+    (stage,) = load_study(f"{toys}:waiting")
+    (tmp_path / "go").touch()
+    run([stage], tmp_path)
+    path = Place(tmp_path, stage).folder / "result.json"
+    path.write_text(path.read_text().replace('"steps": 5', '"steps": 6'))
+    with pytest.raises(ValueError, match="settings"): Place(tmp_path, stage).result()
+
+
+def test_images_and_budgets_are_checked(tmp_path):
+    with pytest.warns(UserWarning): pytest.raises(ValueError, Images("folder", ("nowhere.tar",)).found)
+    stage = PolicyStage(digits()[0].chosen, by_uniform_bits, cost="weight")
+    with pytest.raises(ValueError, match="choose from bitops, size"): stage.budget(Place(tmp_path, stage))
+
+
+def test_presets_are_checked():
+    from presets import CPU, EXPERIMENTS, study
+    for change, problem in (({"holdout": 600}, "pool of 500"), ({"holdout": 500, "finalists": 2}, "finals need images"),
+                            ({"finals_with": ("magic",)}, "are unknown"), ({"methods": ("magic",)}, "are unknown")):
+        with pytest.raises(ValueError, match=problem): replace(CPU, **change)
+    with pytest.raises(ValueError, match="no preset"): EXPERIMENTS["digits_resnet8"].preset("paper")
+    with pytest.raises(ValueError, match="unknown experiment"): study("mnist")
+
+
+def test_plans_begin_with_what_is_cheap():
+    from presets import study
+    stages = study("digits_resnet8", "smoke")
+    assert [stage.method for stage in stages[:3]] == ["float32", "uniform_pact", "uniform_lsq"]
+    assert [stage.seed for stage in stages] == sorted(stage.seed for stage in stages)
+    assert len({stage.name for stage in stages}) == len(stages) == 20
+    assert {s.method for s in study("digits_resnet8", "study-size")}.isdisjoint({"nipq", "float32"})
+
+
+def test_stored_results_are_those_of_the_presets():
+    from presets import EXPERIMENTS
+    from stored import Stored
+    count = 0
+    for experiment in EXPERIMENTS.values():
+        for preset in experiment.presets:
+            stored = Stored(experiment, preset)
+            if not stored.folder.exists(): continue
+            records = [stored.read(cell) for cell in stored.cells]  # each is compared with the preset
+            assert all({"commit", "processor", "versions", "utc"} <= r["provenance"].keys() for r in records if r)
+            count += sum(network.log is not None for network in stored.networks)
+    assert count == 271
+
+
+def test_finals_and_rounded_starts(tmp_path):
+    from presets import EXPERIMENTS, SMOKE
+    from stored import Made
+    small = replace(
+        SMOKE, name="small", plan={(0.5, 4): 1}, methods=("float32", "uniform_lsq", "arq"), pool=40, holdout=6, evaluations=2,
+        finalists=1, finals_with=("uniform_lsq",), search_images=40, test_images=6, aware_epochs=1, finish_images=60,
+        search=SearchConfig(n=20, n0=10, n_p=10, agent=DDPGConfig(hidden=8)), training=Recipe(lr=0.2, batch_size=512),
+        finish=Finish(Recipe(lr=0.02), Certify(n0=10, n=20)))
+    made = Made(EXPERIMENTS["digits_resnet8"], small, tmp_path)
+    assert made.run() == []
+    finals, guest = made.search(0.5, 4, "arq"), made.search(0.5, 4, "uniform_lsq")
+    assert guest["policy"] in [row["policy"] for row in finals["finalists"]]
+    assert finals["finalists"][0]["acr"] == max(row["acr"] for row in finals["finalists"])
+    assert finals["policy"] == finals["finalists"][0]["policy"]
+    starts = [made.stage(*key).start for key in ((0.5, None, "float32", 0), (0.5, 4, "uniform_lsq", 0))]
+    policies = [Place(tmp_path, start).result()["policy"] for start in starts]
+    assert policies[0].split()[1] == "32/32"
+    assert policies[1] == guest["policy"]
+    assert isinstance(starts[0], Stage)
