@@ -19,16 +19,22 @@ from arq_nb.core.record import load_tensors, save_tensors
 from arq_nb.quant.backends import check_backend, deployed, suitable_backend
 from arq_nb.quant.budgets import Budget, BudgetError, edge_layers, inner_layers, pin
 from arq_nb.quant.costs import bitops, cost_table, layer_table, model_size
-from arq_nb.quant.int8 import Int8, export_int8
-from arq_nb.quant.layers import QuantizedLayer, follow_weights
-from arq_nb.quant.learned_bits import PseudoNoise, fix_bits, learned_bits
-from arq_nb.quant.models import (
-    Normalize, load_weights, normalized, resnet8, resnet20, save_weights)
+from arq_nb.quant.int8 import export_int8, Int8
+from arq_nb.quant.layers import follow_weights, QuantizedLayer
+from arq_nb.quant.learned_bits import fix_bits, learned_bits, PseudoNoise
+from arq_nb.quant.models import load_weights, Normalize, normalized, resnet8, resnet20, save_weights
 from arq_nb.quant.networks import (
-    copied, fold_batch_norm, one_image, quantizable_layers, shared_weights, traced, unwrapped)
-from arq_nb.quant.policies import Policy, calibrate, dequantize, freeze, quantize, try_once
+    copied,
+    fold_batch_norm,
+    one_image,
+    quantizable_layers,
+    shared_weights,
+    traced,
+    unwrapped,
+)
+from arq_nb.quant.policies import calibrate, dequantize, freeze, Policy, quantize, try_once
 from arq_nb.quant.products import open_attention, recorded_products
-from arq_nb.quant.quantizers import LSQ, PACT, UniformQuantizer, fixed
+from arq_nb.quant.quantizers import fixed, LSQ, PACT, UniformQuantizer
 
 PICTURES = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 SHAPE = 3, 8, 8
@@ -260,7 +266,7 @@ def test_what_quantize_refuses():
     for bad in ("nan", "inf"):
         broken = copy.deepcopy(net)
         broken.middle.weight.data[0, 0, 0, 0] = float(bad)
-        with refused("the weight of layer 'middle' contains NaN or infinite"): quantize(broken, Policy.uniform(net, 4, 4))
+        with refused("the weight of layer 'middle' contains NaN or infinite"): quantize(broken, Policy({}, (4, 4)))
     parts = nn.Sequential(nn.DataParallel(net), nn.ReLU())
     with refused("the part '0' of Sequential is wrapped in DataParallel"): quantize(parts, Policy.uniform(parts, 8, 8))
     bare = Two(lambda m, x: m.b(m.a(x) @ m.mix))
@@ -630,7 +636,8 @@ def test_a_budget_out_of_reach_says_what_could_be_reached():
     with refused("conv1 pinned at 8/8, linear pinned at 8/8; a larger budget would do, or fewer bits for the first and "
                  "last layer", error=BudgetError):
         budget.fit(pin(four, edges), fixed=edges)
-    with refused("no policy meets", "layer1.0.conv1 pinned at 4/4", error=BudgetError): budget.fit(four, fixed=four.layers)
+    with refused("no policy meets", "layer1.0.conv1 pinned at 4/4", error=BudgetError):
+        budget.fit(four, fixed=four.layers)
     with refused("60,000 bytes of memory: the smallest reachable cost is", error=BudgetError):
         Budget.memory(net, shape, limit_bytes=60_000).fit(four)
 
@@ -661,7 +668,7 @@ def test_latency_tables_that_do_not_fit(tmp_path):
     with refused("['7'], which are no layers"): latency(path, [*ROWS, "7,8,8,1"])
     with refused("cannot read a latency table"): Budget.latency(TINY, (3, 6, 6), tmp_path / "none.csv", limit=1)
     budget = latency(path, [*ROWS, "", " "], limit=100)
-    with refused("no row for layer '0' with 3 weight bits and 8 activation bits"): budget.cost(Policy.uniform(TINY, 3, 8))
+    with refused("no row for layer '0' with 3 weight bits and 8 activation"): budget.cost(Policy.uniform(TINY, 3, 8))
     assert pickle.loads(pickle.dumps(budget)) == budget
 
 
@@ -739,5 +746,5 @@ def test_operations_without_a_converter():
     pytest.importorskip("openvino")
     own = nn.Sequential(Same(3, 8, 3), nn.ReLU(), nn.Flatten(1), nn.Linear(8 * 36, 4)).eval()
     sigmoid = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Sigmoid()).eval()
-    for net, says in ((own, "layer '0' of type QuantizedSame computes"), (sigmoid, "'1' of type Sigmoid cannot be exported")):
+    for net, says in ((own, "layer '0' of type QuantizedSame computes"), (sigmoid, "type Sigmoid cannot be exported")):
         with refused(says): export_int8(rounded(net, images=torch.rand(2, 3, 7, 7)), (3, 7, 7))

@@ -10,7 +10,7 @@ import functools
 import operator
 import os
 from collections import Counter
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,16 +65,15 @@ def _halves(
 # %% ../../nbs/43_int8.ipynb #cdc4b2f5
 def _openvino():
     "The optional package, or an ImportError that names the extra."
-    try: import openvino
+    try:
+        import openvino
     except ImportError as error:
         raise ImportError('the int8 backend needs openvino: pip install "arq_nb[int8]"') from error
     return openvino
 
 def _operations():
     "OpenVINO's operations by name, such as `add`: each takes nodes of a graph and makes one."
-    _openvino()
-    from openvino import opset13
-    return opset13
+    return _openvino().opset13
 
 def _constant(value, dtype=None):
     "A constant of the graph, from a tensor or numbers."
@@ -87,7 +86,7 @@ def _check_codes(quantizer: nn.Module, layer: str):
         raise ValueError(f"layer {layer!r} has a quantizer of type {type(quantizer).__name__}, which has no integer "
                          "codes: export before `freeze`")
 
-def _quantized_input(x, quantizer: nn.Module, layer: str):
+def _quantized_input(x: Any, quantizer: nn.Module, layer: str):
     "`x` on the grid of `quantizer`, in a form that the runtime stores as bytes."
     if isinstance(quantizer, nn.Identity): return x
     _check_codes(quantizer, layer)
@@ -104,7 +103,7 @@ def _integer_weight(codes: Tensor, step: Tensor):
     return _operations().multiply(_operations().convert(_constant(codes), np.float32), _constant(step))
 
 # %% ../../nbs/43_int8.ipynb #352632f7
-def _product(layer: nn.Module, x, weight):
+def _product(layer: nn.Module, x: Any, weight: Any):
     "The convolution or matrix product of a layer, without its bias."
     op = _operations()
     if isinstance(layer, nn.Linear): return op.matmul(x, weight, False, True)
@@ -221,7 +220,7 @@ class _Exporter(fx.Interpreter):
 
 # %% ../../nbs/43_int8.ipynb #db8ea398
 @patch
-def layer(self: _Exporter, name: str, layer: nn.Module, x):
+def layer(self: _Exporter, name: str, layer: nn.Module, x: Any):
     "A convolution or linear layer: in integers if it has codes for both input and weight, else in float32."
     weights = [_constant(layer.weight)]
     if isinstance(layer, QuantizedLayer):
@@ -244,8 +243,7 @@ def integer_weights(self: _Exporter, layer: QuantizedLayer) -> list:
     return [_integer_weight(c, step) for c in (_halves(codes) if risk and self.split else (codes,))]
 
 # %% ../../nbs/43_int8.ipynb #6737058e
-# threads that are pinned would be the first cores in every process
-_SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}
+_SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}  # pinned: all on the first cores
 
 @functools.cache
 def kernels_saturate() -> bool:
@@ -274,14 +272,13 @@ def export_int8(
     exporter = _Exporter(model, kernels_saturate() if split is None else split)
     logits = exporter.run(op.transpose(image, _constant([0, 3, 1, 2])))
     if not exporter.integer:
-        raise ValueError("no layer of this network has integer weights and inputs: give the network from `quantize`, "
-                         "before `freeze`")
+        raise ValueError("no layer of this network has integer weights and inputs: export it before `freeze`")
     program = ov.Model([logits], [image], type(model).__name__)
     program.set_rt_info(exporter.unsafe, _MARK)
     return program
 
 # %% ../../nbs/43_int8.ipynb #fcb2ab43
-def _program_code(program) -> list:
+def _program_code(program: Any) -> list:
     "Each operation of a program: kind, attributes, where its inputs come from, and its constant."
     nodes = program.get_ordered_ops()
     number = {node.get_friendly_name(): i for i, node in enumerate(nodes)}

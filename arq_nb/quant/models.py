@@ -17,9 +17,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import nn, Tensor
-from torchvision.models import (
-    MobileNet_V2_Weights, MobileNetV2, ResNet, ResNet50_Weights, VisionTransformer, ViT_B_16_Weights)
-from torchvision.models.resnet import Bottleneck
+from torchvision import models as zoo
 
 from ..core.fingerprint import fingerprint, inner_network
 from ..core.record import load_tensors, save_tensors
@@ -289,26 +287,26 @@ def _pretrained(model: nn.Module, weights: object, known: type) -> nn.Module:
 
 def resnet50(
     num_classes: int = 1000,  # length of the logits
-    weights: str | Path | ResNet50_Weights | None = None,  # a .safetensors file, or a name of torchvision's
-) -> ResNet:  # 25.6 million parameters
+    weights: str | Path | zoo.ResNet50_Weights | None = None,  # a .safetensors file, or a name of torchvision's
+) -> zoo.ResNet:  # 25.6 million parameters
     "ResNet-50 for 3x224x224 images."
-    return _pretrained(ResNet(Bottleneck, [3, 4, 6, 3], num_classes=num_classes), weights, ResNet50_Weights)
+    return _pretrained(zoo.ResNet(zoo.resnet.Bottleneck, [3, 4, 6, 3], num_classes=num_classes), weights, zoo.ResNet50_Weights)
 
 def mobilenet_v2(
     num_classes: int = 1000,  # length of the logits
-    weights: str | Path | MobileNet_V2_Weights | None = None,  # as for `resnet50`
-) -> MobileNetV2:  # 3.5 million parameters
+    weights: str | Path | zoo.MobileNet_V2_Weights | None = None,  # as for `resnet50`
+) -> zoo.MobileNetV2:  # 3.5 million parameters
     "MobileNetV2 for 3x224x224 images."
-    return _pretrained(MobileNetV2(num_classes=num_classes), weights, MobileNet_V2_Weights)
+    return _pretrained(zoo.MobileNetV2(num_classes=num_classes), weights, zoo.MobileNet_V2_Weights)
 
 def vit_b_16(
     num_classes: int = 1000,  # length of the logits
-    weights: str | Path | ViT_B_16_Weights | None = None,  # as for `resnet50`
+    weights: str | Path | zoo.ViT_B_16_Weights | None = None,  # as for `resnet50`
     image_size: int = 224,  # side of the images in pixels, a multiple of 16; torchvision's weights need 224
-) -> VisionTransformer:  # 86.6 million parameters
+) -> zoo.VisionTransformer:  # 86.6 million parameters
     "ViT-B/16, a transformer on 16x16 patches (Dosovitskiy et al. 2021)."
-    vit = VisionTransformer(image_size, 16, 12, 12, 768, 3072, num_classes=num_classes)
-    return _pretrained(vit, weights, ViT_B_16_Weights)
+    vit = zoo.VisionTransformer(image_size, 16, 12, 12, 768, 3072, num_classes=num_classes)
+    return _pretrained(vit, weights, zoo.ViT_B_16_Weights)
 
 # %% ../../nbs/01_models.ipynb #4196a8d5
 def create_model(
