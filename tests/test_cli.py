@@ -274,3 +274,17 @@ def test_uniform_policies_have_the_budget_of_the_search(tmp_path):
     for wrong in ("uniform9", "uniform0", "unifrom4"):
         with pytest.raises(ValueError, match="choose from float32, uniform1 to uniform8 and arq"):
             _policy_of(wrong, tmp_path, net, shape)
+
+
+def test_certificates_from_the_votes_of_the_float_network(tmp_path, arq):
+    out = ("--out", tmp_path)
+    few = ("--n0", "10", "--n", "300", "--max", "2", "--epochs", "1")
+    assert arq("train", *out)[0] == 0
+    code, text = arq("certify", *out, "--network", "uniform8", "--method", "incremental", *few)
+    assert code == 2
+    assert f"first run `arq-nb certify --out {tmp_path} --network float32`" in text
+    assert arq("certify", *out, "--network", "float32", *few)[0] == 0
+    for _ in range(2): assert arq("certify", *out, "--network", "uniform8", "--method", "incremental", *few)[0] == 0
+    assert len(read_log(tmp_path / "networks" / "uniform8" / "certificates.tsv")) == 2
+    assert len(list(tmp_path.glob("networks/float32/votes-*.safetensors"))) == 1
+    assert arq("report", *out)[0] == 0

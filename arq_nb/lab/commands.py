@@ -16,8 +16,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
+from ..certify.incremental import build_cache, CertificateCache
 from ..certify.logs import CertificateLog
 from ..certify.settings import Certify
+from ..core.data import ImageData
+from ..core.fingerprint import fingerprint
 from ..core.record import Record, write_atomically
 from ..core.rng import make_generator
 from ..core.settings import changed
@@ -28,7 +31,7 @@ from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
 from ..search.judges import SearchConfig
 from ..search.search import read_history, search, SearchResult
-from ..train.finish import Finish, finish
+from ..train.finish import Finish, finish, load, smoothed
 from ..train.training import fit, Recipe
 from .figures import bits_per_layer, certified_accuracy_curves, save_figure
 from .runs import Run
@@ -143,9 +146,26 @@ def certify_run(
     model = run.trained(out, len(train.classes))
     policy = _policy_of(network, out, model, train.shape)
     if finetune_images is not None: _, train = train.split(finetune_images, make_generator(run.seed, 2))
-    folder = out / "networks" / Path(network).stem
     own = dict(seed=run.seed, augmenter=run.augmenter)
+    if settings.certify.method == "incremental":
+        own["cache"] = _float_votes(out, model, test, changed(settings.certify, seed=run.seed))
+    folder = out / "networks" / Path(network).stem
     return finish(model, policy, train, test, run.sigma, folder, settings, **own)
+
+def _float_votes(out: Path, model: nn.Module, test: ImageData, certify: Certify) -> CertificateCache:
+    "Every vote of the certified float network, kept beside it."
+    folder = out / "networks" / "float32"
+    if not (folder / "record.json").exists():
+        raise ValueError("--method incremental goes on from the votes of the float network: first run "
+                         f"`arq-nb certify --out {out} --network float32`")
+    original = load(folder, model)
+    asked = dict(n0=certify.n0, n=certify.n, alpha=certify.alpha, seed=certify.seed)
+    path = folder / f"votes-{fingerprint({**asked, 'noise': certify.noise, 'network': original.network})}.safetensors"
+    if path.exists(): return CertificateCache.load(path)
+    classifier = smoothed(original.network, original.sigma, certify, test.shape, test.images.device)
+    cache = build_cache(classifier, test, **asked, progress=True)
+    cache.save(path)
+    return cache
 
 # %% ../../nbs/25c_commands.ipynb #d054a7ac
 _NAMES = {"float32": "float32", **{f"uniform{bits}": f"uniform {bits}-bit" for bits in range(8, 0, -1)}, "arq": "ARQ"}

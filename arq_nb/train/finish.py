@@ -51,8 +51,7 @@ def finetune(
     "Quantize a copy of `model`, calibrate it on noisy training images, and fine-tune it with noise."
     quantized = quantize(model, policy, quantizer)
     stream = make_generator(recipe.seed, device=train.images.device)
-    images, _ = next(noisy_batches(train, sigma, recipe.batch_size, stream, recipe.augmenter))
-    calibrate(quantized, images)
+    calibrate(quantized, next(noisy_batches(train, sigma, recipe.batch_size, stream, recipe.augmenter))[0])
     return quantized, fit(quantized, train, sigma, recipe, checkpoint=checkpoint, progress=progress)
 
 # %% ../../nbs/14_finish.ipynb #c77d7d7d
@@ -258,6 +257,7 @@ class Finish:
     certify: Certify = Certify(n=1_000)         # of the certificates
     quantizer: type[UniformQuantizer] = LSQ     # kind of quantizer
     progress: bool = True                       # show progress bars
+    cache: object = None                        # for method="incremental": a `CertificateCache` of the test images
 
 def _changed(settings: Finish, changes: Mapping[str, object]) -> Finish:
     "Changes of any depth; a batch size is that of the training, since that of the noise decides nothing but speed."
@@ -341,7 +341,7 @@ def finish(
     check_backend(model, train.shape, settings.certify.backend)
     with _recorded(out, {**_settings(model, policy, train, sigma, settings), "test": fingerprint(test)}) as record:
         small, seconds = _trained(model, policy, train, sigma, settings, out)
-        log = small.certify(test, out / "certificates.tsv", progress=settings.progress)
+        log = small.certify(test, out / "certificates.tsv", progress=settings.progress, cache=settings.cache)
         found = dict(images=f"{len(log)} of {test.name}", noise=small.classifier.noise.name,
                      precision=small.classifier.precision, size_bytes=model_size(model, policy),
                      bitops_fraction=Budget.bitops(model, test.shape, fraction=1.0).fraction(policy))
