@@ -13,6 +13,7 @@ import torch
 from gymnasium.error import ResetNeeded
 from torch import nn
 
+from arq_nb.certify.logs import average_certified_radius, certify_dataset
 from arq_nb.core.archives import load_dataset
 from arq_nb.core.data import ImageData
 from arq_nb.core.fingerprint import fingerprint
@@ -212,6 +213,14 @@ def test_all_judges_are_judges(network, budget, images):
     judge = SharedWeightsJudge(network, *images, 0.5, budget, CONFIG, epochs=1)
     assert isinstance(judge, RadiusJudge) and judge.evaluate(uniform_policy(budget)).acr >= 0
     with pytest.raises(ValueError, match="holdout"): RadiusJudge(network, images[0], None, 0.5)
+
+
+@pytest.mark.parametrize("method", ["fixed", "early"])
+def test_candidates_are_certified_from_scratch_as_a_data_set_is(network, images, method, tmp_path):
+    config = CONFIG.changed(method=method, noise="sound", n=200)
+    judge, policy = RadiusJudge(network, *images, 0.5, config), Policy.uniform(network, 4, 4)
+    log = certify_dataset(judge.candidate(policy), images[1], tmp_path / "log.tsv", config.certify, progress=False)
+    assert judge.evaluate(policy).acr == average_certified_radius(log)
 
 
 # ---------------------------------------------------------------- the search

@@ -191,7 +191,7 @@ def _judge_settings(judge: Judge | None) -> dict | None:
     "What is known of a judge that was given: its kind, and what it judges with."
     if judge is None: return None
     own = {k: fingerprint(getattr(judge, k)) for k in ("model", "train", "holdout") if hasattr(judge, k)}
-    plain = {k: getattr(judge, k) for k in ("config", "sigma", "seed", "identity") if hasattr(judge, k)}
+    plain = {k: getattr(judge, k) for k in ("config", "sigma", "seed", "identity", "epochs") if hasattr(judge, k)}
     if isinstance(config := plain.get("config"), SearchConfig):
         augmenter = {} if config.recipe.augmenter is None else {"augmenter": config.recipe.augmenter}
         plain |= {"config": flat_settings(config), "seed": config.seed, **augmenter}
