@@ -1,4 +1,4 @@
-"Studies: stopped, killed, made by several processes, by Dask and by Accelerate; presets and stored results of the pages."
+"Studies: killed, out of time, made by processes, by Dask, by Accelerate; the presets and stored results of the pages."
 import json
 import subprocess
 import sys
@@ -75,7 +75,8 @@ def two(toys):
 def digits() -> list[FinishStage]:
     "Three networks for digits, as small as can be."
     net = TrainStage(resnet8, Images("digits", held_out=40, test=6), 0.5, Recipe(epochs=1, lr=0.2, batch_size=512))
-    config, finish = SearchConfig(n=20, n0=10, n_p=10, agent=DDPGConfig(hidden=8)), Finish(Recipe(lr=0.02), Certify(n0=10, n=20))
+    config = SearchConfig(n=20, n0=10, n_p=10, agent=DDPGConfig(hidden=8))
+    finish = Finish(Recipe(lr=0.02), Certify(n0=10, n=20))
     searched = PolicyStage(net, by_search, evaluations=2, config=config, images=40, held_out=4)
     chosen = {"float32": net, "uniform": PolicyStage(net, by_uniform_bits), "ARQ": searched}
     return [FinishStage(stage, name, finish, images=60) for name, stage in chosen.items()]
@@ -93,7 +94,8 @@ def contents(folder: Path) -> dict:
     def content(path):
         if path.suffix == ".json": return without_time(json.loads(path.read_text()))
         if path.suffix == ".tsv": return [line.split("\t")[:5] for line in path.read_text().splitlines()]
-        if path.suffix == ".safetensors": return {n: (t.shape, t.numpy().tobytes()) for n, t in load_tensors(path)[1].items()}
+        if path.suffix == ".safetensors":
+            return {name: (t.shape, t.numpy().tobytes()) for name, t in load_tensors(path)[1].items()}
         return path.read_bytes()
     files = [path for path in folder.rglob("*") if path.is_file()]
     return {path.relative_to(folder).as_posix(): content(path) for path in files}
@@ -180,9 +182,10 @@ def test_a_study_in_a_file(toys, tmp_path, capsys):
 
 def test_other_settings_are_another_stage(tmp_path):
     net = digits()[0].chosen
-    names = {replace(net, **change).name for change in ({}, {"sigma": 0.25}, {"recipe": Recipe(epochs=2)}, {"start": "a"})}
-    assert len(names) == 4
-    assert {replace(stage, chosen=replace(net, sigma=0.25)).name for stage in digits()}.isdisjoint(s.name for s in digits())
+    changes = {}, {"sigma": 0.25}, {"recipe": Recipe(epochs=2)}, {"start": "other.safetensors"}
+    assert len({replace(net, **change).name for change in changes}) == 4
+    others = {replace(stage, chosen=replace(net, sigma=0.25)).name for stage in digits()}
+    assert others.isdisjoint(stage.name for stage in digits())
 
 
 def test_a_changed_result_is_refused(toys, tmp_path):
@@ -236,10 +239,10 @@ def test_finals_and_rounded_starts(tmp_path):
     from presets import EXPERIMENTS, SMOKE
     from stored import Made
     small = replace(
-        SMOKE, name="small", plan={(0.5, 4): 1}, methods=("float32", "uniform_lsq", "arq"), pool=40, holdout=6, evaluations=2,
-        finalists=1, finals_with=("uniform_lsq",), search_images=40, test_images=6, aware_epochs=1, finish_images=60,
-        search=SearchConfig(n=20, n0=10, n_p=10, agent=DDPGConfig(hidden=8)), training=Recipe(lr=0.2, batch_size=512),
-        finish=Finish(Recipe(lr=0.02), Certify(n0=10, n=20)))
+        SMOKE, name="small", plan={(0.5, 4): 1}, methods=("float32", "uniform_lsq", "arq"), pool=40, holdout=6,
+        evaluations=2, finalists=1, finals_with=("uniform_lsq",), search_images=40, test_images=6, aware_epochs=1,
+        finish_images=60, search=SearchConfig(n=20, n0=10, n_p=10, agent=DDPGConfig(hidden=8)),
+        training=Recipe(lr=0.2, batch_size=512), finish=Finish(Recipe(lr=0.02), Certify(n0=10, n=20)))
     made = Made(EXPERIMENTS["digits_resnet8"], small, tmp_path)
     assert made.run() == []
     finals, guest = made.search(0.5, 4, "arq"), made.search(0.5, 4, "uniform_lsq")

@@ -29,18 +29,18 @@ from ..core.processes import on_first
 from ..core.record import plain, Record, write_atomically
 from ..core.rng import make_generator
 from ..core.settings import changed
+from .study import Place, Stage
+from .tables import Measured
 from ..quant.budgets import Budget
 from ..quant.models import load_weights, save_weights
 from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
-from ..search.judges import Judge, KeptJudge, policy_text, RadiusJudge, SearchConfig
 from ..search.environment import uniform_policy
+from ..search.judges import Judge, KeptJudge, policy_text, RadiusJudge, SearchConfig
 from ..search.rivals import agent_search
 from ..search.search import SearchResult
 from ..train.finish import Finish, finish
 from ..train.training import evaluate, fit, Recipe
-from .study import Place, Stage
-from .tables import Measured
 
 # %% ../../nbs/25a_stages.ipynb #db6892ec
 class Parts(NamedTuple):

@@ -7,7 +7,6 @@ __all__ = ['Stage', 'OutOfTime', 'Place', 'provenance', 'missing', 'run', 'worke
 
 # %% ../../nbs/25_study.ipynb #992fdcb4
 import importlib
-import json
 import math
 import os
 import platform
@@ -226,7 +225,8 @@ def workers(
 ) -> Iterator[Executor | None]:
     "Where `run` shall work; `ImportError` without the extra `dask`."
     if scheduler is not None:
-        try: from distributed import Client
+        try:
+            from distributed import Client
         except ImportError as error: raise ImportError('Dask is missing: pip install "arq_nb[dask]"') from error
         with Client(scheduler) as client: yield client.get_executor(pure=False)
     elif processes > 1:

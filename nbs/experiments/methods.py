@@ -1,6 +1,5 @@
 """What the paper compares, as stages and methods for `arq_nb.lab.stages`: the rivals, finals, a warm start."""
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from arq_nb.core.archives import drop_near_duplicates, load_dataset
 from arq_nb.core.data import ImageData
 from arq_nb.core.record import Record
 from arq_nb.core.settings import changed
-from arq_nb.lab.stages import by_search, by_uniform_bits, Images, PolicyStage, TrainStage
+from arq_nb.lab.stages import by_search, Images, PolicyStage, TrainStage
 from arq_nb.lab.study import Place, Stage
 from arq_nb.quant.budgets import Budget
 from arq_nb.quant.models import load_pretrained, load_weights, pretrained_record, save_weights
@@ -28,7 +27,6 @@ from arq_nb.search.sensitivities import acr_program, hawq, nipq
 from arq_nb.train.finish import finetune, Finish, finish
 from arq_nb.train.training import evaluate, Recipe
 
-
 @dataclass(frozen=True)
 class ImageNetSample(Images):
     "ImageNet; of a sample that has no train folder, every tenth image is for testing and the others for training."
@@ -37,7 +35,8 @@ class ImageNetSample(Images):
 
     def read(self, root: Path | None, split: str) -> ImageData:
         about = dict(size=self.size, max_images=self.max_images)
-        if (root / "train").is_dir(): return load_dataset(self.data, root, "train" if split == "train" else "val", **about)
+        if (root / "train").is_dir():
+            return load_dataset(self.data, root, "train" if split == "train" else "val", **about)
         sample = load_dataset(self.data, root, "val", **about)
         chosen, part = torch.arange(len(sample)) % 10 == 0, "every tenth"
         if split == "train": chosen, part = ~chosen, "nine of ten"
@@ -116,7 +115,8 @@ class FinalsStage(Stage):
         searched, seed, unseen = at.of(self.search).result(), self.search.seed, self.unseen(at)
         rewards = {row["policy"]: row["reward"] for row in searched["history"]}
         best = sorted(rewards, key=rewards.get, reverse=True)[: self.finalists]
-        some = [*(as_policy(text, self.search.policy(at)) for text in best), *(guest.policy(at) for guest in self.guests)]
+        like = self.search.policy(at)
+        some = [*(as_policy(text, like) for text in best), *(guest.policy(at) for guest in self.guests)]
         train, network = self.float_stage.images.parts(at).some(self.images, seed, 2), (self.start or self).network(at)
         asked, found = changed(self.finish, progress=False), []
         for place, policy in enumerate(dict.fromkeys(some)):
@@ -124,10 +124,11 @@ class FinalsStage(Stage):
             out = at.folder / f"finalist{place}"
             log = finish(network, policy, train, unseen, self.float_stage.sigma, out, asked, seed=seed)
             record, text = Record.read(out / "record.json"), policy_text(policy)
-            found.append({"policy": text, "place": place, "reward": rewards.get(text), "acr": average_certified_radius(log),
-                          "seconds": record["train_seconds"] + record["certify_seconds"]})
+            seconds, acr = record["train_seconds"] + record["certify_seconds"], average_certified_radius(log)
+            about = {"place": place, "reward": rewards.get(text), "acr": acr, "seconds": seconds}
+            found.append({"policy": text, **about})
         found.sort(key=lambda row: -row["acr"])
-        as_policy(found[0]["policy"], self.search.policy(at)).save(at.folder / "policy.json")
+        as_policy(found[0]["policy"], like).save(at.folder / "policy.json")
         seconds = searched["search_seconds"] + sum(row["seconds"] for row in found)
         names = "evaluations", "original_acr", "history"
         about = {name: searched[name] for name in names}
@@ -154,9 +155,11 @@ def by_nipq(stage: PolicyStage, at: Place, budget: Budget, epochs: int) -> Searc
 
 
 def by_program(stage: PolicyStage, at: Place, budget: Budget, images: int, samples: int) -> SearchResult:
-    parts, config = stage.float_stage.images.parts(at), stage.config.changed(seed=stage.seed, n_p=samples, progress=False)
+    parts = stage.float_stage.images.parts(at)
+    config = stage.config.changed(seed=stage.seed, n_p=samples, progress=False)
     train, holdout = parts.some(stage.images, stage.seed, 1), parts.held_out(images)
-    return SearchResult(acr_program(stage.network(at), train, holdout, budget, stage.sigma, config=config), [], math.nan)
+    policy = acr_program(stage.network(at), train, holdout, budget, stage.sigma, config=config)
+    return SearchResult(policy, [], math.nan)
 
 
 by_chance = partial(by_search, search=random_search)

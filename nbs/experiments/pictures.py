@@ -5,6 +5,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from presets import TITLES
+from stored import Outcome
 
 from arq_nb.certify.logs import CertificateLog
 from arq_nb.lab import tables
@@ -13,14 +15,12 @@ from arq_nb.lab.search_figures import pareto, plot_searches
 from arq_nb.lab.tables import measure, Measured, readable
 from arq_nb.quant.costs import layer_table
 from arq_nb.search.search import SearchResult
-from presets import TITLES
-from stored import Outcome
 
 RADII = 0.25, 0.5, 0.75, 1.0
 
 
 def measurements(outcome: Outcome) -> pd.DataFrame:
-    "A row for each network of the plan: sigma, bits, method, seed, and what `measure` says; NaN if it was not measured."
+    "A row for each network of the plan: sigma, bits, method, seed, and what `measure` says; NaN if not measured."
     return measure(outcome.networks, RADII).astype({"bits": "Int64"})
 
 
@@ -91,7 +91,9 @@ def draw_searches(outcome: Outcome, sigma: float, bits: int = 4) -> Figure | Non
     for planned_sigma, planned_bits, method, seed in outcome.keys:
         if (planned_sigma, planned_bits) != (sigma, bits) or method not in ("arq", "evolutionary", "random"): continue
         found = outcome.search(sigma, bits, method, seed)
-        if found: runs.setdefault(method, []).append(SearchResult(found["policy"], found["history"], found["original_acr"]))
+        if found is None: continue
+        result = SearchResult(found["policy"], found["history"], found["original_acr"])
+        runs.setdefault(method, []).append(result)
     order = [m for m in ("arq", "evolutionary", "random") if m in runs]
     return plot_searches({TITLES[m]: runs[m] for m in order}).figure if runs else None
 

@@ -8,24 +8,35 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+from methods import (
+    AwareStage,
+    by_chance,
+    by_evolution,
+    by_haq,
+    by_hawq,
+    by_nipq,
+    by_program,
+    FinalsStage,
+    ImageNetSample,
+    ShippedStage,
+)
 from torch import nn
 
 from arq_nb.certify.settings import Certify
 from arq_nb.core.data import augment
 from arq_nb.lab.stages import by_search, by_uniform_bits, FinishStage, Images, PolicyStage, TrainStage
 from arq_nb.lab.study import Stage
-from arq_nb.quant.models import mobilenet_v2, pretrained, resnet20, resnet50, resnet8
+from arq_nb.quant.models import mobilenet_v2, pretrained, resnet8, resnet20, resnet50
 from arq_nb.quant.quantizers import LSQ, PACT
 from arq_nb.search.agent import DDPGConfig
 from arq_nb.search.judges import SearchConfig
 from arq_nb.train.finish import Finish
 from arq_nb.train.training import Recipe
-from methods import (
-    AwareStage, by_chance, by_evolution, by_haq, by_hawq, by_nipq, by_program, FinalsStage, ImageNetSample, ShippedStage)
 
 TITLES = {  # all methods, from cheap to dear, and what tables call them
-    "float32": "float32", "uniform_pact": "uniform, PACT", "uniform_lsq": "uniform, LSQ", "hawq": "HAWQ", "nipq": "NIPQ",
-    "acr_program": "ACR program", "random": "random", "evolutionary": "evolutionary", "haq": "HAQ", "arq": "ARQ"}
+    "float32": "float32", "uniform_pact": "uniform, PACT", "uniform_lsq": "uniform, LSQ", "hawq": "HAWQ",
+    "nipq": "NIPQ", "acr_program": "ACR program", "random": "random", "evolutionary": "evolutionary", "haq": "HAQ",
+    "arq": "ARQ"}
 AGENTS = "haq", "arq"                         # methods that the agent's settings decide
 SEARCHES = "random", "evolutionary", *AGENTS  # methods that judge policies, and have finals
 
@@ -115,8 +126,8 @@ STUDY = Preset(
     search=SearchConfig(n=500), search_images=1_000, program_images=40, program_samples=25, finish_images=None,
     finish=Finish(Recipe(epochs=5, lr=0.02), Certify(n=1_000)), test_images=360)
 
-# One change to `cpu` at a time: a quarter of the final fine-tuning; three epochs at uniform bits before it; copies of an
-# image that shall agree (the same policies); the same for each candidate, and a tighter budget; the same with guests.
+# One change to `cpu` at a time: a quarter of the final fine-tuning; three epochs at uniform bits before it; copies of
+# an image that shall agree (the same policies); the same for each candidate, and a tighter budget; that with guests.
 CIFAR_SMOKE = replace(SMOKE, plan={(0.25, 4): 1}, training=Recipe(), pool=500, test_images=8,
                       archives=("cifar10-original-subset.tar.xz",))
 CPU_SHORT = replace(CPU, name="cpu-short", finish_images=5_000)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
+from presets import AGENTS, Experiment, EXPERIMENTS, Preset, SEARCHES, Stages
+
 from arq_nb.certify.logs import read_log
 from arq_nb.core.record import check_same, plain
 from arq_nb.lab.stages import FinishStage
@@ -16,7 +18,6 @@ from arq_nb.lab.study import measured, Place, run
 from arq_nb.lab.tables import Measured
 from arq_nb.quant.policies import Policy
 from arq_nb.search.judges import flat_settings
-from presets import AGENTS, Experiment, EXPERIMENTS, Preset, SEARCHES, Stages
 
 RESULTS = Path(__file__).parent / "results"
 FILES = {"train": "network.json", "aware": "aware.json", "policy": "search.json", "finish": "record.json"}
