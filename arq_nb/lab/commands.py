@@ -24,6 +24,10 @@ from ..core.fingerprint import fingerprint
 from ..core.record import Record, write_atomically
 from ..core.rng import make_generator
 from ..core.settings import changed
+from .figures import bits_per_layer, certified_accuracy_curves, save_figure
+from .runs import Run
+from .search_figures import search_history
+from .tables import markdown, measure, Measured, readable
 from ..quant.budgets import Budget, edge_layers, pin
 from ..quant.costs import layer_table
 from ..quant.models import load_weights, save_weights
@@ -33,10 +37,6 @@ from ..search.judges import SearchConfig
 from ..search.search import read_history, search, SearchResult
 from ..train.finish import Finish, finish, load, smoothed
 from ..train.training import fit, Recipe
-from .figures import bits_per_layer, certified_accuracy_curves, save_figure
-from .runs import Run
-from .search_figures import search_history
-from .tables import markdown, measure, Measured, readable
 
 # %% ../../nbs/25c_commands.ipynb #a633dd09
 def train_run(

@@ -14,11 +14,11 @@ import matplotlib.pyplot as plt
 from fastcore.basics import patch
 from torch import nn
 
+from .figures import bits_per_layer
 from ..quant.budgets import Budget
 from ..quant.costs import LayerInfo, model_size
 from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
-from .figures import bits_per_layer
 
 # %% ../../nbs/27_explorer.ipynb #2a254906
 def _layer_groups(

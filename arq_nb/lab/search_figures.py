@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from sklearn.isotonic import isotonic_regression
 
-from ..search.search import SearchResult
 from .figures import LOOKS, make_axes, percent_format, style
+from ..search.search import SearchResult
 
 # %% ../../nbs/23b_search_figures.ipynb #dff51b8d
 def _columns(rows: Sequence[Mapping], needed: Sequence[str]) -> list[np.ndarray]:

@@ -22,9 +22,9 @@ from torch import nn
 from ..certify.logs import CertificateLog, certified_accuracy, clean_accuracy, compare, mean_interval, read_log
 from ..core.data import ImageData
 from ..core.record import Record
+from .figures import LOOKS, style
 from ..quant.policies import Policy
 from ..train.finish import Finish, finish
-from .figures import LOOKS, style
 
 # %% ../../nbs/24_tables.ipynb #3aa4aa28
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ def _row(one: Measured, radii: Sequence[float]) -> dict:
     values = [np.nan] * len(names)
     if one.log is not None:
         if not len(one.log): raise ValueError(f"{one.method}: the log is empty, at least one certified image is needed")
-        certified = one.log.radius * one.log.correct
-        interval = mean_interval(certified) if len(certified) > 1 else (float(certified[0]), np.nan, np.nan)
+        radii_held = one.log.certified
+        interval = mean_interval(radii_held) if len(radii_held) > 1 else (float(radii_held[0]), np.nan, np.nan)
         values = [*interval, clean_accuracy(one.log), *certified_accuracy(one.log, radii).tolist()]
     return {"method": one.method, "seed": one.seed, **dict(zip(names, values)), **one.facts}
 
@@ -160,7 +160,7 @@ def over_seeds(
     orders = [np.argsort(log.idx) for log in logs]
     if any(not np.array_equal(log.idx[o], logs[0].idx[orders[0]]) for log, o in zip(logs, orders)):
         raise ValueError("the logs hold different images: only logs of the same images can be averaged")
-    radius = np.mean([(log.radius * log.correct)[o] for log, o in zip(logs, orders)], axis=0)
+    radius = np.mean([log.certified[o] for log, o in zip(logs, orders)], axis=0)
     idx, label = logs[0].idx[orders[0]], logs[0].label[orders[0]]
     return CertificateLog(idx, label, label, radius, np.ones(len(idx), int), np.full(len(idx), np.nan))
 

@@ -31,10 +31,10 @@ from ..quant.backends import check_backend, deployed
 from ..quant.budgets import Budget
 from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
-from ..train.finish import finetune, smoothed
-from ..train.training import evaluate, Recipe
 from .agent import DDPGConfig
 from .environment import BitWidthEnv
+from ..train.finish import finetune, smoothed
+from ..train.training import evaluate, Recipe
 
 # %% ../../nbs/13_judges.ipynb #fd40988e
 class _ByName(type):
@@ -82,6 +82,8 @@ class SearchConfig(metaclass=_ByName):
     def __post_init__(self):
         if not self.change > 0 or self.candidates < 1:
             raise ValueError(f"change={self.change} must be positive and candidates={self.candidates} at least 1")
+        if (self.certify.skip, self.certify.max) != (1, None):
+            raise ValueError("skip and max are no settings of a search: it uses all of the held-out images, give fewer")
         seed = whole_number("seed", self.seed, 0)
         alike = dict(seed=seed, recipe=replace(self.recipe, seed=seed), certify=replace(self.certify, seed=seed),
                      warm_starts=tuple(self.warm_starts))
@@ -106,7 +108,7 @@ class SearchConfig(metaclass=_ByName):
         return replace(own, recipe=recipe, certify=replace(fresh, batch_size=certify.batch_size))
 
 # %% ../../nbs/13_judges.ipynb #7f3e336f
-_OF_CERTIFY = "n0", "n", "alpha", "alpha_zeta", "backend", "method", "noise"
+_OF_CERTIFY = "n0", "n", "alpha", "alpha_zeta", "backend", "method", "noise", "tolerance"
 _OF_RECIPE = "epochs", "lr", "batch_size", "weight_decay", "consistency", "precision"
 _OF_SEARCH = ("mode", "min_bits", "max_bits", "edge_bits", "n_p", "gamma", "reward_scale", "change", "candidates",
               "agent")
@@ -115,7 +117,7 @@ def flat_settings(
     config: SearchConfig,
 ) -> dict:  # name -> value, the agent's settings as a value
     "What decides the outcome of a search, on one level as version 0.2 wrote it down; newer settings where they matter."
-    newer = {"precision": "float32", "method": "incremental", "noise": "gaussian"}
+    newer = {"precision": "float32", "method": "incremental", "noise": "gaussian", "tolerance": Certify().tolerance}
     parts = (config, _OF_SEARCH), (config.recipe, _OF_RECIPE), (config.certify, _OF_CERTIFY)
     found = {name: getattr(part, name) for part, names in parts for name in names}
     return {name: value for name, value in found.items() if name not in newer or value != newer[name]}

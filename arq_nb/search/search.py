@@ -33,10 +33,10 @@ from ..core.record import load_tensors, one_writer, Record, save_tensors, write_
 from ..core.settings import whole_number
 from ..quant.budgets import Budget
 from ..quant.policies import Policy
-from ..train.finish import Finish, finish, finished, SmoothedNetwork
 from .agent import DDPG, truncated_normal
 from .environment import BitWidthEnv, rollout, uniform_policy
 from .judges import Evaluation, flat_settings, Judge, policy_text, RadiusJudge, SearchConfig
+from ..train.finish import Finish, finish, finished, SmoothedNetwork
 
 # %% ../../nbs/15_search.ipynb #fe57c30b
 def given_policies(

@@ -31,8 +31,8 @@ from ..quant.costs import layer_table
 from ..quant.learned_bits import bitops_penalty, PseudoNoise
 from ..quant.policies import calibrate, Policy, quantize
 from ..quant.quantizers import FLOAT_BITS, relative_error
-from ..train.training import learning_rate, make_optimizer, noisy_batches, Recipe
 from .judges import SearchConfig
+from ..train.training import learning_rate, make_optimizer, noisy_batches, Recipe
 
 # %% ../../nbs/18_sensitivities.ipynb #c63dc6b5
 def _signs(like: Tensor, generator: torch.Generator) -> Tensor:

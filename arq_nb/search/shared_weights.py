@@ -21,10 +21,10 @@ from ..quant.budgets import Budget
 from ..quant.layers import QuantizedLayer
 from ..quant.policies import Policy, quantize
 from ..quant.quantizers import LSQ, UniformQuantizer
-from ..train.training import fit, noisy_batches
 from .agent import truncated_normal
 from .judges import RadiusJudge, SearchConfig
 from .search import given_policies
+from ..train.training import fit, noisy_batches
 
 # %% ../../nbs/16_shared_weights.ipynb #669fbd2d
 class _Switch(nn.Module):
