@@ -81,7 +81,7 @@ def settings_in(values: dict) -> dict:
     return {name: value for name, value in values.items() if is_dataclass(value)}
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
+@pytest.mark.parametrize("command", cli._COMMANDS)
 def test_every_default_is_the_same_as_in_python(command):
     defaults = cli._values(cli._function(command))
     needed = {"study": ["file.py:stages"]} | ({} if command == "demo" else {"out": ["--out", "x"]})
@@ -92,7 +92,7 @@ def test_every_default_is_the_same_as_in_python(command):
         if name not in needed: assert value == defaults[name], name
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
+@pytest.mark.parametrize("command", cli._COMMANDS)
 def test_every_setting_has_an_option_with_its_comment(command, arq):
     from fastcore.docments import docments
     code, text = arq(command, "--help")
@@ -102,7 +102,7 @@ def test_every_setting_has_an_option_with_its_comment(command, arq):
         for inner in (settings, *settings_in(cli._values(settings)).values()):
             comments = docments(type(inner))
             for f in fields(inner):
-                if isinstance(getattr(inner, f.name), (bool, int, float, str)) and f.name != "seed":
+                if isinstance(getattr(inner, f.name), (bool, int, float, str)) and f.name not in ("seed", "skip"):
                     assert f"-{f.name.replace('_', '-')}" in said
                     assert "".join(comments[f.name].replace("`", "").split()) in said
 
