@@ -227,7 +227,9 @@ def _gather_parts(path: Path, settings: dict, about: dict) -> set[int]:
     lines += [line for part in parts for line in part.read_text().splitlines(keepends=True)[1:]]
     lines = sorted(set(lines), key=lambda line: int(line.split("\t")[0]))
     if parts: write_atomically(path, lambda p: p.write_text(head + "".join(lines)))
-    for part in parts: part.unlink(); part.with_suffix(part.suffix + ".json").unlink()
+    for part in parts:
+        part.unlink()
+        Path(f"{part}.json").unlink()
     return set(read_log(path).idx.tolist())
 
 # %% ../../nbs/03_logs.ipynb #2afe13da
