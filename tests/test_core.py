@@ -26,9 +26,9 @@ from tqdm import tqdm
 
 from arq_nb.core.archives import find_data, load_dataset, unpack
 from arq_nb.core.classifiers import evaluation_mode, gate, in_two_companies, logits_of
-from arq_nb.core.data import batch_sizes, concat, DataError, ImageData
+from arq_nb.core.data import augment, batch_sizes, concat, DataError, ImageData
 from arq_nb.core.files import _image_files, load_image_folder, read_image, scale_16_bits
-from arq_nb.core.fingerprint import fingerprint
+from arq_nb.core.fingerprint import _place, fingerprint
 from arq_nb.core.processes import launch
 from arq_nb.core.record import check_same, load_tensors, one_writer, plain, Record, save_tensors
 
@@ -630,6 +630,13 @@ def test_fingerprint_leaves_out_where_something_was_defined():
     other = places[0]["Halves"]()
     other.factor = 2
     assert fingerprint(other) != fingerprint(places[1]["Halves"]())
+
+
+def test_our_own_functions_have_the_places_of_version_0_2():
+    assert _place(augment) == "arq_nb.data"
+    assert _place(load_dataset) == "arq_nb.data"
+    assert _place(types.FunctionType(augment.__code__, {"__name__": "arq_nb.quant.layers"})) == "arq_nb.products"
+    assert _place(F.relu) == "torch.nn.functional"
 
 
 def test_fingerprint_of_circles_and_of_programs():

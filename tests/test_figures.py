@@ -16,7 +16,6 @@ from arq_nb.lab.tables import differences, markdown, measure, Measured, MISSING,
 from arq_nb.quant.policies import Policy
 from arq_nb.search.search import SearchResult
 
-
 def make_log(radius, correct, shift: int = 0) -> CertificateLog:
     "A log with these radii; wrong answers have the class 1."
     radius, correct = np.asarray(radius, float), np.asarray(correct, int)

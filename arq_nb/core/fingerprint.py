@@ -37,6 +37,13 @@ def name_of(
     "How records call it; where it was defined may be called `__main__` today and otherwise tomorrow."
     return getattr(thing, "__qualname__", type(thing).__qualname__)
 
+_SINCE = {"layers": "products", "networks": "models", "int8": "backends", "files": "data", "archives": "data"}
+
+def _place(function: types.FunctionType) -> str:
+    "Its module; for this library's own the name that it had in version 0.2, so that folders of that time go on."
+    room, _, last = function.__module__.rpartition(".")
+    return f"arq_nb.{_SINCE.get(last, last)}" if room.startswith("arq_nb.") else function.__module__
+
 def _written(code: types.CodeType | None) -> set[str]:
     "Names of variables and attributes that a piece of code assigns to."
     kinds = "STORE_ATTR", "STORE_GLOBAL", "STORE_DEREF"
@@ -126,7 +133,7 @@ def _weighty(value: object) -> object:
 def function(self: _Hasher, value: types.FunctionType) -> None:
     self.text("function", name_of(value))
     if self.again(value): return
-    if _root(value) in _LIBRARIES and "<" not in name_of(value): return self.text(value.__module__)
+    if _root(value) in _LIBRARIES and "<" not in name_of(value): return self.text(_place(value))
     self.code(value.__code__)
     written, names = _written(value.__code__), {n for code in _codes(value.__code__) for n in code.co_names}
     cells = zip(value.__code__.co_freevars, (cell.cell_contents for cell in value.__closure__ or ()))
