@@ -6,9 +6,7 @@ from torch import nn, Tensor
 __all__ = [
     "FLOAT_BITS",
     "integer_range",
-    "binarize",
     "fake_quantize",
-    "calibrated_scale",
     "UniformQuantizer",
     "LSQ",
     "PACT",
@@ -28,9 +26,9 @@ class _FakeQuantize(torch.autograd.Function):
     """Round `x` to `scale` times an integer in `[qmin, qmax]`; straight-through gradient, LSQ gradient for `scale`."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, scale: Tensor, qmin: int, qmax: int, step_gradient: float) -> Tensor: ...
+    def forward(ctx: Any, x: Tensor, scale: Tensor, qmin: int, qmax: int, step_gradient: float) -> Tensor: ...
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]: ...
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]: ...
 
 def _inner(a: Tensor, b: Tensor, shape: torch.Size) -> Tensor: ...
 
@@ -38,17 +36,15 @@ class _Binarize(torch.autograd.Function):
     """`scale` times the sign of `x` (+1 for zero); the gradient passes straight through (Zhou et al. 2016)."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, scale: Tensor, step_gradient: float) -> Tensor: ...
+    def forward(ctx: Any, x: Tensor, scale: Tensor, step_gradient: float) -> Tensor: ...
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]: ...
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]: ...
 
-def binarize(x: Tensor, scale: Tensor, step_gradient: float = 1.0) -> Tensor:
-    """One signed bit: `scale` times the sign of `x`, differentiable in both (Rastegari et al. 2016)."""
-
+def _binarize(x: Tensor, scale: Tensor, step_gradient: float = 1.0) -> Tensor: ...
 def fake_quantize(x: Tensor, scale: Tensor, bits: int, signed: bool = True, step_gradient: float = 1.0) -> Tensor:
     """`x` rounded onto a `bits`-wide grid of step `scale`, differentiable in both (Esser et al. 2020).
 
-    With 1 signed bit it is `binarize`."""
+    With 1 signed bit it is `scale` times the sign of `x`."""
 
 def _rows(x: Tensor, axis: int | None) -> Tensor: ...
 def _sample(rows: Tensor, most: int = 65536) -> Tensor: ...
@@ -60,10 +56,10 @@ def _clip_mse(rows: Tensor, bits: int, signed: bool, candidates: int = 60) -> Te
 
 _CLIPPING: dict[str, Any]
 
-def calibrated_scale(x: Tensor, bits: int, signed: bool = True, axis: int | None = None, method: str = "mse") -> Tensor:
-    """The step that suits `x`; `ValueError` for NaN, infinite or no values and for an unknown method."""
-
-def _after_loading(module: nn.Module, _): ...
+def _calibrated_scale(
+    x: Tensor, bits: int, signed: bool = True, axis: int | None = None, method: str = "mse"
+) -> Tensor: ...
+def _after_loading(module: nn.Module, _: object): ...
 
 class UniformQuantizer(nn.Module):
     """Fake quantization with a calibrated, fixed step.
@@ -126,9 +122,9 @@ class _StraightThrough(torch.autograd.Function):
     """The value of `hard` with the gradient of `soft`."""
 
     @staticmethod
-    def forward(ctx, soft: Tensor, hard: Tensor) -> Tensor: ...
+    def forward(ctx: Any, soft: Tensor, hard: Tensor) -> Tensor: ...
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]: ...
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]: ...
 
 class PACT(UniformQuantizer):
     """Fake quantization with a learned clip `alpha` (Choi et al. 2018), started from calibration; for activations.
