@@ -9,6 +9,7 @@ __all__ = ['agent_search', 'haq', 'random_policy', 'random_search', 'evolutionar
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from itertools import islice
 
@@ -21,7 +22,7 @@ from ..quant.budgets import Budget
 from ..quant.policies import Policy
 from .agent import DDPG
 from .environment import BitWidthEnv
-from .judges import AccuracyJudge, Evaluation, Judge, SearchConfig
+from .judges import AccuracyJudge, Evaluation, Judge, judge_many, SearchConfig
 from .search import given_policies, history_row, play, search, search_result, SearchResult
 
 # %% ../../nbs/17_rivals.ipynb #74a93e91
@@ -127,12 +128,18 @@ def random_search(
     budget: Budget,  # what a policy may cost
     policies: int,   # how many different ones to judge, as many as ARQ
     config: SearchConfig = SearchConfig(),  # mode, bits, warm starts and seed
+    executor: Executor | None = None,       # where policies are judged side by side; None: here, one after the other
 ) -> SearchResult:
     "The cut uniform policy, then random policies."
     trials, env = _TrialLog(judge, budget, policies), config.environment(budget)
-    rng = np.random.default_rng(config.seed)
-    for policy in given_policies(env, config.warm_starts)[: trials.policies]: trials(policy, "given")
-    while not trials.full and (policy := trials.fresh(lambda: random_policy(env, rng))): trials(policy, "random")
+    rng, some = np.random.default_rng(config.seed), {}
+    for policy in given_policies(env, config.warm_starts)[: trials.policies]: some[policy] = "given"
+    def new() -> Policy | None:
+        drawn = (random_policy(env, rng) for _ in range(1_000))
+        return next((policy for policy in drawn if policy not in some), None)
+    while len(some) < trials.policies and (policy := new()): some[policy] = "random"
+    if executor is not None: trials.seen |= dict(zip(some, judge_many(judge, [*some], executor)))
+    for policy, kind in some.items(): trials(policy, kind)
     return trials.result()
 
 # %% ../../nbs/17_rivals.ipynb #092aa971

@@ -35,7 +35,7 @@ from ..quant.budgets import Budget
 from ..quant.policies import Policy
 from .agent import DDPG, truncated_normal
 from .environment import BitWidthEnv, rollout, uniform_policy
-from .judges import Evaluation, flat_settings, Judge, policy_text, RadiusJudge, SearchConfig
+from .judges import Evaluation, flat_settings, Judge, RadiusJudge, SearchConfig
 from ..train.finish import Finish, finish, finished, SmoothedNetwork
 
 # %% ../../nbs/15_search.ipynb #fe57c30b
@@ -114,9 +114,7 @@ def row_policy(
     "The policy of a row."
     return Policy({name: tuple(bits) for name, bits in row["policy"].items()})
 
-def _best_row(history: Sequence[Mapping]) -> Mapping:
-    "The row with the largest reward, the first of several."
-    return max(history, key=lambda row: row["reward"])
+def _best_row(history: Sequence[Mapping]) -> Mapping: return max(history, key=lambda row: row["reward"])
 
 def history_row(
     history: Sequence[Mapping],  # earlier rows
@@ -171,7 +169,7 @@ def _write_history(folder: Path, history: list[dict], original_acr: float) -> No
     text, best = io.StringIO(), _best_row(history)
     writer = csv.DictWriter(text, list(dict.fromkeys(k for row in history for k in row)))
     writer.writeheader()
-    writer.writerows({**row, "policy": policy_text(row_policy(row))} for row in history)
+    writer.writerows({**row, "policy": row_policy(row).text} for row in history)
     write_atomically(folder / "history.csv", lambda p: p.write_text(text.getvalue()))
     row_policy(best).save(folder / "policy.json")
     seconds = round(sum(row["seconds"] for row in history), 1)
@@ -268,7 +266,7 @@ class SearchResult:
     origin: _Origin | None = field(default=None, repr=False)  # what `finish` needs
 
     def __repr__(self) -> str:
-        if not self.history: return f"SearchResult({policy_text(self.policy)})"
+        if not self.history: return f"SearchResult({self.policy.text})"
         best = _best_row(self.history)
         beside = "" if math.isnan(self.original_acr) else f" (float network {self.original_acr:.3f})"
         return (f"SearchResult({len(self.history)} policies; the best: reward {best['reward']:+.4f}, "
@@ -302,14 +300,15 @@ _OLDER = {"episodes": "policies", "evaluator": "judge", "starts": "warm_starts"}
 
 def _with_settings_beside(function: Callable[..., SearchResult]) -> Callable[..., SearchResult]:
     "Lets settings stand beside `config`, as in `fit`, and under the names of version 0.2."
-    own = inspect.signature(function).parameters
+    signature = inspect.signature(function)
 
     @functools.wraps(function)
     def called(*args, **options):
         options = {_OLDER.get(name, name): value for name, value in options.items()}
-        settings = {name: options.pop(name) for name in [*options] if name not in own}
-        if settings: options["config"] = options.get("config", SearchConfig()).changed(**settings)
-        return function(*args, **options)
+        settings = {name: options.pop(name) for name in [*options] if name not in signature.parameters}
+        if not settings: return function(*args, **options)
+        given = signature.bind_partial(*args, **options).arguments
+        return function(**{**given, "config": given.get("config", SearchConfig()).changed(**settings)})
     return called
 
 @_with_settings_beside
@@ -334,7 +333,7 @@ def search(
     policies, folder = whole_number("policies", policies), Path(out) if out is not None else None
     origin, agent = _Origin(model, train, sigma, config), DDPG(10, 1, config.agent, config.seed)
     with _kept(folder, lambda: _search_settings(origin, holdout, budget), agent) as (history, save):
-        judge = config.judge or RadiusJudge(model, train, holdout, sigma, config)
+        judge = RadiusJudge(model, train, holdout, sigma, config) if config.judge is None else config.judge
         done = min(len(history), policies)
         shown = dict(desc="search", unit="policy", disable=not config.progress)
         with tqdm(total=policies, initial=done, **shown) as bar:
