@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import launch
 from torch import nn
 
 from arq_nb.certify.anytime import anytime_lower, at_least, certify_like, certify_until
 from arq_nb.certify.attacks import Attack, attacks_inside, pgd, smallest_attack
-from arq_nb.certify.bounds import fewest_samples
+from arq_nb.certify.bounds import _fewest_samples
 from arq_nb.certify.incremental import build_cache, CertificateCache, certify_incremental
-from arq_nb.certify.logs import _seconds, certify_dataset, COLUMNS, read_log, summary
+from arq_nb.certify.logs import _COLUMNS, _seconds, certify_dataset, read_log, summary
 from arq_nb.certify.recertify import recertify
-from arq_nb.certify.settings import Certify, certify_images, METHODS
+from arq_nb.certify.settings import _METHODS, Certify, certify_images
 from arq_nb.certify.smoothing import ABSTAIN, GaussianNoise, NOISES, SmoothedClassifier
 from arq_nb.core.archives import load_dataset
 from arq_nb.core.data import ImageData, to_float
-from arq_nb.core.processes import launch
 from arq_nb.core.record import one_writer
 from arq_nb.core.rng import CERTIFICATION, make_generator
 
@@ -45,7 +45,7 @@ def refused(sentence: str):
 
 def same_certificates(a, b) -> None:
     "Two logs agree in all but the time."
-    for column in COLUMNS[:5]: assert getattr(a, column).tolist() == getattr(b, column).tolist(), column
+    for column in _COLUMNS[:5]: assert getattr(a, column).tolist() == getattr(b, column).tolist(), column
 
 
 def linear(x):
@@ -319,7 +319,7 @@ def test_records_are_those_of_version_02(run, tmp_path):
     assert list(record) == ["network", "images", "sigma", "noise", "precision", "n0", "n", "alpha", "seed", "device",
                             "about", "versions"]
     assert (record["noise"], record["precision"], record["device"]) == ("gaussian", "float32", "cpu")
-    assert (tmp_path / "log.tsv").read_text().splitlines()[0].split("\t") == list(COLUMNS)
+    assert (tmp_path / "log.tsv").read_text().splitlines()[0].split("\t") == list(_COLUMNS)
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -361,7 +361,7 @@ def test_noise_is_not_changed_silently():
 
 def test_every_method_can_be_made():
     from pkgutil import resolve_name
-    for name in METHODS: assert callable(resolve_name(METHODS[name]))
+    for name in _METHODS: assert callable(resolve_name(_METHODS[name]))
 
 
 PROGRAM = """
@@ -447,7 +447,7 @@ def test_stopping_early_with_numbers_of_numpy():
 
 
 def test_stopping_early_refuses():
-    fewest = fewest_samples(lambda n: anytime_lower(n, n, 0.001) > 0.5)
+    fewest = _fewest_samples(lambda n: anytime_lower(n, n, 0.001) > 0.5)
     with refused(f"n_max={fewest - 1} "): until(n_max=fewest - 1)
     with refused(f"at least {fewest} are needed"): until(n_max=9)
     with refused("at least 10 are needed"): like(n=9)

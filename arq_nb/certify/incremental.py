@@ -180,7 +180,8 @@ def _checked_replays(n_p: int | np.ndarray, cache: CertificateCache) -> int | np
     if np.min(sizes) < 0 or np.max(sizes) > cache.settings.n:
         raise ValueError(f"n_p={n_p!r} must be from 1 to the {cache.settings.n} samples in the cache")
     if np.shape(sizes) not in ((), (len(cache),)):
-        raise ValueError(f"n_p has shape {np.shape(sizes)}: give one number, or one for each of the {len(cache)} images")
+        raise ValueError(f"n_p has shape {np.shape(sizes)}: "
+                         f"give one number, or one for each of the {len(cache)} images")
     return sizes if np.ndim(sizes) == 0 else sizes.astype(int)
 
 # %% ../../nbs/10_incremental.ipynb #5f46f14d
