@@ -36,7 +36,7 @@ from ..quant.models import load_weights, save_weights
 from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
 from ..search.environment import uniform_policy
-from ..search.judges import Judge, KeptJudge, policy_text, RadiusJudge, SearchConfig
+from ..search.judges import Judge, KeptJudge, RadiusJudge, SearchConfig
 from ..search.rivals import agent_search
 from ..search.search import SearchResult
 from ..train.finish import Finish, finish
@@ -195,10 +195,10 @@ class PolicyStage(Stage):
         begin, budget = time.perf_counter(), self.budget(at)
         found = self.method(self, at, budget)
         found.policy.save(at.folder / "policy.json")
-        history = [row | {"policy": policy_text(_policy(row))} for row in found.history]
+        history = [row | {"policy": _policy(row).text} for row in found.history]
         about = {"cost": budget.fraction(found.policy), "limit": budget.limit / budget.float_cost}
         seconds = sum(at.of(s).result()["search_seconds"] for s in self.starts) + time.perf_counter() - begin
-        return {"policy": policy_text(found.policy), **about, "search_seconds": round(seconds, 1),
+        return {"policy": found.policy.text, **about, "search_seconds": round(seconds, 1),
                 "evaluations": len({row["policy"] for row in history}), "original_acr": found.original_acr,
                 "history": history}
 

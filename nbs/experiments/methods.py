@@ -20,7 +20,7 @@ from arq_nb.quant.models import load_pretrained, load_weights, pretrained_record
 from arq_nb.quant.policies import dequantize, Policy
 from arq_nb.quant.quantizers import FLOAT_BITS
 from arq_nb.search.environment import uniform_policy
-from arq_nb.search.judges import AccuracyJudge, policy_text
+from arq_nb.search.judges import AccuracyJudge
 from arq_nb.search.rivals import evolutionary_search, random_search
 from arq_nb.search.search import SearchResult
 from arq_nb.search.sensitivities import acr_program, hawq, nipq
@@ -78,7 +78,7 @@ class AwareStage(Stage):
         network, history = finetune(start, policy, parts.train, sigma, self.recipe, checkpoint=state)
         save_weights(dequantize(network), at.folder / self.files[0])
         unseen = parts.held_out(self.float_stage.images.held_out)
-        return {"policy": policy_text(policy), "history": history, "accuracy": evaluate(network, unseen, sigma)}
+        return {"policy": policy.text, "history": history, "accuracy": evaluate(network, unseen, sigma)}
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class FinalsStage(Stage):
             at.check_time()
             out = at.folder / f"finalist{place}"
             log = finish(network, policy, train, unseen, self.float_stage.sigma, out, asked, seed=seed)
-            record, text = Record.read(out / "record.json"), policy_text(policy)
+            record, text = Record.read(out / "record.json"), policy.text
             seconds, acr = record["train_seconds"] + record["certify_seconds"], average_certified_radius(log)
             about = {"place": place, "reward": rewards.get(text), "acr": acr, "seconds": seconds}
             found.append({"policy": text, **about})
@@ -139,7 +139,7 @@ def as_policy(
     text: str,     # "8/8 4/3 8/8"
     like: Policy,  # with the same layers
 ) -> Policy:
-    "The policy that `policy_text` has written."
+    "The policy of which this is the `text`."
     return Policy({name: tuple(map(int, bits.split("/"))) for name, bits in zip(like.bits, text.split())})
 
 
