@@ -200,6 +200,17 @@ def test_american_spelling():
     report(f"{lines[int(n) - 1].split(':')[0]}: {word}" for n, _, word in found)
 
 
+def test_cells_import_or_compute():
+    "nbdev runs every cell that imports when it makes the site, and would run what else stands there."
+    def has(tree, *kinds): return any(isinstance(node, kinds) for node in ast.walk(tree))
+    def mixed(code):
+        tree = ast.parse(without_magics(code))
+        return has(tree, ast.Import, ast.ImportFrom) and has(tree, ast.Expr, ast.Assign)
+    apart = re.compile(r"^#\|\s*(export|eval: false|slow|cuda|notest)|nbdev_export\(", re.MULTILINE)
+    report(f"{name} {cell['id']} both imports and computes" for name, cells in notebooks().items() for cell in cells
+           if cell["cell_type"] == "code" and not apart.search(cell["source"]) and mixed(cell["source"]))
+
+
 def test_pictures_have_alt_text():
     def picture(cell): return any(k.startswith("image/") for o in cell.get("outputs", []) for k in o.get("data", {}))
     said = re.compile(r"^#\|\s*(hide\b|include: false|output: false|fig-alt:\s*\S)", re.MULTILINE)
