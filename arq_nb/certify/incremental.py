@@ -79,7 +79,8 @@ class CertificateCache:
         radius, unknown = self.radius if radius is None else radius, np.full(len(self), np.nan)
         predict = np.where(radius > 0, self.guess, ABSTAIN)
         right = (predict == self.label).astype(int)
-        return CertificateLog(np.arange(len(self)), self.label, predict, radius, right, unknown)
+        places = np.arange(len(self))
+        return CertificateLog(places, self.label, predict, radius=radius, correct=right, time=unknown)
 
 _ARRAYS = ("label", "guess", "selection_votes", "p_lower", "radius", "hits")
 
@@ -108,8 +109,8 @@ def build_cache(
     alpha, n0, n = check_alpha(alpha), whole_number("n0", n0), whole_number("n", n)
     seed = whole_number("seed", seed, 0)
     smoothed.check_samples(n, alpha)
-    about = str(smoothed.device), fingerprint(data), fingerprint(smoothed.f)
-    settings = CacheSettings(smoothed.sigma, smoothed.noise.name, n0, n, alpha, seed, *about)
+    about = dict(device=smoothed.device, images=fingerprint(data), origin=fingerprint(smoothed.f))
+    settings = CacheSettings(smoothed.sigma, smoothed.noise.name, n0=n0, n=n, alpha=alpha, seed=seed, **about)
     images = check_images(to_float(data.images))
     first, second = (_streams(settings, range(len(data)), purpose) for purpose in (SELECTION, ESTIMATION))
     with smoothed.checked(images.to(smoothed.device)) as it:
@@ -118,8 +119,8 @@ def build_cache(
         hits = _all_votes(it, images, n, second, progress) == guess[:, None]
     p_lower = clopper_pearson_lower(hits.sum(1).cpu().numpy(), n, alpha)
     label, guess, chosen = (v.cpu().numpy() for v in (data.labels, guess, (selection == guess[:, None]).sum(1)))
-    radius, packed = smoothed.noise.radius(p_lower, smoothed.sigma), np.packbits(hits.cpu().numpy(), axis=1)
-    return CertificateCache(settings, label, guess, chosen, p_lower, radius, packed)
+    bits, radius = np.packbits(hits.cpu().numpy(), axis=1), smoothed.noise.radius(p_lower, smoothed.sigma)
+    return CertificateCache(settings, label, guess, selection_votes=chosen, p_lower=p_lower, radius=radius, hits=bits)
 
 # %% ../../nbs/10_incremental.ipynb #2e4e0037
 _GUESSES = 0.005, 0.02, 0.08  # shares of changed votes that the bets are made for
@@ -251,10 +252,10 @@ def certify_incremental(
     _check_replays_suffice(cache, smoothed, n_p, alpha_zeta)
     sizes, streams = np.broadcast_to(n_p, len(data)), cache.streams(range(len(data)))
     with smoothed.checked(images.to(smoothed.device)) as it:
-        won, lost, kept = cache.count_changes(it, images, sizes, streams)
+        won, lost, kept = cache.count_changes(it, images, sizes, streams=streams)
     sure = cache.selection_votes >= gamma * s.n0
-    spent = dict(alpha=s.alpha, alpha_zeta=alpha_zeta, sure=sure)
-    p_lower = incremental_bound(cache.p_lower, won, lost, kept, sizes, **spent)
+    p_lower = incremental_bound(cache.p_lower, won, lost, kept=kept, n_p=sizes, alpha=s.alpha, alpha_zeta=alpha_zeta,
+                                sure=cache.selection_votes >= gamma * s.n0)
     return cache.log(smoothed.noise.radius(np.clip(p_lower, 0, 1), s.sigma))
 
 # %% ../../nbs/10_incremental.ipynb #6d064a63

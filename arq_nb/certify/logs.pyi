@@ -11,20 +11,18 @@ from .smoothing import Certificate, SmoothedClassifier
 from ..core.data import ImageData
 
 __all__ = [
-    "COLUMNS",
     "CertificateLog",
     "read_log",
     "average_certified_radius",
     "certified_accuracy",
     "clean_accuracy",
     "abstention_rate",
-    "share_interval",
     "mean_interval",
     "summary",
     "compare",
     "certify_dataset",
 ]
-COLUMNS: tuple[str, ...]
+_COLUMNS: tuple[str, ...]
 
 @dataclass(frozen=True)
 class CertificateLog:
@@ -69,9 +67,7 @@ def clean_accuracy(log: CertificateLog) -> float:
 def abstention_rate(log: CertificateLog) -> float:
     """Share of images without an answer."""
 
-def share_interval(successes: np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]:
-    """A share of images with its exact two-sided interval (Clopper and Pearson 1934)."""
-
+def _share_interval(successes: np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]: ...
 def mean_interval(
     values: np.ndarray, confidence: float = 0.95, seed: int = 0, resamples: int = 2000
 ) -> tuple[float, float, float]:

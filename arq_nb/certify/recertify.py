@@ -124,11 +124,12 @@ def _recertified(
     "Look first, then replay as planned."
     streams, pilot = cache.streams(places), effort.pilot
     first = np.where(cache.guess == cache.label, pilot, 0)
-    won, lost, _ = cache.count_changes(smoothed, images, first, streams)
-    limits = dict(n=effort.n, tolerance=effort.tolerance, alpha_zeta=effort.alpha_zeta)
-    plan = plan_replays(cache, won, lost, pilot, smoothed.noise, **limits)
-    counts = cache.count_changes(smoothed, images, plan.n, streams, pilot)
-    return planned_bound(cache, plan, pilot, *counts, effort.alpha_zeta), counts[2], plan.n
+    won, lost, _ = cache.count_changes(smoothed, images, first, streams=streams)
+    plan = plan_replays(cache, won, lost, pilot=pilot, noise=smoothed.noise, n=effort.n, tolerance=effort.tolerance,
+                        alpha_zeta=effort.alpha_zeta)
+    won, lost, kept = cache.count_changes(smoothed, images, plan.n, streams=streams, first=pilot)
+    bound = planned_bound(cache, plan, pilot, won=won, lost=lost, kept=kept, alpha_zeta=effort.alpha_zeta)
+    return bound, kept, plan.n
 
 def recertify(
     cache: CertificateCache,         # of the original network

@@ -265,7 +265,8 @@ def predict(
     seed: int | None = None,                   # of the noise if there is no generator; None draws a fresh one
 ) -> int:  # class, or -1 for abstain
     "PREDICT for one image."
-    return int(self.predict_batch(_one_image(x), None if generator is None else [generator], n, alpha, seed)[0])
+    generators = None if generator is None else [generator]
+    return int(self.predict_batch(_one_image(x), generators, n=n, alpha=alpha, seed=seed)[0])
 
 # %% ../../nbs/02_smoothing.ipynb #1298da34
 @dataclass(frozen=True)
@@ -331,7 +332,8 @@ def certify_batch(
         guess = it.votes(images, n0, generators).mode(1).values
         hits = (it.votes(images, n, generators) == guess[:, None]).sum(1)
         bounds = clopper_pearson_lower(hits.cpu().numpy(), n, alpha)
-        return [it.certificate(c, p, k, n, alpha) for c, p, k in zip(guess.tolist(), bounds.tolist(), hits.tolist())]
+        rows = zip(guess.tolist(), bounds.tolist(), hits.tolist())
+        return [it.certificate(c, p, k, n=n, alpha=alpha) for c, p, k in rows]
 
 @patch
 def certify(
@@ -344,4 +346,5 @@ def certify(
     seed: int | None = None,                   # of the noise if there is no generator; None draws a fresh one
 ) -> Certificate:
     "CERTIFY of Cohen et al. (2019): class and certified radius of one image."
-    return self.certify_batch(_one_image(x), None if generator is None else [generator], n0, n, alpha, seed)[0]
+    generators = None if generator is None else [generator]
+    return self.certify_batch(_one_image(x), generators, n0=n0, n=n, alpha=alpha, seed=seed)[0]
