@@ -45,6 +45,7 @@ _RENAMED = {
     "AnyPrecisionEvaluator": "SharedWeightsJudge",
     "PolicyEvaluator": "RadiusJudge",
     "connect": "init_processes",
+    "explore_policy": "PolicyExplorer",
     "finetuned": "finetune",
     "from_dataset": "read_dataset",
     "from_first": "on_first",

@@ -2,6 +2,8 @@
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,3 +68,15 @@ def watch(page, problems: list[str]) -> None:
     page.on("pageerror", lambda e: problems.append(f"exception: {e}"))
     page.on("requestfailed", lambda r: problems.append(f"request failed: {r.url}"))
     page.on("response", lambda r: problems.append(f"status {r.status}: {r.url}") if r.status >= 400 else None)
+
+
+def launch(script: str, *args: str, count: int = 2) -> str:
+    "What a script prints that is run in several processes on this machine's CPU; `RuntimeError` if it fails."
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "script.py"
+        path.write_text(script)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run([*command, str(path), *args], capture_output=True, text=True, env=environment)
+    if done.returncode: raise RuntimeError(done.stdout + done.stderr)
+    return done.stdout

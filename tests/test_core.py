@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import launch
 from PIL import Image
 from torch import nn
 from torch.nn.utils.prune import l1_unstructured
@@ -29,7 +30,6 @@ from arq_nb.core.classifiers import evaluation_mode, gate, in_two_companies, log
 from arq_nb.core.data import augment, batch_sizes, concat, DataError, ImageData
 from arq_nb.core.files import _image_files, load_image_folder, read_image, scale_16_bits
 from arq_nb.core.fingerprint import _place, fingerprint
-from arq_nb.core.processes import launch
 from arq_nb.core.record import check_same, load_tensors, one_writer, plain, Record, save_tensors
 
 RAMP = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257  # 16 bits, from black to white
@@ -754,10 +754,6 @@ def test_two_processes_compute_one_gradient():
     said = launch(TWO)
     assert "process 0 of 2: 3 of 5 images, gradients equal" in said
     assert "process 1 of 2: 2 of 5 images, gradients equal" in said
-
-
-def test_a_program_that_fails_in_one_process_fails():
-    with refused("exitcode  : 3", RuntimeError): launch("raise SystemExit(3)")
 
 
 # ---- classifiers

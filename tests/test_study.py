@@ -14,9 +14,11 @@ from arq_nb.core.record import load_tensors
 from arq_nb.lab.stages import by_search, by_uniform_bits, FinishStage, Images, PolicyStage, TrainStage
 from arq_nb.lab.study import load_study, missing, Place, run, run_study, Stage, workers
 from arq_nb.lab.tables import measure
+from arq_nb.quant.budgets import Budget
 from arq_nb.quant.models import resnet8
 from arq_nb.search.agent import DDPGConfig
-from arq_nb.search.judges import SearchConfig
+from arq_nb.search.judges import KeptJudge, RadiusJudge, SearchConfig
+from arq_nb.search.rivals import random_search
 from arq_nb.train.finish import Finish
 from arq_nb.train.training import Recipe
 
@@ -122,9 +124,23 @@ def test_two_workers_of_dask_write_the_same_files(made_here, tmp_path):
     assert contents(tmp_path) == made_here
 
 
+def test_two_processes_judge_the_candidates_of_a_search(two, tmp_path):
+    _, _, finish = digits()
+    at = Place(tmp_path, finish)
+    parts, config = finish.float_stage.images.parts(at), finish.chosen.config
+    judge = RadiusJudge(resnet8(), parts.some(40, 0, 1), parts.held_out(4), 0.5, config)
+    budget = Budget.bitops(judge.model, parts.train.shape, fraction=1 / 64)
+    kept = KeptJudge(lambda: judge, tmp_path / "judge.json", {})
+    there = [random_search(one, budget, 3, config, two).history for one in (judge, kept)]
+    assert judge.known == {}  # all of them were judged elsewhere
+    here = random_search(judge, budget, 3, config).history
+    assert [without_time(history) for history in there] == [without_time(here)] * 2
+    assert len(kept.known) == 3
+
+
 def test_accelerate_goes_through_the_stages_together(tmp_path):
     pytest.importorskip("accelerate")
-    from arq_nb.core.processes import launch
+    from conftest import launch
     script = ("import sys\nsys.path.append(sys.argv[1])\nfrom arq_nb.core.processes import init_processes\n"
               "init_processes()\nfrom arq_nb.lab.study import run\nfrom test_study import digits\n"
               "run(digits()[2:], sys.argv[2])\n")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import launch
 from safetensors.torch import load_file
 from torch import nn
 
@@ -15,7 +16,6 @@ from arq_nb.certify.settings import Certify
 from arq_nb.core.archives import load_dataset
 from arq_nb.core.data import augment, ImageData, to_float
 from arq_nb.core.fingerprint import fingerprint
-from arq_nb.core.processes import launch
 from arq_nb.core.record import one_writer, Record, save_tensors
 from arq_nb.core.rng import make_generator
 from arq_nb.quant.backends import deployed
@@ -215,32 +215,24 @@ def test_a_checkpoint_of_version_02_is_continued(tmp_path):
     assert fit(network(1), FEW, 0.5, checkpoint=path, progress=False) == history
 
 
-TWO = """
-import sys
-from arq_nb.core.processes import init_processes
-from arq_nb.quant.models import save_weights
+PERCEPTRON = """
+import torch
+from torch import nn
+from arq_nb.core.archives import load_dataset
 from arq_nb.train.training import fit
-sys.path.insert(0, sys.argv[2])
-from test_train import DIGITS, perceptron
-init_processes()
-network = perceptron()
-fit(network, DIGITS.every(4), 0.5, epochs=2, batch_size=50, consistency=1.0, progress=False)
-save_weights(network, sys.argv[1])
+torch.manual_seed(0)   # without batch norm, of which each process would have statistics of its own
+network = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+fit(network, load_dataset("digits").every(4), 0.5, epochs=2, batch_size=50, consistency=1.0, progress=False)
 """
 
 
-def perceptron() -> nn.Module:
-    "Without batch norm, of which each process would have statistics of its own."
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
-
-
 def test_two_processes_arrive_where_one_arrives(tmp_path):
-    launch(TWO, str(tmp_path / "two.safetensors"), str(Path(__file__).parent))
-    one, two = perceptron(), load_file(tmp_path / "two.safetensors")
-    fit(one, DIGITS.every(4), 0.5, epochs=2, batch_size=50, consistency=1.0, progress=False)
-    for name, value in one.state_dict().items(): torch.testing.assert_close(two[name], value, rtol=0, atol=1e-4)
+    join = "from arq_nb.core.processes import init_processes\ninit_processes()\n"
+    keep = "import sys\nfrom arq_nb.quant.models import save_weights\nsave_weights(network, sys.argv[1])\n"
+    launch(join + PERCEPTRON + keep, str(tmp_path / "two.safetensors"))
+    with torch.random.fork_rng(): exec(PERCEPTRON, alone := {})
+    one, two = alone["network"].state_dict(), load_file(tmp_path / "two.safetensors")
+    for name, value in one.items(): torch.testing.assert_close(two[name], value, rtol=0, atol=1e-4)
 
 
 # ---- from a policy to a finished network

@@ -4,18 +4,14 @@
 
 # %% auto #0
 __all__ = ['rank_and_world_size', 'init_processes', 'on_first', 'held_by_first', 'batch_shard', 'data_parallel',
-           'broadcast_buffers', 'all_reduce_sum', 'launch']
+           'broadcast_buffers', 'all_reduce_sum']
 
 # %% ../../nbs/37_processes.ipynb #c631a22b
 import atexit
 import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, ExitStack
-from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -109,19 +105,3 @@ def all_reduce_sum(
     total = torch.tensor(values, dtype=torch.float64, device=device)
     dist.all_reduce(total)
     return total.tolist()
-
-# %% ../../nbs/37_processes.ipynb #f4a896ba
-def launch(
-    script: str,          # Python source
-    *args: str,           # its arguments
-    count: int = 2,       # processes, on the CPU
-) -> str:  # what they printed
-    "Run a script in several processes on this machine's CPU; `RuntimeError` with their output if it fails."
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "script.py"
-        path.write_text(script)
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run([*command, str(path), *args], capture_output=True, text=True, env=environment)
-    if done.returncode: raise RuntimeError(done.stdout + done.stderr)
-    return done.stdout

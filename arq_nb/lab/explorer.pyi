@@ -5,14 +5,14 @@ import ipywidgets as widgets
 from torch import nn
 from ..quant.costs import LayerInfo
 
-__all__ = ["PolicyExplorer", "explore_policy"]
+__all__ = ["PolicyExplorer"]
 
 def _layer_groups(layers: list[LayerInfo]) -> dict[str, list[str]]: ...
 
 class PolicyExplorer(widgets.VBox):
     """Sliders for the bits of a group of layers; `.policy` is the policy they have made.
 
-    explorer = explore_policy(resnet20(), (3, 32, 32))
+    explorer = PolicyExplorer(resnet20(), (3, 32, 32))
     explorer.weight.value = 4
     explorer.policy
     """
@@ -30,6 +30,3 @@ class PolicyExplorer(widgets.VBox):
     def _choose(self, change: Mapping) -> None: ...
     def _move(self, change: Mapping) -> None: ...
     def _show(self) -> None: ...
-
-def explore_policy(model: nn.Module, input_shape: tuple[int, int, int]) -> PolicyExplorer:
-    """Widgets to set bits by hand and watch BitOPs, size and bars follow; shown when it is the last line of a cell."""

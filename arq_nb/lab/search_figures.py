@@ -9,13 +9,14 @@ __all__ = ['search_history', 'pareto', 'best_so_far', 'evaluations_to_reach', 'p
 import math
 from collections.abc import Mapping, Sequence
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from sklearn.isotonic import isotonic_regression
 
-from .figures import LOOKS, make_axes, percent_format, style
+from .figures import LOOKS, style
 from ..search.search import SearchResult
 
 # %% ../../nbs/23b_search_figures.ipynb #dff51b8d
@@ -61,7 +62,8 @@ def search_history(
     if against not in ("episode", "seconds"):
         raise ValueError(f"against={against!r}: allowed are 'episode' and 'seconds'")
     x, reward, acr = _columns(history, [against, "reward", "acr"])
-    x, best, ax = x.cumsum() if against == "seconds" else x, _running_best(reward), make_axes(ax)
+    x, best = x.cumsum() if against == "seconds" else x, _running_best(reward)
+    ax = ax or plt.subplots(figsize=(5.5, 3.0))[1]
     _draw_tries(ax, x, acr, np.array([row.get("kind", "agent") for row in history]))
     ax.step(x, acr[best], where="post", color="#009E73", linestyle="-", label=f"best so far: {acr[best[-1]]:.3f}")
     if original_acr is not None:
@@ -88,7 +90,7 @@ def _non_dominated(
 def _cost_axis(ax: Axes, cost: np.ndarray, label: str):
     "Percent for shares; a logarithmic axis when costs differ more than tenfold."
     ax.set(xlabel=label, ylabel="ACR")
-    shown = percent_format() if cost.max() <= 1 else FuncFormatter(lambda x, _: f"{x:g}")
+    shown = FuncFormatter(lambda x, _: f"{100 * x:.3g} %" if cost.max() <= 1 else f"{x:g}")
     if cost.min() > 0 and cost.max() > 10 * cost.min():
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -129,7 +131,7 @@ def pareto(
 ) -> Figure:
     "ACR against cost, with the front of networks that no other one beats in both."
     cost, acr = _columns(points, ["cost", "acr"])
-    front, ax = _non_dominated(cost, acr), make_axes(ax)
+    front, ax = _non_dominated(cost, acr), ax or plt.subplots(figsize=(5.5, 3.0))[1]
     ax.scatter(cost[~front], acr[~front], s=18, facecolors="none", edgecolors="0.45", label="dominated")
     order = np.flatnonzero(front)[np.lexsort((acr[front], cost[front]))]
     ax.step(cost[order], acr[order], where="post", color="#0072B2", linestyle="-", marker="s",
@@ -169,7 +171,7 @@ def plot_searches(
     ax: Axes | None = None,                          # where to draw; None makes a new figure
 ) -> Axes:
     "Best ACR so far against policies judged: mean, worst and best seed, and each policy's own ACR as a small mark."
-    ax = make_axes(ax)
+    ax = ax or plt.subplots(figsize=(5.5, 3.0))[1]
     for (name, runs), look, marker in zip(searches.items(), LOOKS, "osD^vP*X" * 4):
         curves = [best_so_far(run.history) for run in runs]
         rows = np.array([c[: min(map(len, curves))] for c in curves])
