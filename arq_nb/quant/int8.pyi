@@ -7,7 +7,7 @@ from ..core.fingerprint import fingerprint
 from .layers import QuantizedLayer
 from .quantizers import UniformQuantizer
 
-__all__ = ["kernels_saturate", "export_int8", "Int8", "kernels", "save_program"]
+__all__ = ["export_int8", "Int8", "save_program"]
 
 def _step(quantizer: UniformQuantizer) -> Tensor: ...
 def _weight_codes(layer: QuantizedLayer) -> tuple[Tensor, Tensor]: ...
