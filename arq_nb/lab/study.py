@@ -77,8 +77,9 @@ class Stage:
         return f"{type(self).__name__.removesuffix('Stage').lower()}-{fingerprint(self.noted)[:12]}"
 
     def __str__(self) -> str:
-        told = {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
-        return " ".join([self.name, *(f"{k}={v}" for k, v in told.items() if isinstance(v, (str, int, float)))])
+        own = [(f.name, value) for f in fields(self) if (value := getattr(self, f.name)) != f.default]
+        told = [(k, _noted(value)) for k, value in own if not isinstance(value, Stage)]
+        return " ".join([self.name, *(f"{k}={v}" for k, v in told if isinstance(v, (str, int, float)))])
 
 # %% ../../nbs/25_study.ipynb #03c43c4f
 class OutOfTime(Exception):

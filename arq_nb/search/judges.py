@@ -249,6 +249,11 @@ class AccuracyJudge(_NetworkJudge):
         return Evaluation(self.config.reward_scale * (accuracy - self.original_accuracy), math.nan, accuracy)
 
 # %% ../../nbs/13_judges.ipynb #ba68ad00
+def _timed(judge: Judge, policy: Policy) -> tuple[Evaluation, float]:
+    "An answer, and its seconds."
+    begin = time.perf_counter()
+    return judge.evaluate(policy), time.perf_counter() - begin
+
 class KeptJudge:
     """Asks a judge, which is made when first needed, and keeps every answer in a file.
 
@@ -292,8 +297,10 @@ class KeptJudge:
 
     def _ask(self, policy: Policy, text: str) -> None:
         if self.check is not None: self.check()
-        judge, begin = self.judge, time.perf_counter()
-        mine = {"policy": text, **asdict(judge.evaluate(policy)), "seconds": round(time.perf_counter() - begin, 3)}
+        self._keep(text, *_timed(self.judge, policy))
+
+    def _keep(self, text: str, evaluation: Evaluation, seconds: float) -> None:
+        mine = {"policy": text, **asdict(evaluation), "seconds": round(seconds, 3)}
         self.known[text] = answer = on_first(lambda: mine)
         self.kept["answers"].append(answer)
         if rank_and_world_size()[0] == 0: write_atomically(self.path, lambda p: p.write_text(json.dumps(self.kept)))
