@@ -17,7 +17,8 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "arq_nb"
-KEPT = {"property", "classmethod", "staticmethod", "overload", "contextmanager", "abstractmethod", "setter"}
+KEPT = {"property", "cached_property", "setter", "classmethod", "staticmethod", "overload", "abstractmethod",
+        "contextmanager"}
 PATCHES = {"as_prop": "property", "cls_method": "classmethod", "static_method": "staticmethod"}
 NOTHING = ast.Expr(ast.Constant(...))
 
@@ -101,6 +102,8 @@ def attributes(node: ast.ClassDef, functions, names: dict):
 
 def class_(node: ast.ClassDef, patched: list, names: dict) -> ast.ClassDef:
     "A class with its patched methods, without any body."
+    overloads = {f.name for f in patched if "overload" in map(ast.unparse, f.decorator_list)}
+    patched = [f for f in patched if f.name not in overloads or "overload" in map(ast.unparse, f.decorator_list)]
     functions = [s for s in node.body if isinstance(s, ast.FunctionDef)] + patched
     more = attributes(node, functions, names)
     new = {f.name for f in patched}

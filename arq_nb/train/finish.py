@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, overload
 
-import numpy as np
 import torch
 from fastcore.basics import patch
 from torch import nn, Tensor
@@ -130,6 +130,22 @@ def _asked(self: SmoothedNetwork, changes: Mapping[str, object]) -> tuple[Smooth
     certify = replace(certify, backend=suitable_backend(self.network, certify.backend))
     return self._classifier(certify), certify
 
+@overload
+@patch
+def certify(self: SmoothedNetwork, images: Tensor, **changes: object) -> Certificate | Any: ...
+
+@overload
+@patch
+def certify(
+    self: SmoothedNetwork,
+    images: ImageData,
+    out: str | os.PathLike | None = None,
+    *,
+    progress: bool = True,
+    cache: object = None,
+    **changes: object,
+) -> CertificateLog: ...
+
 @patch
 def certify(
     self: SmoothedNetwork,
@@ -161,7 +177,7 @@ def predict(
     self: SmoothedNetwork,
     images: Tensor,     # one image (channels, height, width) in [0, 1], or a batch of them
     **changes: object,  # fields of `Certify` that are to differ, such as `n=10_000`
-) -> int | np.ndarray:  # its class, or (images,) classes; -1 for an abstention
+) -> int | Any:  # its class, or (images,) classes as an array; -1 for an abstention
     "PREDICT: the class alone, which takes fewer samples than a certificate."
     if not isinstance(images, Tensor): raise ValueError(f"images must be a tensor, not {type(images).__name__}")
     self._check(images)

@@ -3,8 +3,9 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-import numpy as np
+from typing import Any, overload
 import torch
 from torch import nn, Tensor
 from ..certify.logs import CertificateLog
@@ -63,27 +64,26 @@ class SmoothedNetwork:
     def device(self) -> str:
         """Where it computes."""
 
+    @cached_property
     def classifier(self) -> SmoothedClassifier:
         """The network as it runs, under its noise: for `certify_until`, attacks and whatever else asks for one."""
 
     def _classifier(self, certify: Certify) -> SmoothedClassifier: ...
     def _check(self, images: Tensor | ImageData) -> None: ...
     def _asked(self, changes: Mapping[str, object]) -> tuple[SmoothedClassifier, Certify]: ...
+    @overload
+    def certify(self, images: Tensor, **changes: object) -> Certificate | Any: ...
+    @overload
     def certify(
         self,
-        images: Tensor | ImageData,
+        images: ImageData,
         out: str | os.PathLike | None = None,
         *,
         progress: bool = True,
         cache: object = None,
         **changes: object,
-    ) -> Certificate | list[Certificate] | CertificateLog:
-        """What is proven about an image, about each of a batch, or about a data set; the same seed, the same answer.
-
-        The third image of a batch gets the noise of the third image of a data set. `ValueError` for images of another
-        shape, for classes that the network does not know, and as `certify_dataset`."""
-
-    def predict(self, images: Tensor, **changes: object) -> int | np.ndarray:
+    ) -> CertificateLog: ...
+    def predict(self, images: Tensor, **changes: object) -> int | Any:
         """PREDICT: the class alone, which takes fewer samples than a certificate."""
 
     def _about(self) -> dict: ...
