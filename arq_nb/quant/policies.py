@@ -183,6 +183,7 @@ def one_width(
     shared: Mapping[str, str],    # from `shared_weights`
 ) -> Policy:
     "`policy` with one weight bit-width, the largest, for layers that share a weight."
+    if not shared: return policy
     most = {}
     for name, first in shared.items():
         most[first] = max(most.get(first, policy.bits[first][0]), policy.bits[name][0])
