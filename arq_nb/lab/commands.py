@@ -208,7 +208,8 @@ def report_run(
                "bits everywhere; seconds: search, fine-tuning and certification")
     write_atomically(out / "report.md", lambda p: p.write_text(f"{markdown(shown)}\n\n{caption}\n"))
     _save_figures(out, run, {one.method: one.log for one in networks}, record)
-    table = f"{shown.to_string()}\n\n{caption}"
+    text = shown.to_string(col_space={heading: len(heading) + 2 for heading in shown})
+    table = f"{text}\n\n{caption}"
     print(f"\n{table}\n\nfigures in {out / 'figures'}")
     return table
 
