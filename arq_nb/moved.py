@@ -8,6 +8,9 @@ __all__ = ['name_now', 'install_old_names']
 # %% ../nbs/98_moved.ipynb #m98imp000
 import sys
 import warnings
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from functools import wraps
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -64,6 +67,27 @@ _RENAMED = {
     "yardstick": "compare_policies",
 }
 
+# %% ../nbs/98_moved.ipynb #m98pos001
+_TRAINING = ("epochs", "lr", "batch_size", "weight_decay", "seed", "augmenter")
+_ORDER = {  # parameters of version 0.2, from the first one that is called by name now
+    "certify_dataset": (3, ("n0", "n", "alpha", "seed", "skip", "max", "progress")),
+    "fit": (3, (*_TRAINING, "precision", "checkpoint", "progress", "consistency")),
+    "finish": (6, (*_TRAINING[:4], "n0", "n", "alpha", "seed", "augmenter", "progress", "quantizer", "backend")),
+}
+
+def _as_called_then(
+    name: str,     # of a function or anything else
+    now: Callable, # what it is today
+) -> Callable:
+    "The same; a function whose settings came by position takes plain numbers there as it did."
+    if name not in _ORDER: return now
+    first, names = _ORDER[name]
+    @wraps(now)
+    def called(*args: object, **kwargs: object) -> object:
+        if len(args) <= first or is_dataclass(args[first]): return now(*args, **kwargs)
+        return now(*args[:first], **dict(zip(names, args[first:])), **kwargs)
+    return called
+
 # %% ../nbs/98_moved.ipynb #m98found0
 def name_now(
     homes: tuple[str, ...],  # modules that may have it
@@ -89,7 +113,7 @@ class _OldModules(MetaPathFinder, Loader):
         warnings.warn(f"{module.__name__} has moved: its names are in {now}", DeprecationWarning, stacklevel=2)
         def lookup(name: str) -> object:
             if name.startswith("__"): raise AttributeError(name)
-            return name_now(homes, name)
+            return _as_called_then(name, name_now(homes, name))
         module.__getattr__ = lookup
 
 def install_old_names() -> None:
