@@ -255,7 +255,7 @@ def certify_incremental(
         won, lost, kept = cache.count_changes(it, images, sizes, streams=streams)
     sure = cache.selection_votes >= gamma * s.n0
     p_lower = incremental_bound(cache.p_lower, won, lost, kept=kept, n_p=sizes, alpha=s.alpha, alpha_zeta=alpha_zeta,
-                                sure=cache.selection_votes >= gamma * s.n0)
+                                sure=sure)
     return cache.log(smoothed.noise.radius(np.clip(p_lower, 0, 1), s.sigma))
 
 # %% ../../nbs/10_incremental.ipynb #6d064a63
