@@ -7,20 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-__all__ = [
-    "DataError",
-    "to_float",
-    "ImageData",
-    "check_image_data",
-    "check_images",
-    "class_places",
-    "concat",
-    "load_digits_data",
-    "show_images",
-    "augment",
-    "batch_sizes",
-    "batches",
-]
+__all__ = ["DataError", "to_float", "ImageData", "concat", "load_digits_data", "show_images", "augment", "batches"]
 
 class DataError(ValueError):
     """Images or labels that cannot be used as they are; the message names the path or value and what is allowed."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import nn, Tensor
 
-__all__ = ["name_of", "inner_network", "fingerprint"]
+__all__ = ["fingerprint"]
 _PLUMBING: frozenset[str]
 _MARKS: tuple[str, ...]
 _LIBRARIES: frozenset[str]
