@@ -24,7 +24,7 @@ from arq_nb.quant.models import resnet8
 from arq_nb.quant.policies import Policy
 from arq_nb.search.agent import _ReplayBuffer, DDPG, DDPGConfig
 from arq_nb.search.environment import BitWidthEnv, make_env, rollout, uniform_policy
-from arq_nb.search.judges import AccuracyJudge, Evaluation, flat_settings, Judge, KeptJudge, RadiusJudge, SearchConfig
+from arq_nb.search.judges import AccuracyJudge, Evaluation, Judge, KeptJudge, RadiusJudge, SearchConfig
 from arq_nb.search.rivals import _TrialLog, evolutionary_search, haq, random_search
 from arq_nb.search.search import _Origin, _search_settings, read_history, row_policy, search
 from arq_nb.search.sensitivities import _average_traces, acr_sensitivity, Curvature, integer_program, nipq
@@ -179,11 +179,11 @@ def test_one_seed_rules_a_search():
 
 
 def test_settings_are_written_as_version_0_2_did():
-    assert plain(flat_settings(SearchConfig())) == plain(dict(
+    assert plain(SearchConfig().flat()) == plain(dict(
         mode="separate", min_bits=2, max_bits=8, edge_bits=8, epochs=1, lr=0.02, batch_size=128, weight_decay=5e-4,
         n0=100, n=1_000, n_p=100, alpha=0.001, alpha_zeta=0.001, gamma=0.99, consistency=0.0, backend="float32",
         reward_scale=0.1, change=4.0, candidates=32, agent=DDPGConfig(warmup_episodes=5, noise=0.2)))
-    newer = flat_settings(SearchConfig(method="fixed", noise="sound", precision="bfloat16"))
+    newer = SearchConfig(method="fixed", noise="sound", precision="bfloat16").flat()
     assert (newer["method"], newer["noise"], newer["precision"]) == ("fixed", "sound", "bfloat16")
 
 

@@ -9,14 +9,14 @@ from ..quant.budgets import Budget
 from ..quant.costs import LayerInfo
 from ..quant.policies import Policy
 
-__all__ = ["OBSERVATION", "ENV_ID", "BitWidthEnv", "uniform_policy", "rollout", "proxy_reward", "make_env"]
+__all__ = ["BitWidthEnv", "uniform_policy", "rollout", "proxy_reward", "make_env"]
 
 def _action_to_wish(action: float, min_bits: int = 2, max_bits: int = 8) -> float: ...
 def _action_to_bits(action: float, min_bits: int = 2, max_bits: int = 8) -> int: ...
 def _bits_to_action(bits: int, min_bits: int = 2, max_bits: int = 8) -> float: ...
 
 _KINDS: tuple[str, ...]
-OBSERVATION: tuple[str, ...]
+_OBSERVATION: tuple[str, ...]
 
 def _scale_columns(table: np.ndarray) -> np.ndarray: ...
 def _layer_features(layers: list[LayerInfo]) -> np.ndarray: ...
@@ -108,4 +108,4 @@ def make_env(
 ) -> BitWidthEnv:
     """What `gymnasium.make("ArqBitWidth-v0", ...)` calls; raises `ValueError` when only one of the two is given"""
 
-ENV_ID: str
+_ENV_ID: str

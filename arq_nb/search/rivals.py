@@ -23,7 +23,7 @@ from ..quant.policies import Policy
 from .agent import DDPG
 from .environment import BitWidthEnv
 from .judges import AccuracyJudge, Evaluation, Judge, judge_many, SearchConfig
-from .search import given_policies, history_row, play, search, search_result, SearchResult
+from .search import given_policies, history_row, play, search, SearchResult
 
 # %% ../../nbs/17_rivals.ipynb #74a93e91
 class _TrialLog:
@@ -65,7 +65,7 @@ class _TrialLog:
 
     def result(self) -> SearchResult:
         "The best policy and the history."
-        return search_result(self.history, self.judge)
+        return SearchResult.of(self.history, self.judge)
 
 # %% ../../nbs/17_rivals.ipynb #7d530ee0
 def agent_search(
@@ -77,7 +77,7 @@ def agent_search(
     "ARQ's agent with any judge and without a folder: as many episodes as `policies`, each with one of its own."
     agent, policies = DDPG(10, 1, config.agent, config.seed), whole_number("policies", policies)
     *_, history = islice(play(judge, budget, agent, config), policies)
-    return search_result(history, judge)
+    return SearchResult.of(history, judge)
 
 # %% ../../nbs/17_rivals.ipynb #aa10haq0
 def haq(

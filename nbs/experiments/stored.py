@@ -17,7 +17,6 @@ from arq_nb.lab.stages import FinishStage
 from arq_nb.lab.study import measured, Place, run
 from arq_nb.lab.tables import Measured
 from arq_nb.quant.policies import Policy
-from arq_nb.search.judges import flat_settings
 
 RESULTS = Path(__file__).parent / "results"
 FILES = {"train": "network.json", "aware": "aware.json", "policy": "search.json", "finish": "record.json"}
@@ -31,7 +30,7 @@ FINISHED_WITH = "aware_epochs", "aware_lr", "finish_images", "finish", "test_ima
 def noted(preset: Preset, kind: str, method: str | None) -> dict:
     "The settings in a stored file that this preset has made, under the names of version 0.1."
     every = {f.name: getattr(preset, f.name) for f in fields(preset)}
-    search = flat_settings(preset.search)
+    search = preset.search.flat()
     if method not in AGENTS: search = {k: v for k, v in search.items() if k not in ("agent", "change", "candidates")}
     every |= {"search": search, "finish": vars(preset.finish.recipe) | vars(preset.finish.certify)}
     unused = {"name", "plan", "methods", "training"}
