@@ -28,7 +28,8 @@ _NAMES = {
     "certify.settings": ("Certify",),
     "certify.logs": ("average_certified_radius", "certified_accuracy", "certify_dataset", "read_log"),
     "train.training": ("fit", "Recipe"),
-    "train.finish": ("finish", "load", "SmoothedNetwork"),
+    "train.network": ("load", "SmoothedNetwork"),
+    "train.finish": ("finish",),
     "search.judges": ("SearchConfig",),
     "search.search": ("search",),
 }

@@ -7,7 +7,7 @@ from .quant.policies import Policy as Policy
 from .train.training import Recipe as Recipe
 from .search.judges import SearchConfig as SearchConfig
 from .certify.smoothing import SmoothedClassifier as SmoothedClassifier
-from .train.finish import SmoothedNetwork as SmoothedNetwork
+from .train.network import SmoothedNetwork as SmoothedNetwork
 from .certify.logs import average_certified_radius as average_certified_radius
 from .quant.costs import bitops as bitops
 from .quant.policies import calibrate as calibrate
@@ -18,7 +18,7 @@ from .quant.policies import dequantize as dequantize
 from .train.finish import finish as finish
 from .train.training import fit as fit
 from .core.datasets import images as images
-from .train.finish import load as load
+from .train.network import load as load
 from .quant.models import load_pretrained as load_pretrained
 from .quant.models import mobilenet_v2 as mobilenet_v2
 from .quant.models import normalized as normalized

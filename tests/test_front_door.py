@@ -57,7 +57,7 @@ def test_every_name_is_there_and_documented():
 
 def test_names_are_the_things_themselves():
     from arq_nb.quant.policies import Policy
-    from arq_nb.train.finish import load
+    from arq_nb.train.network import load
     assert arq.Policy is Policy
     assert arq.load is load
     assert pickle.loads(pickle.dumps(arq.load)) is load

@@ -22,7 +22,8 @@ from arq_nb.quant.backends import deployed
 from arq_nb.quant.models import resnet8
 from arq_nb.quant.policies import Policy
 from arq_nb.quant.quantizers import LSQ, PACT, UniformQuantizer
-from arq_nb.train.finish import finetune, Finish, finish, finished, load, SmoothedNetwork
+from arq_nb.train.finish import finetune, Finish, finish, finished
+from arq_nb.train.network import load, SmoothedNetwork
 from arq_nb.train.training import evaluate, fit, noisy_batches, Recipe
 
 DIGITS = load_dataset("digits")

@@ -35,7 +35,8 @@ from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
 from ..search.judges import SearchConfig
 from ..search.search import read_history, search, SearchResult
-from ..train.finish import Finish, finish, load, smoothed
+from ..train.finish import Finish, finish
+from ..train.network import load, smoothed
 from ..train.training import fit, Recipe
 
 # %% ../../nbs/25c_commands.ipynb #a633dd09

@@ -33,7 +33,7 @@ class _Room(_Callable):
         super().__setattr__(name, value)
 
 # %% ../../nbs/97_callable.ipynb #c97getat
-_HOMES = "search.search", "search.judges", "search.shared_weights", "train.finish"
+_HOMES = "search.search", "search.judges", "search.shared_weights", "train.finish", "train.network"
 
 def __getattr__(name: str) -> object:
     if name.startswith("_"): raise AttributeError(name)

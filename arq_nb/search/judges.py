@@ -34,7 +34,8 @@ from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
 from .agent import DDPGConfig
 from .environment import BitWidthEnv
-from ..train.finish import finetune, smoothed
+from ..train.finish import finetune
+from ..train.network import smoothed
 from ..train.training import evaluate, Recipe
 
 # %% ../../nbs/13_judges.ipynb #fd40988e

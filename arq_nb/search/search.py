@@ -36,7 +36,8 @@ from ..quant.policies import Policy
 from .agent import DDPG, truncated_normal
 from .environment import BitWidthEnv, rollout, uniform_policy
 from .judges import Evaluation, Judge, RadiusJudge, SearchConfig
-from ..train.finish import Finish, finish, finished, SmoothedNetwork
+from ..train.finish import Finish, finish, finished
+from ..train.network import SmoothedNetwork
 
 # %% ../../nbs/15_search.ipynb #fe57c30b
 def given_policies(

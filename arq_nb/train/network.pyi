@@ -1,7 +1,6 @@
 # Written by tools/stubs.py: edit the notebooks.
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,24 +11,10 @@ from ..certify.logs import CertificateLog
 from ..certify.settings import Certify
 from ..certify.smoothing import Certificate, SmoothedClassifier
 from ..core.data import ImageData
-from ..core.record import Record
 from ..quant.policies import Policy
 from ..quant.quantizers import LSQ, UniformQuantizer
-from .training import Recipe
 
-__all__ = ["finetune", "smoothed", "SmoothedNetwork", "load", "Finish", "finished", "finish"]
-
-def finetune(
-    model: nn.Module,
-    policy: Policy,
-    train: ImageData,
-    sigma: float,
-    recipe: Recipe = Recipe(lr=0.02),
-    quantizer: type[UniformQuantizer] = LSQ,
-    checkpoint: str | os.PathLike | None = None,
-    progress: bool = False,
-) -> tuple[nn.Module, list[dict]]:
-    """Quantize a copy of `model`, calibrate it on noisy training images, and fine-tune it with noise."""
+__all__ = ["smoothed", "SmoothedNetwork", "certify_record", "load"]
 
 def smoothed(
     network: nn.Module,
@@ -86,7 +71,9 @@ class SmoothedNetwork:
     def predict(self, images: Tensor, **changes: object) -> int | Any:
         """PREDICT: the class alone, which takes fewer samples than a certificate."""
 
-    def _about(self) -> dict: ...
+    def about(self) -> dict:
+        """What a folder says about the network that it holds, besides the settings that led to it."""
+
     def _record(self) -> dict: ...
     def save(self, folder: str | os.PathLike) -> None:
         """Write policy.json, model.safetensors and record.json: beside the float network, all that `load` needs.
@@ -95,7 +82,9 @@ class SmoothedNetwork:
 
 _KNOWN: tuple[str, ...]
 
-def _certify_record(certify: Certify, seed: int) -> dict: ...
+def certify_record(certify: Certify, seed: int) -> dict:
+    """The settings as version 0.2 wrote them, and new ones if they are used; a batch size decides nothing."""
+
 def _certify_of(record: Mapping) -> Certify: ...
 def _kind(folder: Path, record: Mapping, given: type[UniformQuantizer] | None) -> type[UniformQuantizer]: ...
 def load(
@@ -105,52 +94,3 @@ def load(
 
     `ValueError` by name for a network of another structure, and for one that computes otherwise, such as with
     another normalization of its input."""
-
-@dataclass(frozen=True)
-class Finish:
-    """How a policy becomes a certified network.
-
-    careful = Finish(Recipe(epochs=10, lr=0.01), Certify(n=100_000, noise="sound"))
-    log = finish(network, policy, train, test, 0.25, "runs/final", careful)
-    log = finish(network, policy, train, test, 0.25, "runs/quick", careful, epochs=1, n=500)
-    """
-
-    recipe: Recipe = Recipe(epochs=3, lr=0.02)
-    certify: Certify = Certify(n=1000)
-    quantizer: type[UniformQuantizer] = LSQ
-    progress: bool = True
-    cache: object = None
-
-def _changed(settings: Finish, changes: Mapping[str, object]) -> Finish: ...
-def _settings(model: nn.Module, policy: Policy, train: ImageData, sigma: float, settings: Finish) -> dict: ...
-@contextmanager
-def _recorded(out: Path | None, settings: Mapping) -> Iterator[Record | None]: ...
-def _trained(
-    model: nn.Module, policy: Policy, train: ImageData, sigma: float, settings: Finish, out: Path | None
-) -> tuple[SmoothedNetwork, float]: ...
-def finished(
-    model: nn.Module,
-    policy: Policy,
-    train: ImageData,
-    sigma: float,
-    settings: Finish = Finish(),
-    out: str | os.PathLike | None = None,
-    **changes: object,
-) -> SmoothedNetwork:
-    """Fine-tune a policy: the network, not yet certified.
-
-    `ValueError` if the folder holds another network, or one of other images or settings."""
-
-def finish(
-    model: nn.Module,
-    policy: Policy,
-    train: ImageData,
-    test: ImageData,
-    sigma: float,
-    out: str | os.PathLike,
-    settings: Finish = Finish(),
-    **changes: object,
-) -> CertificateLog:
-    """Fine-tune a policy, certify the result from scratch on the test images, and write both down.
-
-    `ValueError` if the folder holds the results of another network, policy, images or settings."""
