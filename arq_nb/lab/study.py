@@ -83,7 +83,10 @@ class Stage:
 
 # %% ../../nbs/25_study.ipynb #03c43c4f
 class OutOfTime(Exception):
-    "The time that was given is over; what is done so far is on disk."
+    """The time that was given is over; what is done so far is on disk.
+
+        if time.time() >= until: raise OutOfTime()
+    """
 
 @dataclass(frozen=True)
 class Place:
