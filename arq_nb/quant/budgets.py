@@ -47,7 +47,7 @@ class Budget:
         *,
         bits: float,                        # 1 to 32: the limit is the bit operations of `bits` by `bits` everywhere
     ):
-        vars(self).update(vars(Budget.bitops(model, input_shape, bits=bits)))
+        vars(self).update(vars(Budget.bitops(model, input_shape, bits=bits)))   # frozen: set past `__setattr__`
 
     @property
     def float_cost(self) -> float:
