@@ -10,14 +10,7 @@ from .smoothing import SmoothedClassifier
 from ..core.data import ImageData
 from ..core.rng import ESTIMATION
 
-__all__ = [
-    "CacheSettings",
-    "CertificateCache",
-    "build_cache",
-    "change_lower",
-    "incremental_bound",
-    "certify_incremental",
-]
+__all__ = ["CertificateCache", "build_cache", "certify_incremental"]
 
 @dataclass(frozen=True)
 class CacheSettings:

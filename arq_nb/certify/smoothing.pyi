@@ -7,17 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = [
-    "NOISES",
-    "ABSTAIN",
-    "certified_radius",
-    "GaussianNoise",
-    "Noise",
-    "noise_named",
-    "SmoothedClassifier",
-    "check_votes",
-    "Certificate",
-]
+__all__ = ["ABSTAIN", "certified_radius", "GaussianNoise", "Noise", "SmoothedClassifier", "Certificate"]
 
 def certified_radius(p_lower: float | np.ndarray, sigma: float) -> float | np.ndarray:
     """Radius `sigma * Phi^-1(p_lower)`, or 0 for `p_lower <= 1/2` (Cohen et al. 2019, theorem 1)."""
