@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import is_dataclass
-from functools import wraps
+from functools import reduce, wraps
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -47,19 +47,26 @@ _RENAMED = {
     "AccuracyEvaluator": "AccuracyJudge",
     "AnyPrecisionEvaluator": "SharedWeightsJudge",
     "PolicyEvaluator": "RadiusJudge",
+    "bitops_budget": "Budget.bitops",
     "connect": "init_processes",
     "explore_policy": "PolicyExplorer",
     "finetuned": "finetune",
+    "fit_to_budget": "Budget.fit",
     "from_dataset": "read_dataset",
     "from_first": "on_first",
     "deploy": "deployed",
     "harden": "fix_bits",
+    "latency_budget": "Budget.latency",
     "less_slack": "minus_slack",
+    "load_policy": "Policy.load",
     "make_optimiser": "make_optimizer",
+    "memory_budget": "Budget.memory",
     "part_of_batch": "batch_shard",
     "plot_yardstick": "plot_comparison",
     "processes": "rank_and_world_size",
+    "save_policy": "Policy.save",
     "share_buffers": "broadcast_buffers",
+    "size_budget": "Budget.size",
     "spend": "fill_budget",
     "summed": "all_reduce_sum",
     "uniform": "uniform_policy",
@@ -94,11 +101,11 @@ def name_now(
     old: str,                # name in version 0.2
 ) -> object:
     "What an old name means now; `AttributeError` if it is gone."
-    name = _RENAMED.get(old, old)
+    name, *method = _RENAMED.get(old, old).split(".")
     for home in homes:
         module = import_module(f"arq_nb.{home}")
         for now in (name, f"_{name}"):
-            if now in vars(module): return vars(module)[now]
+            if now in vars(module): return reduce(getattr, method, vars(module)[now])
     raise AttributeError(f"arq_nb has no {old!r} any more; it was in what is now {', '.join(homes)}")
 
 class _OldModules(MetaPathFinder, Loader):
