@@ -207,9 +207,6 @@ def votes(
         if not finite: raise ValueError("the classifier gave NaN or infinite logits: nothing is certified")
         return torch.cat(classes).view(len(images), n)
 
-# %% ../../nbs/02_smoothing.ipynb #7a592614
-ABSTAIN = -1
-
 # %% ../../nbs/02_smoothing.ipynb #7a592611
 def check_votes(
     n: int,        # samples of PREDICT
@@ -219,6 +216,8 @@ def check_votes(
     check_enough(n, lambda n: coin_p(n, 0) <= alpha, alpha)
 
 # %% ../../nbs/02_smoothing.ipynb #a63007e6
+ABSTAIN = -1
+
 @patch
 def streams(
     self: SmoothedClassifier,
