@@ -140,11 +140,10 @@ class SmoothedClassifier:
 
 def _one_image(x: Tensor) -> Tensor: ...
 def _check_generators(generators: Sequence[torch.Generator], images: Tensor) -> None: ...
-
-ABSTAIN: int
-
 def check_votes(n: int, alpha: float) -> None:
     """`ValueError` if PREDICT could only abstain, with the smallest number of samples with which it can answer."""
+
+ABSTAIN: int
 
 def _given(
     smoothed: SmoothedClassifier, images: Tensor, generators: Sequence[torch.Generator] | None, seed: int | None

@@ -7,7 +7,7 @@ from .costs import LayerInfo
 from .memory import MemoryStep
 from .policies import Policy
 
-__all__ = ["BudgetError", "Budget", "edge_layers", "inner_layers", "pin"]
+__all__ = ["BudgetError", "Budget", "edge_layers", "pin"]
 
 class BudgetError(ValueError):
     """No policy can meet the budget."""

@@ -3,17 +3,7 @@ from typing import Any
 import torch
 from torch import nn, Tensor
 
-__all__ = [
-    "FLOAT_BITS",
-    "integer_range",
-    "fake_quantize",
-    "UniformQuantizer",
-    "LSQ",
-    "PACT",
-    "clip_penalty",
-    "fixed",
-    "relative_error",
-]
+__all__ = ["fake_quantize", "UniformQuantizer", "LSQ", "PACT", "clip_penalty", "fixed"]
 FLOAT_BITS: int
 
 def _check_bits(bits: int) -> int: ...
