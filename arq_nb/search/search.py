@@ -281,9 +281,9 @@ class SearchResult:
     def __repr__(self) -> str:
         if not self.history: return f"SearchResult({self.policy.text})"
         best = _best_row(self.history)
-        beside = "" if math.isnan(self.original_acr) else f" (float network {self.original_acr:.3f})"
-        return (f"SearchResult({len(self.history)} policies; the best: reward {best['reward']:+.4f}, "
-                f"ACR {best['acr']:.3f}{beside}, cost {best['cost']:.2%})")
+        acr = "" if math.isnan(best["acr"]) else f" ACR {best['acr']:.3f} (float network {self.original_acr:.3f}),"
+        return (f"SearchResult({len(self.history)} policies; the best: reward {best['reward']:+.4f},"
+                f"{acr} cost {best['cost']:.2%})")
 
     def finish(
         self,
@@ -303,7 +303,6 @@ _OLDER = {"episodes": "policies", "evaluator": "judge", "starts": "warm_starts"}
 def _with_settings_beside(function: Callable[..., SearchResult]) -> Callable[..., SearchResult]:
     "Lets settings stand beside `config`, as in `fit`, and under the names of version 0.2."
     signature = inspect.signature(function)
-
     @functools.wraps(function)
     def called(*args, **options):
         options = {_OLDER.get(name, name): value for name, value in options.items()}
