@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from torch import Generator, nn, Tensor
 
-__all__ = ["DDPGConfig", "truncated_normal", "DDPG"]
+__all__ = ["DDPGConfig", "DDPG"]
 
 @dataclass(frozen=True)
 class DDPGConfig:

@@ -14,7 +14,7 @@ from ..core.data import ImageData
 from ..quant.policies import Policy
 from ..quant.quantizers import LSQ, UniformQuantizer
 
-__all__ = ["smoothed", "SmoothedNetwork", "certify_record", "load"]
+__all__ = ["smoothed", "SmoothedNetwork", "load"]
 
 def smoothed(
     network: nn.Module,
