@@ -367,5 +367,5 @@ def test_sensitivities_refuse(network, budget, images):
     with pytest.raises(ValueError, match=r"no sensitivity for the layers \['layer1.0.conv1'"):
         integer_program(budget, {})
     with pytest.raises(ValueError, match="sigma=0.0"): acr_sensitivity(network, *images, 0.0, config=CONFIG)
-    with pytest.raises(ValueError, match="NIPQ trains without them"):
+    with pytest.raises(ValueError, match="NIPQ trains without consistency=1.0"):
         nipq(network, images[0], budget, 0.5, Recipe(consistency=1.0))
