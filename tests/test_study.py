@@ -213,7 +213,8 @@ def test_a_changed_result_is_refused(toys, tmp_path):
     with pytest.raises(ValueError, match="settings"): Place(tmp_path, stage).result()
 
 
-def test_images_and_budgets_are_checked(tmp_path):
+def test_images_and_budgets_are_checked(tmp_path, monkeypatch):
+    monkeypatch.delenv("ARQ_REQUIRE_DATA", raising=False)
     with pytest.warns(UserWarning): pytest.raises(ValueError, Images("folder", ("nowhere.tar",)).found)
     stage = PolicyStage(digits()[0].chosen, by_uniform_bits, cost="weight")
     with pytest.raises(ValueError, match="choose from bitops, size"): stage.budget(Place(tmp_path, stage))

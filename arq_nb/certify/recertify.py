@@ -144,7 +144,7 @@ def recertify(
     """Certify the changed network nearly as well as with `n` samples from scratch.
 
     Each certificate is wrong with probability at most `cache.settings.alpha + alpha_zeta`; images whose guess is wrong
-    get no sample. Ours, on the bounds of `incremental_bound`. `ValueError` as `certify_incremental`, and for a `pilot`
+    get no sample. Ours, on the bounds of chapter 10. `ValueError` as `certify_incremental`, and for a `pilot`
     that is not whole chunks or as large as the cache."""
     effort = _Effort(n, tolerance, pilot, alpha_zeta)
     _check_effort(effort, cache, smoothed)

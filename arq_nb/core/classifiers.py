@@ -309,7 +309,7 @@ def gate(
     """`f` in evaluation mode, with a warning if it was not; `ValueError` if it is no classifier.
 
     One tensor of at least two logits for each image, the same whatever else is in the batch. Whoever comes with a
-    `CheckedClassifier` is let in without a look."""
+    checked classifier is let in without a look."""
     if isinstance(f, CheckedClassifier):
         yield f
         return
