@@ -67,6 +67,7 @@ def test_names_are_the_things_themselves():
 
 def test_the_version_is_that_of_the_settings():
     assert f"\nversion = {arq.__version__}\n" in (ROOT / "settings.ini").read_text()
+    assert f"\nversion: {arq.__version__}\n" in (ROOT / "CITATION.cff").read_text()
 
 
 # ---- the search, which is a room and a function
