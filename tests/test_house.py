@@ -190,6 +190,14 @@ def test_public_classes_show_an_example():
            and not has_example(ast.get_docstring(node) or ""))
 
 
+def test_examples_are_shown_as_code():
+    "Every line of it stands four columns in from the text, or Markdown and `help` run it into the sentence before."
+    def flat(docstring: str) -> bool:
+        return any(re.match(r"[\w.]+(, [\w.]+)* = \w|print\(", line) for line in docstring.splitlines()[1:])
+    report(f"{name}.{node.name}" for name, tree in modules().items() for node in ast.walk(tree)
+           if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and flat(ast.get_docstring(node) or ""))
+
+
 def test_american_spelling():
     lines = [f"{where}: {line}" for where, code in sources() if "_moved" not in where
              for line in code.replace("_", " ").splitlines()]

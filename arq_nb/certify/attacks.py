@@ -61,7 +61,8 @@ def _to_grid(
 # %% ../../nbs/22_attacks.ipynb #7741f515
 @dataclass(frozen=True)
 class Attack:
-    """Settings of an attack; `ValueError` for what is none.
+    """
+    Settings of an attack; `ValueError` for what is none.
 
         pgd(smoothed, images, labels, 0.5, generator, Attack(steps=50, samples=16))
         smallest_attack(smoothed, images, predictions, generator, n=10_000)

@@ -30,7 +30,8 @@ from ..core.settings import real_number, whole_number
 # %% ../../nbs/10_incremental.ipynb #412bfed6
 @dataclass(frozen=True)
 class CacheSettings:
-    """What the votes in a cache depend on; a replay under other settings is refused.
+    """
+    What the votes in a cache depend on; a replay under other settings is refused.
 
         print(build_cache(smoothed, data, n=1_000).settings)
     """
@@ -47,7 +48,8 @@ class CacheSettings:
 # %% ../../nbs/10_incremental.ipynb #57896ba9
 @dataclass(frozen=True)
 class CertificateCache:
-    """Certificates of a network together with its votes, ready to certify a variant.
+    """
+    Certificates of a network together with its votes, ready to certify a variant.
 
         cache = build_cache(smoothed, data, n=10_000)
         log = certify_incremental(cache, smoothed_variant, data, n_p=200)

@@ -14,9 +14,10 @@ __all__ = ["CertificateCache", "build_cache", "certify_incremental"]
 
 @dataclass(frozen=True)
 class CacheSettings:
-    """What the votes in a cache depend on; a replay under other settings is refused.
+    """
+    What the votes in a cache depend on; a replay under other settings is refused.
 
-    print(build_cache(smoothed, data, n=1_000).settings)
+        print(build_cache(smoothed, data, n=1_000).settings)
     """
 
     sigma: float
@@ -31,11 +32,12 @@ class CacheSettings:
 
 @dataclass(frozen=True)
 class CertificateCache:
-    """Certificates of a network together with its votes, ready to certify a variant.
+    """
+    Certificates of a network together with its votes, ready to certify a variant.
 
-    cache = build_cache(smoothed, data, n=10_000)
-    log = certify_incremental(cache, smoothed_variant, data, n_p=200)
-    cache.save("original.safetensors")
+        cache = build_cache(smoothed, data, n=10_000)
+        log = certify_incremental(cache, smoothed_variant, data, n_p=200)
+        cache.save("original.safetensors")
     """
 
     settings: CacheSettings

@@ -35,7 +35,8 @@ _COLUMNS = ("idx", "label", "predict", "radius", "correct", "time")
 
 @dataclass(frozen=True)
 class CertificateLog:
-    """Certificates of many images; every field an array of one entry an image.
+    """
+    Certificates of many images; every field an array of one entry an image.
 
         log = read_log("certificates.tsv")
         print(log)                              # accuracy, ACR, abstentions, with their intervals

@@ -26,11 +26,12 @@ _COLUMNS: tuple[str, ...]
 
 @dataclass(frozen=True)
 class CertificateLog:
-    """Certificates of many images; every field an array of one entry an image.
+    """
+    Certificates of many images; every field an array of one entry an image.
 
-    log = read_log("certificates.tsv")
-    print(log)                              # accuracy, ACR, abstentions, with their intervals
-    log.certified.max(), log.predict[0]     # the largest radius, the class of the first image
+        log = read_log("certificates.tsv")
+        print(log)                              # accuracy, ACR, abstentions, with their intervals
+        log.certified.max(), log.predict[0]     # the largest radius, the class of the first image
     """
 
     idx: np.ndarray

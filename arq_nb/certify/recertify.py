@@ -25,7 +25,8 @@ from ..core.settings import real_number, whole_number
 # %% ../../nbs/10a_recertify.ipynb #7f298359
 @dataclass(frozen=True)
 class ReplayPlan:
-    """How each image of a cache will be certified again.
+    """
+    How each image of a cache will be certified again.
 
         plan = plan_replays(cache, won, lost, pilot=200)
         print(plan.n.sum(), plan.direct.mean())   # samples, share of images that are certified directly

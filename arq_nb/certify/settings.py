@@ -27,7 +27,8 @@ _METHODS = {  # name -> what makes a `Method` of a smoothed classifier, settings
 
 @dataclass(frozen=True)
 class Certify:
-    """Settings of certification; `ValueError` for what is none.
+    """
+    Settings of certification; `ValueError` for what is none.
 
         Certify(n=1_000)                                              # quick
         Certify(n0=1_000, n=10_000, method="early", noise="sound")    # true in floating point, for fewer samples
@@ -59,7 +60,8 @@ class Certify:
 # %% ../../nbs/02b_certify_settings.ipynb #1aed936e
 @dataclass(frozen=True)
 class Method:
-    """How images are certified: what `Certify(method=)` names.
+    """
+    How images are certified: what `Certify(method=)` names.
 
         Method(lambda it, images, places, labels: it.certify_batch(images, it.streams(places, 0)), samples=100_000)
     """

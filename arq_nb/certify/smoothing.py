@@ -60,7 +60,8 @@ class GaussianNoise:
 
 # %% ../../nbs/02_smoothing.ipynb #209e29c6
 class Noise(Protocol):
-    """Noise and its theorem: what it adds to an image, and the radius that a probability under it proves.
+    """
+    Noise and its theorem: what it adds to an image, and the radius that a probability under it proves.
 
         SmoothedClassifier(network, sigma=0.25, noise=noise_named("sound"))
     """
@@ -89,7 +90,8 @@ def noise_named(
 # %% ../../nbs/02_smoothing.ipynb #70e980ca
 @dataclass(frozen=True)
 class SmoothedClassifier:
-    """The smoothed version of the classifier `f` under noise of standard deviation `sigma`.
+    """
+    The smoothed version of the classifier `f` under noise of standard deviation `sigma`.
 
         smoothed = SmoothedClassifier(network, sigma=0.25)
         smoothed.predict(x)                        # class of one image (channels, height, width), or -1
@@ -141,7 +143,6 @@ def _check_generators(generators: Sequence[torch.Generator], images: Tensor) -> 
     raise ValueError(f"generators must be a list with one torch.Generator for each of the {len(images)} images "
                      f"(see `make_generator`), not {len(given)} of {kinds or 'nothing'}")
 
-# %% ../../nbs/02_smoothing.ipynb #d8e53c5e
 @patch
 @contextmanager
 def checked(
@@ -163,7 +164,6 @@ def checked(
     fill(second[3:], torch.ones_like(pixels))
     with gate(self.f, first.permute(0, 3, 1, 2), second.permute(0, 3, 1, 2)) as f: yield replace(self, f=f)
 
-# %% ../../nbs/02_smoothing.ipynb #4b3e660e
 @patch
 def noisy_copies(
     self: SmoothedClassifier,
@@ -236,7 +236,6 @@ def _given(
     if seed is not None: raise ValueError(f"seed={seed!r} and generators: give one of the two")
     return generators
 
-# %% ../../nbs/02_smoothing.ipynb #71075ae3
 @patch
 def predict_batch(
     self: SmoothedClassifier,
@@ -271,7 +270,8 @@ def predict(
 # %% ../../nbs/02_smoothing.ipynb #1298da34
 @dataclass(frozen=True)
 class Certificate:
-    """What is proven about one image, with an error probability of `alpha`.
+    """
+    What is proven about one image, with an error probability of `alpha`.
 
         certificate = smoothed.certify(x, n=10_000)
         if certificate.prediction != ABSTAIN: print(f"no change below {certificate.radius:.3f}")

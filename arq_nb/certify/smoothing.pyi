@@ -30,9 +30,10 @@ class GaussianNoise:
         """`certified_radius`, in units of the input."""
 
 class Noise(Protocol):
-    """Noise and its theorem: what it adds to an image, and the radius that a probability under it proves.
+    """
+    Noise and its theorem: what it adds to an image, and the radius that a probability under it proves.
 
-    SmoothedClassifier(network, sigma=0.25, noise=noise_named("sound"))
+        SmoothedClassifier(network, sigma=0.25, noise=noise_named("sound"))
     """
 
     name: str
@@ -50,11 +51,12 @@ def noise_named(noise: str | Noise) -> Noise:
 
 @dataclass(frozen=True)
 class SmoothedClassifier:
-    """The smoothed version of the classifier `f` under noise of standard deviation `sigma`.
+    """
+    The smoothed version of the classifier `f` under noise of standard deviation `sigma`.
 
-    smoothed = SmoothedClassifier(network, sigma=0.25)
-    smoothed.predict(x)                        # class of one image (channels, height, width), or -1
-    smoothed.certify(x, n=10_000, seed=0)      # a `Certificate`: class and radius
+        smoothed = SmoothedClassifier(network, sigma=0.25)
+        smoothed.predict(x)                        # class of one image (channels, height, width), or -1
+        smoothed.certify(x, n=10_000, seed=0)      # a `Certificate`: class and radius
     """
 
     f: Callable[[Tensor], Tensor]
@@ -151,10 +153,11 @@ def _given(
 
 @dataclass(frozen=True)
 class Certificate:
-    """What is proven about one image, with an error probability of `alpha`.
+    """
+    What is proven about one image, with an error probability of `alpha`.
 
-    certificate = smoothed.certify(x, n=10_000)
-    if certificate.prediction != ABSTAIN: print(f"no change below {certificate.radius:.3f}")
+        certificate = smoothed.certify(x, n=10_000)
+        if certificate.prediction != ABSTAIN: print(f"no change below {certificate.radius:.3f}")
     """
 
     prediction: int

@@ -37,11 +37,12 @@ def to_float(
 # %% ../../nbs/32_data.ipynb #b18e8169
 @dataclass
 class ImageData:
-    """A labeled set of images held in memory as bytes; `DataError` for contents that do not fit together.
+    """
+    A labeled set of images held in memory as bytes; `DataError` for contents that do not fit together.
 
-    train = ImageData.from_folder("photos/train", size=224)
-    rest, held_out = train.split(500, torch.Generator().manual_seed(0))
-    test = ImageData.from_folder("photos/test", size=224, classes=train.classes).every(10)
+        train = ImageData.from_folder("photos/train", size=224)
+        rest, held_out = train.split(500, torch.Generator().manual_seed(0))
+        test = ImageData.from_folder("photos/test", size=224, classes=train.classes).every(10)
     """
     images: Tensor  # uint8, (N, C, H, W), values 0..255
     labels: Tensor  # int64, (N,), each one an index into `classes`

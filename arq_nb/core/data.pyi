@@ -17,11 +17,12 @@ def to_float(images: Tensor) -> Tensor:
 
 @dataclass
 class ImageData:
-    """A labeled set of images held in memory as bytes; `DataError` for contents that do not fit together.
+    """
+    A labeled set of images held in memory as bytes; `DataError` for contents that do not fit together.
 
-    train = ImageData.from_folder("photos/train", size=224)
-    rest, held_out = train.split(500, torch.Generator().manual_seed(0))
-    test = ImageData.from_folder("photos/test", size=224, classes=train.classes).every(10)
+        train = ImageData.from_folder("photos/train", size=224)
+        rest, held_out = train.split(500, torch.Generator().manual_seed(0))
+        test = ImageData.from_folder("photos/test", size=224, classes=train.classes).every(10)
     """
 
     images: Tensor

@@ -164,7 +164,8 @@ def read_dataset(
 _Source = str | Path | Dataset | ImageData
 
 class Images(NamedTuple):
-    """The three parts of a set of images; their labels point into the same classes.
+    """
+    The three parts of a set of images; their labels point into the same classes.
 
         train, held_out, test = images("photos", size=64, hold_out=500)
     """

@@ -159,11 +159,12 @@ def _read_json(path: Path) -> dict:
 
 @dataclass(frozen=True)
 class Record:
-    """What a result is made with.
+    """
+    What a result is made with.
 
-    record = Record.open("runs/log.tsv", {"sigma": 0.25, "n": 1_000})   # ValueError: made with other settings
-    ...                                                                 # write, or continue, runs/log.tsv
-    Record.read("runs/log.tsv.json")
+        record = Record.open("runs/log.tsv", {"sigma": 0.25, "n": 1_000})   # ValueError: made with other settings
+        ...                                                                 # write, or continue, runs/log.tsv
+        Record.read("runs/log.tsv.json")
     """
     result: Path    # the file or folder it is about, named in errors
     settings: dict  # plain data

@@ -34,11 +34,12 @@ def _layer_groups(
 
 # %% ../../nbs/27_explorer.ipynb #168c9a4a
 class PolicyExplorer(widgets.VBox):
-    """Sliders for the bits of a group of layers; `.policy` is the policy they have made.
+    """
+    Sliders for the bits of a group of layers; `.policy` is the policy they have made.
 
-    explorer = PolicyExplorer(resnet20(), (3, 32, 32))
-    explorer.weight.value = 4
-    explorer.policy
+        explorer = PolicyExplorer(resnet20(), (3, 32, 32))
+        explorer.weight.value = 4
+        explorer.policy
     """
 
     def __init__(

@@ -10,11 +10,12 @@ __all__ = ["PolicyExplorer"]
 def _layer_groups(layers: list[LayerInfo]) -> dict[str, list[str]]: ...
 
 class PolicyExplorer(widgets.VBox):
-    """Sliders for the bits of a group of layers; `.policy` is the policy they have made.
+    """
+    Sliders for the bits of a group of layers; `.policy` is the policy they have made.
 
-    explorer = PolicyExplorer(resnet20(), (3, 32, 32))
-    explorer.weight.value = 4
-    explorer.policy
+        explorer = PolicyExplorer(resnet20(), (3, 32, 32))
+        explorer.weight.value = 4
+        explorer.policy
     """
 
     model: nn.Module

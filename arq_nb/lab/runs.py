@@ -30,7 +30,8 @@ from ..quant.models import create_model, load_weights, normalized
 # %% ../../nbs/25b_runs.ipynb #2113a83c
 @dataclass(frozen=True)
 class Run:
-    """What a run folder is about; `ValueError` for what fits nothing.
+    """
+    What a run folder is about; `ValueError` for what fits nothing.
 
         run = Run("folder", ("photos",), model="resnet18", sigma=0.25, size=64)
         run.save(out)                        # refuses the folder of another run

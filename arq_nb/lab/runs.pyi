@@ -10,11 +10,12 @@ __all__ = ["Run"]
 
 @dataclass(frozen=True)
 class Run:
-    """What a run folder is about; `ValueError` for what fits nothing.
+    """
+    What a run folder is about; `ValueError` for what fits nothing.
 
-    run = Run("folder", ("photos",), model="resnet18", sigma=0.25, size=64)
-    run.save(out)                        # refuses the folder of another run
-    train, holdout, test = run.images(out)
+        run = Run("folder", ("photos",), model="resnet18", sigma=0.25, size=64)
+        run.save(out)                        # refuses the folder of another run
+        train, holdout, test = run.images(out)
     """
 
     data: str = "digits"

@@ -60,7 +60,8 @@ class _Parts(NamedTuple):
 
 @dataclass(frozen=True)
 class Images:
-    """The images of a study.
+    """
+    The images of a study.
 
         Images()                                        # digits
         Images("folder", ("photos",), held_out=200)     # photos/train/<class> and photos/test/<class>
@@ -120,7 +121,8 @@ def _parts(images: Images, folder: Path, device: str) -> _Parts:
 # %% ../../nbs/25a_stages.ipynb #44896697
 @dataclass(frozen=True)
 class TrainStage(Stage):
-    """A float network, trained with noise.
+    """
+    A float network, trained with noise.
 
         TrainStage(resnet8, Images(), 0.5, Recipe(epochs=8, lr=0.2))
     """
@@ -159,7 +161,8 @@ class TrainStage(Stage):
 # %% ../../nbs/25a_stages.ipynb #9e5acb1b
 @dataclass(frozen=True)
 class PolicyStage(Stage):
-    """Bits within a budget, chosen by a method.
+    """
+    Bits within a budget, chosen by a method.
 
         PolicyStage(TrainStage(resnet8, Images(), 0.5), by_search, evaluations=50)
     """
@@ -233,7 +236,8 @@ def by_uniform_bits(stage: PolicyStage, at: Place, budget: Budget) -> SearchResu
 # %% ../../nbs/25a_stages.ipynb #cd27f14a
 @dataclass(frozen=True)
 class FinishStage(Stage):
-    """A network with chosen bits, fine-tuned and certified on test images.
+    """
+    A network with chosen bits, fine-tuned and certified on test images.
 
         FinishStage(PolicyStage(TrainStage(resnet8, Images(), 0.5), by_search), "ARQ", Finish(Recipe(epochs=5)))
     """

@@ -83,7 +83,8 @@ class Stage:
 
 # %% ../../nbs/25_study.ipynb #03c43c4f
 class OutOfTime(Exception):
-    """The time that was given is over; what is done so far is on disk.
+    """
+    The time that was given is over; what is done so far is on disk.
 
         if time.time() >= until: raise OutOfTime()
     """
@@ -91,7 +92,8 @@ class OutOfTime(Exception):
 # %% ../../nbs/25_study.ipynb #03c43c41
 @dataclass(frozen=True)
 class Place:
-    """Where a stage is made, and for how long.
+    """
+    Where a stage is made, and for how long.
 
         at = Place("runs/numbers", Doubled(3))
         at.result()   # {"value": 6, ...}, or None if it is not made

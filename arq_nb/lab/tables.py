@@ -28,11 +28,12 @@ from ..train.finish import Finish, finish
 # %% ../../nbs/24_tables.ipynb #3aa4aa28
 @dataclass(frozen=True)
 class Measured:
-    """A certified network, and what it cost.
+    """
+    A certified network, and what it cost.
 
-    log = read_log("runs/demo/networks/arq/certificates.tsv")
-    one = Measured("ARQ", 0, log, {"bitops_fraction": 1 / 64})
-    measure([one])
+        log = read_log("runs/demo/networks/arq/certificates.tsv")
+        one = Measured("ARQ", 0, log, {"bitops_fraction": 1 / 64})
+        measure([one])
     """
     method: str  # what the network is called; networks of several seeds share it
     seed: int = 0  # of its fine-tuning and of the noise of its certificates

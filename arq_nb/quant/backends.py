@@ -71,7 +71,8 @@ def disagreement(
 
 # %% ../../nbs/09_backends.ipynb #b76d2a5c
 class BFloat16(nn.Module):
-    """`model` with weights and activations in bfloat16; float images in, float32 logits out.
+    """
+    `model` with weights and activations in bfloat16; float images in, float32 logits out.
 
         classifier = BFloat16(model)                  # the same as deployed(model, backend="bfloat16")
         classifier(images).dtype                      # torch.float32

@@ -14,11 +14,12 @@ class BudgetError(ValueError):
 
 @dataclass(frozen=True, init=False)
 class Budget:
-    """A limit on the cost of a policy: here on bit operations; `Budget.size`, `memory` and `latency` make others.
+    """
+    A limit on the cost of a policy: here on bit operations; `Budget.size`, `memory` and `latency` make others.
 
-    budget = Budget(model, (3, 32, 32), bits=4)                    # what 4 by 4 bits everywhere would cost
-    budget.allows(Policy.uniform(model, 8, 8))                     # False
-    policy = budget.fit(Policy.uniform(model, 8, 8), min_bits=2)   # a bit less here and there, until it fits
+        budget = Budget(model, (3, 32, 32), bits=4)                    # what 4 by 4 bits everywhere would cost
+        budget.allows(Policy.uniform(model, 8, 8))                     # False
+        policy = budget.fit(Policy.uniform(model, 8, 8), min_bits=2)   # a bit less here and there, until it fits
     """
 
     name: str

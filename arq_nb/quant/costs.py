@@ -22,7 +22,8 @@ from .quantizers import FLOAT_BITS
 # %% ../../nbs/07_costs.ipynb #716f6cc9
 @dataclass(frozen=True)
 class LayerInfo:
-    """Shape and cost of one layer for one image.
+    """
+    Shape and cost of one layer for one image.
 
         first, *others = layer_table(model, (3, 32, 32))
         first.bitops(4, 8)                    # with 4-bit weights and 8-bit inputs
@@ -135,7 +136,8 @@ class LayerCost:
 # %% ../../nbs/07_costs.ipynb #50d11cfc
 @dataclass(frozen=True)
 class CostTable:
-    """The costs of a network under a policy; `print` shows the table, `plot_costs` the picture.
+    """
+    The costs of a network under a policy; `print` shows the table, `plot_costs` the picture.
 
         costs = cost_table(model, Policy.uniform(model, 4, 8), (3, 32, 32))
         print(costs)

@@ -171,7 +171,6 @@ _FUNCTIONS = {
 }
 _METHODS = {"mean": _mean, "flatten": _flatten, "relu": _relu}
 
-# %% ../../nbs/43_int8.ipynb #84ea1efc
 def _unchanged(m, x): return x
 
 def _relu_layer(m, x): return _relu(x)
@@ -290,7 +289,8 @@ def _program_code(program: Any) -> list:
 
 # %% ../../nbs/43_int8.ipynb #f682421d
 class Int8:
-    """A classifier that runs an integer program on the CPU.
+    """
+    A classifier that runs an integer program on the CPU.
 
         classifier = Int8(export_int8(quantized, (3, 32, 32)))
         classifier(images).argmax(1)                          # (batch, 3, 32, 32) in [0, 1], to classes

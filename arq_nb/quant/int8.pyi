@@ -82,11 +82,12 @@ def export_int8(model: nn.Module, input_shape: tuple[int, int, int], split: bool
 def _program_code(program: Any) -> list: ...
 
 class Int8:
-    """A classifier that runs an integer program on the CPU.
+    """
+    A classifier that runs an integer program on the CPU.
 
-    classifier = Int8(export_int8(quantized, (3, 32, 32)))
-    classifier(images).argmax(1)                          # (batch, 3, 32, 32) in [0, 1], to classes
-    classifier.precision                                  # "int8", for certificates
+        classifier = Int8(export_int8(quantized, (3, 32, 32)))
+        classifier(images).argmax(1)                          # (batch, 3, 32, 32) in [0, 1], to classes
+        classifier.precision                                  # "int8", for certificates
     """
 
     fingerprint: Any

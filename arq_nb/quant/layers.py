@@ -145,7 +145,8 @@ class _Notes:
     fingerprint = "notes"   # so that they do not count in the fingerprint of a network
 
 class QuantizedLayer:
-    """What quantized layers share: `weight_quantizer`, `input_quantizer`, a `weight` that takes both into each product.
+    """
+    What quantized layers share: `weight_quantizer`, `input_quantizer`, a `weight` that takes both into each product.
 
         layer = QuantizedLayer.wrap(nn.Linear(8, 4), LSQ(4, signed=True), LSQ(4))
         layer(x)                                                # x and the weight are rounded

@@ -60,11 +60,12 @@ class _Notes:
     fingerprint: str
 
 class QuantizedLayer:
-    """What quantized layers share: `weight_quantizer`, `input_quantizer`, a `weight` that takes both into each product.
+    """
+    What quantized layers share: `weight_quantizer`, `input_quantizer`, a `weight` that takes both into each product.
 
-    layer = QuantizedLayer.wrap(nn.Linear(8, 4), LSQ(4, signed=True), LSQ(4))
-    layer(x)                                                # x and the weight are rounded
-    layer.unwrap()                                          # a Linear again
+        layer = QuantizedLayer.wrap(nn.Linear(8, 4), LSQ(4, signed=True), LSQ(4))
+        layer(x)                                                # x and the weight are rounded
+        layer.unwrap()                                          # a Linear again
     """
 
     __class__: Any

@@ -39,7 +39,8 @@ def _noisy(
 
 # %% ../../nbs/19_learned_bits.ipynb #b5988e25
 class PseudoNoise(UniformQuantizer):
-    """Fake quantization with a learned bit-width: noise in training, rounding in evaluation (NIPQ, Shin et al. 2023).
+    """
+    Fake quantization with a learned bit-width: noise in training, rounding in evaluation (NIPQ, Shin et al. 2023).
 
         quantizer = PseudoNoise(4.5, signed=True).calibrate(weight)
         (quantizer(weight) - weight).square().sum().backward()

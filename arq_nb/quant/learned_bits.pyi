@@ -12,11 +12,12 @@ def _top_code(bits: Tensor | float, signed: bool) -> Tensor | float: ...
 def _noisy(x: Tensor, step: Tensor, low: Tensor, high: Tensor, generator: torch.Generator | None = None) -> Tensor: ...
 
 class PseudoNoise(UniformQuantizer):
-    """Fake quantization with a learned bit-width: noise in training, rounding in evaluation (NIPQ, Shin et al. 2023).
+    """
+    Fake quantization with a learned bit-width: noise in training, rounding in evaluation (NIPQ, Shin et al. 2023).
 
-    quantizer = PseudoNoise(4.5, signed=True).calibrate(weight)
-    (quantizer(weight) - weight).square().sum().backward()
-    quantizer.bits.grad                                     # negative: more bits would lower the error
+        quantizer = PseudoNoise(4.5, signed=True).calibrate(weight)
+        (quantizer(weight) - weight).square().sum().backward()
+        quantizer.bits.grad                                     # negative: more bits would lower the error
     """
 
     bits: nn.Parameter

@@ -70,7 +70,8 @@ def _record(
 # %% ../../nbs/42_memory.ipynb #fe17ff80
 @dataclass(frozen=True)
 class MemoryStep:
-    """What is alive while one operation runs, one step of a `memory_plan`.
+    """
+    What is alive while one operation runs, one step of a `memory_plan`.
 
         step = memory_plan(model, (3, 32, 32))[0]
         step.layer, step.operation                  # "conv1", "convolution"

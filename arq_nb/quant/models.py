@@ -37,7 +37,8 @@ def _check_input(
 
 # %% ../../nbs/01_models.ipynb #4ba498f9
 class Normalize(nn.Module):
-    """Subtract a mean and divide by a standard deviation, channel by channel.
+    """
+    Subtract a mean and divide by a standard deviation, channel by channel.
 
         first = Normalize(mean=(0.5,), std=(0.25,))     # for gray images
         first(torch.ones(1, 1, 8, 8))                   # 2.0 everywhere
@@ -98,7 +99,8 @@ def _stage(
     return nn.Sequential(BasicBlock(in_channels, channels, stride), *others)
 
 class CifarResNet(nn.Module):
-    """The CIFAR ResNet of He et al. (2015): 6n+2 layers in three stages of 16, 32 and 64 channels.
+    """
+    The CIFAR ResNet of He et al. (2015): 6n+2 layers in three stages of 16, 32 and 64 channels.
 
         model = CifarResNet(56, num_classes=100)
         model(torch.rand(2, 3, 32, 32)).shape      # (2, 100)

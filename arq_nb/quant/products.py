@@ -24,7 +24,8 @@ from .networks import closed_attention, in_projection
 
 # %% ../../nbs/41_products.ipynb #adb9199d
 class OpenAttention(nn.MultiheadAttention):
-    """Self-attention whose two projections are layers: `in_proj` (queries, keys and values at once) and `out_proj`.
+    """
+    Self-attention whose two projections are layers: `in_proj` (queries, keys and values at once) and `out_proj`.
 
         model = open_attention(torchvision.models.vit_b_16())
         attention = model.encoder.layers[0].self_attention

@@ -139,7 +139,6 @@ def _clip_mse(rows: Tensor, bits: int, signed: bool, candidates: int = 60) -> Te
 
 _CLIPPING = {"minmax": _clip_minmax, "percentile": _clip_percentile, "mse": _clip_mse}
 
-# %% ../../nbs/05_quantizers.ipynb #2dd1265b
 @torch.no_grad()
 def _calibrated_scale(
     x: Tensor,                 # the values to represent
@@ -164,7 +163,8 @@ def _calibrated_scale(
 def _after_loading(module: nn.Module, _: object): module._loaded()
 
 class UniformQuantizer(nn.Module):
-    """Fake quantization with a calibrated, fixed step.
+    """
+    Fake quantization with a calibrated, fixed step.
 
         quantizer = UniformQuantizer(4).calibrate(torch.rand(100))    # unsigned: no value is negative
         rounded = quantizer(torch.rand(8, 3, 4, 4))                   # at most 16 different values
@@ -249,7 +249,8 @@ def extra_repr(self: UniformQuantizer) -> str:
 
 # %% ../../nbs/05_quantizers.ipynb #09b591d8
 class LSQ(UniformQuantizer):
-    """Fake quantization with a learned step (Esser et al. 2020), started from calibration.
+    """
+    Fake quantization with a learned step (Esser et al. 2020), started from calibration.
 
         quantizer = LSQ(4, signed=True, axis=0, channels=16).calibrate(weight)   # one step for each output channel
         quantizer(weight).square().sum().backward()
@@ -275,9 +276,9 @@ class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]: return grad, None
 
-# %% ../../nbs/05_quantizers.ipynb #1c059997
 class PACT(UniformQuantizer):
-    """Fake quantization with a learned clip `alpha` (Choi et al. 2018), started from calibration; for activations.
+    """
+    Fake quantization with a learned clip `alpha` (Choi et al. 2018), started from calibration; for activations.
 
         quantizer = PACT(4).calibrate(activations)
         loss = (quantizer(activations) - activations).square().mean()

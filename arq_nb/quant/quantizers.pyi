@@ -52,11 +52,12 @@ def _calibrated_scale(
 def _after_loading(module: nn.Module, _: object): ...
 
 class UniformQuantizer(nn.Module):
-    """Fake quantization with a calibrated, fixed step.
+    """
+    Fake quantization with a calibrated, fixed step.
 
-    quantizer = UniformQuantizer(4).calibrate(torch.rand(100))    # unsigned: no value is negative
-    rounded = quantizer(torch.rand(8, 3, 4, 4))                   # at most 16 different values
-    quantizer.scale, quantizer.signed
+        quantizer = UniformQuantizer(4).calibrate(torch.rand(100))    # unsigned: no value is negative
+        rounded = quantizer(torch.rand(8, 3, 4, 4))                   # at most 16 different values
+        quantizer.scale, quantizer.signed
     """
 
     bits: Any
@@ -96,11 +97,12 @@ class UniformQuantizer(nn.Module):
     def extra_repr(self) -> str: ...
 
 class LSQ(UniformQuantizer):
-    """Fake quantization with a learned step (Esser et al. 2020), started from calibration.
+    """
+    Fake quantization with a learned step (Esser et al. 2020), started from calibration.
 
-    quantizer = LSQ(4, signed=True, axis=0, channels=16).calibrate(weight)   # one step for each output channel
-    quantizer(weight).square().sum().backward()
-    quantizer.scale.grad                                                     # (16, 1, 1, 1)
+        quantizer = LSQ(4, signed=True, axis=0, channels=16).calibrate(weight)   # one step for each output channel
+        quantizer(weight).square().sum().backward()
+        quantizer.scale.grad                                                     # (16, 1, 1, 1)
     """
 
     scale: nn.Parameter
@@ -117,11 +119,12 @@ class _StraightThrough(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]: ...
 
 class PACT(UniformQuantizer):
-    """Fake quantization with a learned clip `alpha` (Choi et al. 2018), started from calibration; for activations.
+    """
+    Fake quantization with a learned clip `alpha` (Choi et al. 2018), started from calibration; for activations.
 
-    quantizer = PACT(4).calibrate(activations)
-    loss = (quantizer(activations) - activations).square().mean()
-    (loss + 1e-4 * quantizer.alpha.square().sum()).backward()      # see `clip_penalty`
+        quantizer = PACT(4).calibrate(activations)
+        loss = (quantizer(activations) - activations).square().mean()
+        (loss + 1e-4 * quantizer.alpha.square().sum()).backward()      # see `clip_penalty`
     """
 
     alpha: nn.Parameter

@@ -19,7 +19,8 @@ from torch.nn import functional as F
 # %% ../../nbs/12_agent.ipynb #a62e79ab
 @dataclass(frozen=True)
 class DDPGConfig:
-    """Every setting of the agent; a value out of range raises `ValueError`
+    """
+    Every setting of the agent; a value out of range raises `ValueError`
 
         DDPGConfig(warmup_episodes=5, noise=0.2)     # for a search of a hundred policies
         DDPG(obs_dim=10, config=DDPGConfig(hidden=64))
@@ -203,7 +204,8 @@ def load_state_dict(
 
 # %% ../../nbs/12_agent.ipynb #143a4d5d
 class DDPG:
-    """Deep deterministic policy gradient for episodes with one final reward and actions in [0, 1]
+    """
+    Deep deterministic policy gradient for episodes with one final reward and actions in [0, 1]
 
         agent = DDPG(obs_dim=10, seed=0)
         transitions, reward, info = rollout(env, agent.act)

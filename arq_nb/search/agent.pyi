@@ -9,11 +9,12 @@ __all__ = ["DDPGConfig", "DDPG"]
 
 @dataclass(frozen=True)
 class DDPGConfig:
-    """Every setting of the agent; a value out of range raises `ValueError`
+    """
+    Every setting of the agent; a value out of range raises `ValueError`
 
-    DDPGConfig(warmup_episodes=5, noise=0.2)     # for a search of a hundred policies
-    DDPG(obs_dim=10, config=DDPGConfig(hidden=64))
-    SearchConfig(agent=DDPGConfig(noise_decay=0.97))
+        DDPGConfig(warmup_episodes=5, noise=0.2)     # for a search of a hundred policies
+        DDPG(obs_dim=10, config=DDPGConfig(hidden=64))
+        SearchConfig(agent=DDPGConfig(noise_decay=0.97))
     """
 
     hidden: int = 300
@@ -88,11 +89,12 @@ class _ReplayBuffer:
         """Take over a stored state"""
 
 class DDPG:
-    """Deep deterministic policy gradient for episodes with one final reward and actions in [0, 1]
+    """
+    Deep deterministic policy gradient for episodes with one final reward and actions in [0, 1]
 
-    agent = DDPG(obs_dim=10, seed=0)
-    transitions, reward, info = rollout(env, agent.act)
-    agent.end_episode(transitions, reward)   # learns, and says how well the critic knows
+        agent = DDPG(obs_dim=10, seed=0)
+        transitions, reward, info = rollout(env, agent.act)
+        agent.end_episode(transitions, reward)   # learns, and says how well the critic knows
     """
 
     obs_dim: int

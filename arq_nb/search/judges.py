@@ -124,7 +124,8 @@ class SearchConfig(metaclass=_ByName):
 # %% ../../nbs/13_judges.ipynb #eb109bdb
 @dataclass(frozen=True)
 class Evaluation:
-    """What a judge found out about one policy.
+    """
+    What a judge found out about one policy.
 
         evaluation = judge.evaluate(policy)
         print(evaluation.reward, evaluation.acr)
@@ -135,7 +136,8 @@ class Evaluation:
 
 @runtime_checkable
 class Judge(Protocol):
-    """Who says what a policy is worth; it may also have `original_acr`, the ACR of the float network.
+    """
+    Who says what a policy is worth; it may also have `original_acr`, the ACR of the float network.
 
         class FewBits:
             def evaluate(self, policy): return Evaluation(-sum(map(sum, policy.bits.values())), math.nan, math.nan)
@@ -172,7 +174,8 @@ class _NetworkJudge:
 
 # %% ../../nbs/13_judges.ipynb #767fc300
 class RadiusJudge(_NetworkJudge):
-    """Fine-tunes and certifies policies of one network, and rewards the average certified radius.
+    """
+    Fine-tunes and certifies policies of one network, and rewards the average certified radius.
 
         judge = RadiusJudge(net, train, holdout, 0.25, SearchConfig(epochs=2))
         judge.evaluate(Policy.uniform(net, 4, 4)).acr   # beside judge.original_acr, of the float network
@@ -224,7 +227,8 @@ class RadiusJudge(_NetworkJudge):
 
 # %% ../../nbs/13_judges.ipynb #f60c0ae6
 class AccuracyJudge(_NetworkJudge):
-    """Fine-tunes as `RadiusJudge` does and rewards accuracy on clean held-out images (HAQ, Wang et al. 2019).
+    """
+    Fine-tunes as `RadiusJudge` does and rewards accuracy on clean held-out images (HAQ, Wang et al. 2019).
 
         judge = AccuracyJudge(net, train, holdout, 0.25)
         judge.evaluate(Policy.uniform(net, 4, 4)).accuracy   # beside judge.original_accuracy
@@ -253,7 +257,8 @@ def _timed(judge: Judge, policy: Policy) -> tuple[Evaluation, float]:
     return judge.evaluate(policy), time.perf_counter() - begin
 
 class KeptJudge:
-    """Asks a judge, which is made when first needed, and keeps every answer in a file.
+    """
+    Asks a judge, which is made when first needed, and keeps every answer in a file.
 
         def make(): return RadiusJudge(net, train, holdout, 0.25)
         judge = KeptJudge(make, Path("judge.json"), {"sigma": 0.25, "network": fingerprint(net)})

@@ -54,9 +54,7 @@ def given_policies(
 # %% ../../nbs/15_search.ipynb #5af20871
 @torch.no_grad()
 def _proposals(env: BitWidthEnv, agent: DDPG, best: np.ndarray, count: int, change: float = 4.0) -> np.ndarray:
-    """(count, steps) actions that change `best` in about `change` decisions.
-
-    In turn around its own actions and around the actor's."""
+    "(count, steps) actions that change `best` in about `change` decisions, around its own or, in turn, the actor's."
     start, g, shape = torch.as_tensor(best), agent.generator, (count, len(best))
     actors = agent.actor(torch.as_tensor(env.views(best[None])[0]))[:, 0]
     centers = torch.stack([start, actors])[torch.arange(count) % 2]
@@ -253,7 +251,8 @@ class _Origin:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The outcome of a search.
+    """
+    The outcome of a search.
 
         found = search(net, train, holdout, budget, 0.25, policies=100)
         print(found, found.policy)

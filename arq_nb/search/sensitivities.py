@@ -83,7 +83,8 @@ class _Inputs:
 
 @dataclass(frozen=True)
 class Curvature:
-    """How curvature is measured; `ValueError` for counts below 1.
+    """
+    How curvature is measured; `ValueError` for counts below 1.
 
         quick = Curvature(draws=5, batches=1)
         hawq(net, train, budget, 0.25, settings=quick)

@@ -60,7 +60,8 @@ def _switch(model: nn.Module, policy: Policy) -> None:
 
 # %% ../../nbs/16_shared_weights.ipynb #075ab476
 class SharedWeightsJudge(RadiusJudge):
-    """Certifies policies with one set of weights that was trained for all of them (after Yu et al. 2021).
+    """
+    Certifies policies with one set of weights that was trained for all of them (after Yu et al. 2021).
 
         judge = SharedWeightsJudge(net, train, holdout, 0.25, budget, epochs=10)
         judge.evaluate(Policy.uniform(net, 4, 4)).acr   # no training: 4 batches measure batch norm again

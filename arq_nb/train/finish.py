@@ -51,7 +51,8 @@ def finetune(
 # %% ../../nbs/14_finish.ipynb #aadc475d
 @dataclass(frozen=True)
 class Finish:
-    """How a policy becomes a certified network.
+    """
+    How a policy becomes a certified network.
 
         careful = Finish(Recipe(epochs=10, lr=0.01), Certify(n=100_000, noise="sound"))
         log = finish(network, policy, train, test, 0.25, "runs/final", careful)

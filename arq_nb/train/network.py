@@ -48,7 +48,8 @@ def smoothed(
 # %% ../../nbs/09a_network.ipynb #n3tw0rk2
 @dataclass(frozen=True, eq=False)
 class SmoothedNetwork:
-    """What comes out in the end: a network with its bits, under its noise, and how it is certified.
+    """
+    What comes out in the end: a network with its bits, under its noise, and how it is certified.
 
         small = finished(network, policy, train, sigma=0.25)
         print(small.certify(image).radius, small.certify(test, n=1_000))

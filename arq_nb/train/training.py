@@ -90,7 +90,8 @@ _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}  # of the p
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained; `ValueError` for what is none.
+    """
+    How a network is trained; `ValueError` for what is none.
 
         slow = Recipe(epochs=10, augmenter=augment)
         fit(network, train, 0.25, slow)
