@@ -147,7 +147,8 @@ def finish(
     with _recorded(out, {**_settings(model, policy, train, sigma, settings), "test": fingerprint(test)}) as record:
         small, seconds = _trained(model, policy, train, sigma, settings, out)
         log = small.certify(test, out / "certificates.tsv", progress=settings.progress, cache=settings.cache)
-        found = dict(images=f"{len(log)} of {test.name}", noise=small.classifier.noise.name,
+        skip = f", every {settings.certify.skip}" if settings.certify.skip > 1 else ""
+        found = dict(images=f"{len(log)} of {test.name}{skip}", noise=small.classifier.noise.name,
                      precision=small.classifier.precision, size_bytes=model_size(model, policy),
                      bitops_fraction=Budget.bitops(model, test.shape, fraction=1.0).fraction(policy))
         record.write(out / "record.json", **found, **small.about(), train_seconds=seconds,
