@@ -43,7 +43,8 @@ def notebooks() -> dict[str, list[dict]]:
 @cache
 def sources() -> list[tuple[str, str]]:
     "(where, code) of every code cell, and of every file that is written by hand."
-    files = [*(ROOT / "tools").glob("*.py"), *(ROOT / "tests").glob("*.py"), ROOT / "setup.py"]
+    folders = ROOT / "tools", ROOT / "tests", ROOT / "nbs" / "experiments"
+    files = [*(path for folder in folders for path in folder.glob("*.py")), ROOT / "setup.py"]
     written = [(p.relative_to(ROOT).as_posix(), p.read_text("utf-8")) for p in sorted(files)]
     return written + [(f"{name} {cell['id']}", without_magics(cell["source"]))
                       for name, cells in notebooks().items() for cell in cells if cell["cell_type"] == "code"]

@@ -14,11 +14,12 @@ from gymnasium.error import ResetNeeded
 from torch import nn
 
 from arq_nb.certify.logs import average_certified_radius, certify_dataset
+from arq_nb.certify.settings import certify_images
 from arq_nb.core.archives import load_dataset
 from arq_nb.core.data import ImageData
 from arq_nb.core.fingerprint import fingerprint
 from arq_nb.core.record import one_writer, plain
-from arq_nb.core.rng import make_generator
+from arq_nb.core.rng import make_generator, SELECTION
 from arq_nb.quant.budgets import Budget, BudgetError
 from arq_nb.quant.models import resnet8
 from arq_nb.quant.policies import Policy
@@ -219,8 +220,23 @@ def test_all_judges_are_judges(network, budget, images):
 def test_candidates_are_certified_from_scratch_as_a_data_set_is(network, images, method, tmp_path):
     config = CONFIG.changed(method=method, noise="sound", n=200)
     judge, policy = RadiusJudge(network, *images, 0.5, config), Policy.uniform(network, 4, 4)
-    log = certify_dataset(judge.candidate(policy), images[1], tmp_path / "log.tsv", config.certify, progress=False)
+    asked = dict(data=images[1], certify=config.certify, progress=False)
+    own = make_generator(config.seed, SELECTION).initial_seed()
+    log = certify_dataset(judge.candidate(policy), path=tmp_path / "log.tsv", seed=own, **asked)
     assert judge.evaluate(policy).acr == average_certified_radius(log)
+
+
+def test_the_noise_that_chooses_is_not_the_noise_that_certifies(network, images, monkeypatch):
+    seeds = []
+    def spy(classifier, pixels, settings):
+        seeds.append(settings.seed)
+        return certify_images(classifier, pixels, settings)
+    monkeypatch.setattr("arq_nb.search.judges.certify_images", spy)
+    for seed in (0, 1):
+        judge = RadiusJudge(network, *images, 0.5, CONFIG.changed(method="fixed", n=100, seed=seed))
+        judge.evaluate(Policy.uniform(network, 4, 4))
+    assert seeds[0] == seeds[1] and seeds[2] == seeds[3]   # the float network and its candidates meet the same noise
+    assert len({0, 1, seeds[0], seeds[2]}) == 4            # and no finished network of either seed meets it again
 
 
 # ---------------------------------------------------------------- the search

@@ -23,6 +23,7 @@ from torch import nn
 from ..certify.incremental import build_cache, certify_incremental
 from ..certify.logs import average_certified_radius, CertificateLog, clean_accuracy
 from ..certify.settings import Certify, certify_images
+from ..core.rng import make_generator, SELECTION
 from ..certify.smoothing import SmoothedClassifier
 from ..core.data import check_image_data, ImageData, to_float
 from ..core.processes import on_first, rank_and_world_size
@@ -214,8 +215,9 @@ class RadiusJudge(_NetworkJudge):
         return certify_incremental(self.cache, candidate, self.holdout, **about)
 
     def _from_scratch(self, classifier: SmoothedClassifier) -> CertificateLog:
-        "The certificates that `certify_dataset` would write into a log."
-        found = certify_images(classifier, to_float(self.holdout.images), self.config.certify)
+        "As `certify_dataset` would, but under noise of the judge's own: what chose a policy must not certify it."
+        own = make_generator(self.config.seed, SELECTION).initial_seed()
+        found = certify_images(classifier, to_float(self.holdout.images), replace(self.config.certify, seed=own))
         label, predict = self.holdout.labels.cpu().numpy(), np.array([c.prediction for c in found])
         radius, right, n = np.array([c.radius for c in found]), (predict == label).astype(int), len(found)
         return CertificateLog(np.arange(n), label, predict, radius, right, np.full(n, np.nan))
