@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from fastcore.basics import patch
 from torch import nn, Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 from ..core.classifiers import evaluation_mode
 from ..core.record import write_atomically
@@ -174,7 +175,7 @@ def _check_float(layers: dict[str, nn.Module]):
         raise ValueError("this model is quantized already: start from the float model")
     for name, layer in layers.items():
         for own, t in layer.named_parameters():
-            if not torch.isfinite(t).all():
+            if not all(torch.isfinite(end) for end in (t.aminmax() if t.numel() else ())):
                 raise ValueError(f"the {own} of layer {name!r} contains NaN or infinite values")
 
 # %% ../../nbs/06_policies.ipynb #ff128000
@@ -260,7 +261,8 @@ class _Calibration:
 
     def __call__(self, quantizer: nn.Module, inputs: tuple[Tensor]):
         self.seen.append(inputs[0])
-        quantizer.calibrate(inputs[0] if len(self.seen) == 1 else torch.cat([x.flatten() for x in self.seen]))
+        with _disable_current_modes():   # what happens in a calibration is no product of the network's
+            quantizer.calibrate(inputs[0] if len(self.seen) == 1 else torch.cat([x.flatten() for x in self.seen]))
 
 # %% ../../nbs/06_policies.ipynb #5eae84e4
 def dequantize(

@@ -13,12 +13,15 @@ import torch
 from fastcore.basics import patch
 from torch import nn, Tensor
 
+from .rounding import on_grid, rounding_gradients
+from .steps import least_squares_clip
+
 # %% ../../nbs/05_quantizers.ipynb #3b50e481
 FLOAT_BITS = 32  # a value that is not quantized
 
 def _check_bits(bits: int) -> int:
     "The bit-width as an int; `ValueError` outside 1 to 8."
-    if isinstance(bits, bool) or bits not in range(1, 9):
+    if isinstance(bits, bool) or bits not in (1, 2, 3, 4, 5, 6, 7, 8):
         raise ValueError(f"bit-width {bits!r} is not supported: choose an integer from 1 to 8")
     return int(bits)
 
@@ -42,27 +45,16 @@ class _FakeQuantize(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, qmin: int, qmax: int, step_gradient: float) -> Tensor:
-        steps = x * scale.reciprocal()
-        if not any(ctx.needs_input_grad): return steps.round_().clamp_(qmin, qmax).mul_(scale)
-        output = steps.round().clamp_(qmin, qmax).mul_(scale)
-        ctx.save_for_backward(steps, scale, output)
-        ctx.limits, ctx.step_gradient = ((qmin - 0.5) * (1 + torch.finfo(x.dtype).eps), qmax + 0.5), step_gradient
+        output = on_grid(x, scale, qmin, qmax)
+        if any(ctx.needs_input_grad): ctx.save_for_backward(x, scale, output)
+        ctx.limits, ctx.step_gradient = (qmin, qmax), step_gradient
         return output
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        steps, scale, output = ctx.saved_tensors
-        def inside(values: Tensor) -> Tensor: return torch.ops.aten.hardtanh_backward(values, steps, *ctx.limits)
-        grad_x = inside(grad) if ctx.needs_input_grad[0] else None
-        if not ctx.needs_input_grad[1]: return grad_x, None, None, None, None
-        slope = (output * scale.reciprocal()).sub_(inside(steps))
-        return grad_x, _inner(grad, slope, scale.shape) * ctx.step_gradient, None, None, None
-
-def _inner(a: Tensor, b: Tensor, shape: torch.Size) -> Tensor:
-    "The sum of `a * b` over everything that a tensor of this shape is broadcast along."
-    if shape.numel() > 1: return (a * b).sum_to_size(shape)
-    order = sorted(range(a.ndim), key=lambda d: -a.stride(d))   # as it lies in memory, so that nothing is copied
-    return torch.dot(a.permute(order).reshape(-1), b.permute(order).reshape(-1)).reshape(shape)
+        x, scale, output = ctx.saved_tensors
+        grad_x, slope = rounding_gradients(grad, x, output, scale, *ctx.limits)
+        return grad_x, slope * ctx.step_gradient, None, None, None
 
 # %% ../../nbs/05_quantizers.ipynb #6455b021
 class _Binarize(torch.autograd.Function):
@@ -73,13 +65,14 @@ class _Binarize(torch.autograd.Function):
         positive = x >= 0
         ctx.save_for_backward(positive, scale)
         ctx.step_gradient = step_gradient
-        return torch.where(positive, scale, -scale)
+        return torch.where(positive, scale, -scale).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         positive, scale = ctx.saved_tensors
         if not ctx.needs_input_grad[1]: return grad, None, None
-        return grad, torch.where(positive, grad, -grad).sum_to_size(scale.shape) * ctx.step_gradient, None
+        signed = torch.where(positive, grad, -grad).to(scale.dtype)
+        return grad, signed.sum_to_size(scale.shape) * ctx.step_gradient, None
 
 # %% ../../nbs/05_quantizers.ipynb #c6f6288a
 def _binarize(x: Tensor, scale: Tensor, step_gradient: float = 1.0) -> Tensor:
@@ -113,9 +106,12 @@ def _sample(rows: Tensor, most: int = 65_536) -> Tensor:
     places = starts + torch.randint(length, starts.shape, generator=torch.Generator().manual_seed(0))
     return rows[:, places.to(rows.device)]
 
-def _check_finite(x: Tensor):
-    if x.numel() == 0: raise ValueError("cannot calibrate a quantizer on an empty tensor")
-    if not torch.isfinite(x).all(): raise ValueError("cannot calibrate a quantizer on NaN or infinite values")
+def _peaks(rows: Tensor) -> Tensor:
+    "The largest magnitude of each row, found without a copy; `ValueError` if there is none."
+    if rows.numel() == 0: raise ValueError("cannot calibrate a quantizer on an empty tensor")
+    peaks = torch.maximum(rows.amax(1), -rows.amin(1))
+    if not torch.isfinite(peaks).all(): raise ValueError("cannot calibrate a quantizer on NaN or infinite values")
+    return peaks
 
 # %% ../../nbs/05_quantizers.ipynb #53cd4aa9
 def _clip_minmax(rows: Tensor, bits: int, signed: bool) -> Tensor:
@@ -127,15 +123,8 @@ def _clip_percentile(rows: Tensor, bits: int, signed: bool, share: float = 0.999
 def _clip_binary(rows: Tensor, bits: int, signed: bool) -> Tensor:
     return rows.abs().mean(1)
 
-def _clip_mse(rows: Tensor, bits: int, signed: bool, candidates: int = 60) -> Tensor:
-    qmax = integer_range(bits, signed)[1]
-    clips = torch.linspace(1 / candidates, 1.2, candidates).tolist()
-    def best(part: Tensor) -> Tensor:
-        steps = [torch.full_like(part[:, :1], c / qmax) for c in clips]
-        errors = [(fake_quantize(part, step, bits, signed) - part).square().mean(1) for step in steps]
-        return part.new_tensor(clips)[torch.stack(errors).argmin(0)]
-    parts = rows.split(max(1, 2**18 // rows.shape[1]))   # they stay in a processor's cache
-    return torch.cat([best(part) for part in parts])
+def _clip_mse(rows: Tensor, bits: int, signed: bool) -> Tensor:
+    return least_squares_clip(rows, *integer_range(bits, signed))
 
 _CLIPPING = {"minmax": _clip_minmax, "percentile": _clip_percentile, "mse": _clip_mse}
 
@@ -150,9 +139,8 @@ def _calibrated_scale(
     "The step that suits `x`; `ValueError` for NaN, infinite or no values and for an unknown method."
     if method not in _CLIPPING:
         raise ValueError(f"calibration method {method!r} is unknown: choose from {', '.join(_CLIPPING)}")
-    _check_finite(x)
     rows, tiny = _rows(x, axis), torch.finfo(torch.float32).tiny
-    peak = rows.abs().amax(1)
+    peak = _peaks(rows)
     peak = torch.where(peak >= tiny, peak, 1.0)   # subnormal numbers count as zero
     rule = _clip_binary if bits == 1 and signed else _CLIPPING[method]
     scale = peak * rule(_sample(rows) / peak[:, None], bits, signed) / _largest_code(bits, signed)
@@ -227,15 +215,12 @@ def calibrate(
 ) -> UniformQuantizer:
     "Choose sign (where it is open) and step from `x`; `ValueError` for NaN, infinite or no values."
     with torch.no_grad():
-        signed = bool((x < 0).any()) if self.known_sign is None else self.known_sign
+        signed = x.numel() > 0 and bool(x.amin() < 0) if self.known_sign is None else self.known_sign
         return self.adopt(_calibrated_scale(x, self.integer_bits, signed, self.axis, self.method), signed)
 
 @patch
 def _rounded(self: UniformQuantizer, x: Tensor, scale: Tensor, step_gradient: float = 1.0) -> Tensor:
-    "`fake_quantize` in the precision of `x`, but in float32 where half precision cannot hold the codes or the steps."
-    half = x.dtype == torch.float16 or x.dtype == torch.bfloat16 and self.axis is not None
-    if not half: return fake_quantize(x, scale, self.integer_bits, self.signed, step_gradient)
-    return fake_quantize(x.float(), scale.float(), self.integer_bits, self.signed, step_gradient).to(x.dtype)
+    return fake_quantize(x, scale, self.integer_bits, self.signed, step_gradient)
 
 @patch
 def forward(self: UniformQuantizer, x: Tensor) -> Tensor:
