@@ -21,14 +21,15 @@ from .networks import fold_batch_norm
 from .policies import calibrate, freeze, Policy, quantize
 from .quantizers import UniformQuantizer
 
-# %% ../../nbs/09_backends.ipynb #424703bb
-def _check_compiler():
+# %% ../../nbs/09_backends.ipynb #f4ee8784
+def check_compiler():
     "Raise a RuntimeError unless a C++ compiler can be found."
     names = [os.environ.get("CXX", ""), "g++", "clang++", "c++", "cl"]
     if not any(shutil.which(name) for name in names if name):
         raise RuntimeError("torch.compile needs a C++ compiler and none was found: install g++ or clang++, set CXX, "
                            "or leave compiled=False")
 
+# %% ../../nbs/09_backends.ipynb #424703bb
 def _fast_float32(model: nn.Module, compiled: bool, folded: bool | None) -> nn.Module:
     "A copy for inference: weights rounded for good, no gradients; folded by default if it is a float network."
     fast = freeze(model)
@@ -37,7 +38,7 @@ def _fast_float32(model: nn.Module, compiled: bool, folded: bool | None) -> nn.M
     for p in fast.parameters() if folded else ():
         if p.ndim == 4: p.data = p.data.contiguous(memory_format=torch.channels_last)
     if not compiled: return fast
-    if next(fast.parameters()).device.type == "cpu": _check_compiler()
+    if next(fast.parameters()).device.type == "cpu": check_compiler()
     return torch.compile(fast)
 
 def deployed(
@@ -85,7 +86,7 @@ class BFloat16(nn.Module):
         compiled: bool = False,  # see `deployed`
     ):
         super().__init__()
-        if compiled: _check_compiler()
+        if compiled: check_compiler()
         fast = _fast_float32(model, compiled=False, folded=True).to(torch.bfloat16)
         self.model = torch.compile(fast) if compiled else fast
 

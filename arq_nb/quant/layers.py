@@ -8,7 +8,8 @@ __all__ = ['QuantizedLayer']
 # %% ../../nbs/40_layers.ipynb #429c14b6
 import functools
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -301,3 +302,21 @@ def unknown_uses(
     "Parts, not called yet, that may take the weight of a layer themselves, because their code speaks of a `weight`."
     unasked = [(n, m) for n, m in model.named_modules() if (notes := _notes_of_part(m)) and not notes.ran]
     return [n for n, m in unasked if _speaks_of_weights(type(m))]
+
+# %% ../../nbs/40_layers.ipynb #c1372b04
+@contextmanager
+def not_followed(
+    model: nn.Module,  # float or quantized, and called before
+) -> Iterator[nn.Module]:  # the same model
+    "Leave the marks out; `ValueError` that names a layer which needs them."
+    layers = {n: m for n, m in model.named_modules() if isinstance(m, QuantizedLayer)}
+    for name, m in layers.items():
+        if m.quantization_notes.borrowed or m.quantization_notes.derived or not has_plain_forward(m):
+            raise ValueError(f"layer {name!r} computes its weight in its own way, or another part of the network takes "
+                             "it: this forward pass cannot be compiled")
+    notes = [(m, m.quantization_notes) for m in model.modules() if _notes_of_part(m)]
+    unfollow_weights(model)
+    try: yield model
+    finally:
+        if notes: follow_weights(model, layers)
+        for part, known in notes: part.quantization_notes = known

@@ -37,8 +37,8 @@ def _by_formula(
     slope = steps.round().clamp(qmin, qmax) - torch.where(inside, steps, 0.0)
     return torch.where(inside, grad, 0.0), (grad.to(_wide(x)) * slope).sum_to_size(scale.shape)
 
-# %% ../../nbs/05a_rounding.ipynb #77bb9d5b
-_PIECE = 2**17   # values; four pieces of float32 are 2 MB
+# %% ../../nbs/05a_rounding.ipynb #60c9b641
+_PIECE = 2**18   # values; a piece of float32 is 1 MB
 
 def _in_pieces(grad: Tensor, x: Tensor, output: Tensor, scale: Tensor, qmin: int, qmax: int) -> tuple[Tensor, Tensor]:
     "The two gradients for one step on a CPU: three operations on each piece."
