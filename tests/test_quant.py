@@ -1,8 +1,10 @@
 "Contracts of the room `quant` that no reader wants to see: odd layers, odd weights, odd tables, and what is refused."
 import copy
+import operator
 import pickle
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -32,6 +34,7 @@ from arq_nb.quant.networks import (
     traced,
     unwrapped,
 )
+from arq_nb.quant.operations import FUNCTIONS, MODULES
 from arq_nb.quant.policies import calibrate, dequantize, freeze, Policy, quantize, try_once
 from arq_nb.quant.products import open_attention, recorded_products
 from arq_nb.quant.quantizers import fake_quantize, fixed, integer_range, LSQ, PACT, UniformQuantizer
@@ -740,6 +743,48 @@ def test_integers_for_a_row_of_layers_and_for_learned_bits():
         quantized = calibrate(quantize(plain, Policy.uniform(plain, 8, 8), kind), x).eval()
         with torch.inference_mode():
             assert torch.allclose(Int8(export_int8(quantized, (3, 7, 7)))(x), quantized(x), atol=1e-4)
+
+
+def integers_of_two_layers():
+    "A small integer program, and its images."
+    pytest.importorskip("openvino")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net, images = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(1), nn.Linear(8 * 36 * 36, 4)), None
+        images = torch.rand(53, 3, 38, 38)
+    quantized = calibrate(quantize(net, Policy.uniform(net, 4, 4)), images).eval()
+    return Int8(export_int8(quantized, (3, 38, 38)), threads=2), images
+
+
+def test_an_integer_program_is_one_function():
+    "Each image has the same logits in any batch, in any memory layout, in any floating type that holds its pixels."
+    program, images = integers_of_two_layers()
+    assert (program.together, len(program.requests)) == (10, 4)
+    alone = torch.cat([program(image[None]) for image in images])
+    for n in (0, 1, 9, 10, 11, 53): assert torch.equal(program(images[:n]), alone[:n])
+    last = images.contiguous(memory_format=torch.channels_last)
+    for same in (last, images.double(), images.flip(0).flip(0), images.repeat_interleave(2, 0)[::2], last.mT.mT):
+        assert torch.equal(program(same), alone)
+    halved = images.half()
+    assert torch.equal(program(halved), program(halved.float()))
+
+
+def test_an_integer_program_is_asked_by_several_threads():
+    program, images = integers_of_two_layers()
+    expected = [program(images[i:]) for i in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5): assert all(map(torch.equal, pool.map(lambda i: program(images[i:]), range(8)), expected))
+    waits = [program.in_background(images[i:]) for i in range(8)]
+    assert all(torch.equal(wait(), logits) for wait, logits in [*zip(waits, expected)][::-1])
+
+
+@pytest.mark.parametrize("convert, says", [
+    (lambda: MODULES[nn.BatchNorm2d](nn.BatchNorm2d(2, track_running_stats=False), None), "running statistics"),
+    (lambda: FUNCTIONS[F.adaptive_avg_pool2d](None, 2), "only global average pooling"),
+    (lambda: FUNCTIONS[operator.getitem](None, slice(1, None)), "only slices [::step]"),
+    (lambda: FUNCTIONS[torch.flatten](None), "only flatten(x, 1)")])
+def test_what_a_converter_refuses(convert, says):
+    with refused(says): convert()
 
 
 def test_operations_without_a_converter():

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pkgutil import resolve_name
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from scipy import stats
 from torch import Tensor
 
 from .bounds import check_alpha, check_enough, clopper_pearson_lower, coin_p
+from ..core.background import answers, runs_in_background
 from ..core.classifiers import CheckedClassifier, gate, precision_of
 from ..core.data import check_images
 from ..core.rng import CERTIFICATION, CHUNK, make_generator
@@ -170,18 +172,19 @@ def noisy_copies(
     images: Tensor,                         # (images, channels, height, width) in [0, 1]
     n: int,                                 # noisy copies of each
     generators: Sequence[torch.Generator],  # one for each image
+    turns: int = 1,                         # parts of the buffer
 ) -> Iterator[Tensor]:  # batches (up to `copies_at_once`, channels, height, width) that share one buffer
-    "Noisy copies, image after image."
+    "Noisy copies, image after image; a batch is overwritten `turns` batches later."
     pieces = [(i, min(CHUNK, n - start)) for i in range(len(images)) for start in range(0, n, CHUNK)]
-    at_once = max(1, self.copies_at_once(images.shape) // CHUNK)
+    at_once = max(1, self.copies_at_once(images.shape) // CHUNK // turns)
     pixels = images.permute(0, 2, 3, 1).contiguous()
-    buffer = pixels.new_empty(at_once * CHUNK, *pixels.shape[1:])
-    for first in range(0, len(pieces), at_once):
+    parts = cycle(pixels.new_empty(turns, at_once * CHUNK, *pixels.shape[1:]))
+    for first, part in zip(range(0, len(pieces), at_once), parts):
         rows = 0
         for i, size in pieces[first : first + at_once]:
-            self.noise.fill(buffer[rows : rows + CHUNK], pixels[i], self.sigma, generators[i])
+            self.noise.fill(part[rows : rows + CHUNK], pixels[i], self.sigma, generators[i])
             rows += size
-        yield buffer[:rows].permute(0, 3, 1, 2)
+        yield part[:rows].permute(0, 3, 1, 2)
 
 # %% ../../nbs/02_smoothing.ipynb #953a2c2f
 @patch
@@ -194,14 +197,10 @@ def votes(
     "Ask `f` about `n` noisy copies of each image; `ValueError` for bad input, bad classifiers, NaN logits."
     n, images = whole_number("n", n), check_images(images).to(self.device)
     _check_generators(generators, images)
-    classes, classes_now, finite = [], None, torch.ones((), dtype=torch.bool, device=self.device)
+    classes, finite = [], torch.ones((), dtype=torch.bool, device=self.device)
     with self.checked(images) as it, torch.inference_mode():
-        for batch in self.noisy_copies(images, n, generators):
-            logits = it.f(batch)
-            classes_now = classes_now or logits.shape[1]
-            if logits.shape[1] != classes_now:
-                change = f"{logits.shape[1]} classes after {classes_now}"
-                raise ValueError(f"the classifier gave {change}: always as many are needed")
+        turns = max(1, self.copies_at_once(images.shape) // CHUNK) if runs_in_background(it.f) else 1
+        for logits in answers(it.f, self.noisy_copies(images, n, generators, turns), turns):
             finite &= torch.isfinite(logits).all()
             classes.append(logits.argmax(1))
         if not finite: raise ValueError("the classifier gave NaN or infinite logits: nothing is certified")

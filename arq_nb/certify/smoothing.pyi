@@ -83,8 +83,10 @@ class SmoothedClassifier:
 
         Their noise is the gate's own: no stream moves. Whoever is past the gate already is not checked again."""
 
-    def noisy_copies(self, images: Tensor, n: int, generators: Sequence[torch.Generator]) -> Iterator[Tensor]:
-        """Noisy copies, image after image."""
+    def noisy_copies(
+        self, images: Tensor, n: int, generators: Sequence[torch.Generator], turns: int = 1
+    ) -> Iterator[Tensor]:
+        """Noisy copies, image after image; a batch is overwritten `turns` batches later."""
 
     def votes(self, images: Tensor, n: int, generators: Sequence[torch.Generator]) -> Tensor:
         """Ask `f` about `n` noisy copies of each image; `ValueError` for bad input, bad classifiers, NaN logits."""

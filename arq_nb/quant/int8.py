@@ -7,26 +7,28 @@ __all__ = ['export_int8', 'Int8', 'save_program']
 
 # %% ../../nbs/43_int8.ipynb #2c47fc82
 import functools
-import operator
 import os
+import threading
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import fx, nn, Tensor
 
 from ..core.fingerprint import fingerprint
+from ..core.rng import CHUNK
 from .layers import has_plain_forward, QuantizedLayer
 from .networks import traced
+from arq_nb.quant.operations import (
+    channels, check_codes, constant, FUNCTIONS, integer_weight, METHODS, MODULES, openvino_package, operations,
+    product, quantized_input, step_of,
+)
 from .quantizers import integer_range, UniformQuantizer
 
 # %% ../../nbs/43_int8.ipynb #20efbe95
-def _step(quantizer: UniformQuantizer) -> Tensor:
-    return quantizer.scale.detach().float().abs().clamp_min(torch.finfo(torch.float32).tiny)
-
 def _weight_codes(
     layer: QuantizedLayer,  # quantized, not frozen
 ) -> tuple[Tensor, Tensor]:  # codes (int8, shape of the weight), steps (out channels, 1, ...)
@@ -34,7 +36,7 @@ def _weight_codes(
     quantizer = layer.weight_quantizer
     if not isinstance(quantizer, UniformQuantizer):
         raise ValueError("this layer's weights are float: its policy says 32 bits, or `freeze` has dropped the steps")
-    step = _step(quantizer)
+    step = step_of(quantizer)
     codes = (layer.weight.detach().float() * step.reciprocal()).round().clamp(*integer_range(quantizer.integer_bits))
     return codes.to(torch.int8), step
 
@@ -62,131 +64,6 @@ def _halves(
     "Split weight codes so that no pair of products leaves 16 bits."
     return codes >> 1, codes - (codes >> 1)
 
-# %% ../../nbs/43_int8.ipynb #cdc4b2f5
-def _openvino():
-    "The optional package, or an ImportError that names the extra."
-    try:
-        import openvino
-    except ImportError as error:
-        raise ImportError('the int8 backend needs openvino: pip install "arq_nb[int8]"') from error
-    return openvino
-
-def _operations():
-    "OpenVINO's operations by name, such as `add`: each takes nodes of a graph and makes one."
-    return _openvino().opset13
-
-def _constant(value, dtype=None):
-    "A constant of the graph, from a tensor or numbers."
-    if isinstance(value, Tensor): value = value.detach().cpu().numpy()
-    return _operations().constant(np.array(value, dtype=dtype, order="C"))
-
-def _check_codes(quantizer: nn.Module, layer: str):
-    "A quantizer that this exporter does not know must not silently become float."
-    if not isinstance(quantizer, UniformQuantizer):
-        raise ValueError(f"layer {layer!r} has a quantizer of type {type(quantizer).__name__}, which has no integer "
-                         "codes: export before `freeze`")
-
-def _quantized_input(x: Any, quantizer: nn.Module, layer: str):
-    "`x` on the grid of `quantizer`, in a form that the runtime stores as bytes."
-    if isinstance(quantizer, nn.Identity): return x
-    _check_codes(quantizer, layer)
-    if not quantizer.calibrated:
-        raise ValueError(f"the input quantizer of layer {layer!r} is not calibrated: call `calibrate` first")
-    step = _step(quantizer).item()
-    for bits in sorted({quantizer.integer_bits, 8}):
-        low, high = integer_range(bits, quantizer.signed)
-        ends = [_constant(low * step, np.float32), _constant(high * step, np.float32)]
-        x = _operations().fake_quantize(x, *ends, *ends, high - low + 1)
-    return x
-
-def _integer_weight(codes: Tensor, step: Tensor):
-    return _operations().multiply(_operations().convert(_constant(codes), np.float32), _constant(step))
-
-# %% ../../nbs/43_int8.ipynb #352632f7
-def _product(layer: nn.Module, x: Any, weight: Any):
-    "The convolution or matrix product of a layer, without its bias."
-    op = _operations()
-    if isinstance(layer, nn.Linear): return op.matmul(x, weight, False, True)
-    if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
-        raise ValueError(f"only convolutions with zero padding given in numbers can be exported, not {layer}")
-    geometry = list(layer.stride), list(layer.padding), list(layer.padding), list(layer.dilation)
-    if layer.groups == 1: return op.convolution(x, weight, *geometry)
-    shape = (layer.groups, layer.out_channels // layer.groups, *layer.weight.shape[1:])
-    return op.group_convolution(x, op.reshape(weight, _constant(shape), False), *geometry)
-
-def _channels(values: Tensor, layer: nn.Module):
-    "One value an output channel, shaped to broadcast against the layer's output."
-    return _constant(values.detach().reshape((1, -1) if isinstance(layer, nn.Linear) else (1, -1, 1, 1)))
-
-# %% ../../nbs/43_int8.ipynb #0372c25f
-def _batch_norm(m, x):
-    if m.running_mean is None: raise ValueError(f"a batch norm without running statistics cannot be exported: {m}")
-    factor = (1 if m.weight is None else m.weight) / (m.running_var + m.eps).sqrt()
-    shift = (0 if m.bias is None else m.bias) - m.running_mean * factor
-    return _operations().add(_operations().multiply(x, _channels(factor, m)), _channels(shift, m))
-
-def _max_pool(m, x):
-    def pair(value): return [value, value] if isinstance(value, int) else list(value)
-    if pair(m.dilation) != [1, 1] or m.ceil_mode or m.return_indices:
-        raise ValueError(f"max pooling with dilation, ceil_mode or return_indices cannot be exported: {m}")
-    stride, padding, size = pair(m.stride), pair(m.padding), pair(m.kernel_size)
-    return _operations().max_pool(x, stride, [1, 1], padding, padding, size).output(0)
-
-def _mean(x, dim, keepdim=False): return _operations().reduce_mean(x, _constant(dim), keepdim)
-
-def _average_pool(x, size):
-    if size not in (1, (1, 1)): raise ValueError(f"only global average pooling can be exported, not output size {size}")
-    return _mean(x, (2, 3), True)
-
-def _every_nth(x, index):
-    index = index if isinstance(index, tuple) else (index,)
-    if not all(isinstance(i, slice) and i.start is None and i.stop is None for i in index):
-        raise ValueError(f"only slices [::step] can be exported, not {index}")
-    steps = [i.step or 1 for i in index]
-    bounds, whole = [0] * len(steps), [1] * len(steps)   # masks of ones: the bounds do not count
-    return _operations().strided_slice(x, _constant(bounds), _constant(bounds), _constant(steps), whole, whole)
-
-# %% ../../nbs/43_int8.ipynb #4b8852a1
-def _pad(x, pad, mode="constant", value=None):
-    if mode != "constant": raise ValueError(f"only padding by a constant can be exported, not {mode!r}")
-    before, after = [*pad[0::2], *[0] * (4 - len(pad) // 2)][::-1], [*pad[1::2], *[0] * (4 - len(pad) // 2)][::-1]
-    return _operations().pad(x, _constant(before), _constant(after), "constant", _constant(value or 0, np.float32))
-
-def _flatten(x, start_dim=0):
-    if start_dim != 1: raise ValueError(f"only flatten(x, 1) can be exported, not start_dim={start_dim}")
-    return _operations().reshape(x, _constant([0, -1]), True)
-
-def _operation(name: str, *args): return getattr(_operations(), name)(*args)
-
-def _relu(x, inplace=False): return _operation("relu", x)
-
-def _relu6(x, inplace=False): return _operation("clamp", x, 0.0, 6.0)
-
-_ADD, _SUBTRACT, _MULTIPLY, _DIVIDE = (
-    functools.partial(_operation, name) for name in ("add", "subtract", "multiply", "divide"))
-_FUNCTIONS = {
-    operator.add: _ADD, torch.add: _ADD, operator.sub: _SUBTRACT, operator.mul: _MULTIPLY, operator.truediv: _DIVIDE,
-    F.relu: _relu, torch.relu: _relu, F.relu6: _relu6, F.pad: _pad, operator.getitem: _every_nth,
-    torch.flatten: _flatten, F.adaptive_avg_pool2d: _average_pool,
-}
-_METHODS = {"mean": _mean, "flatten": _flatten, "relu": _relu}
-
-def _unchanged(m, x): return x
-
-def _relu_layer(m, x): return _relu(x)
-
-def _relu6_layer(m, x): return _relu6(x)
-
-def _average_pool_layer(m, x): return _average_pool(x, m.output_size)
-
-def _flatten_layer(m, x): return _flatten(x, m.start_dim if m.end_dim == -1 else None)
-
-_MODULES = {
-    nn.BatchNorm2d: _batch_norm, nn.MaxPool2d: _max_pool, nn.AdaptiveAvgPool2d: _average_pool_layer,
-    nn.ReLU: _relu_layer, nn.ReLU6: _relu6_layer, nn.Flatten: _flatten_layer,
-    nn.Identity: _unchanged, nn.Dropout: _unchanged,
-}
-
 # %% ../../nbs/43_int8.ipynb #6142bdee
 class _Exporter(fx.Interpreter):
     "Rebuilds a network as an OpenVINO graph; counts the layers that run in integers and those that may saturate."
@@ -195,16 +72,16 @@ class _Exporter(fx.Interpreter):
         super().__init__(traced(model))
         self.split, self.integer, self.unsafe = split, 0, 0
 
-    def get_attr(self, target, args, kwargs): return _constant(super().get_attr(target, args, kwargs))
+    def get_attr(self, target, args, kwargs): return constant(super().get_attr(target, args, kwargs))
 
     def call_function(self, target, args, kwargs):
-        if target not in _FUNCTIONS:
+        if target not in FUNCTIONS:
             raise ValueError(f"the function {getattr(target, '__name__', target)} cannot be exported")
-        return _FUNCTIONS[target](*args, **kwargs)
+        return FUNCTIONS[target](*args, **kwargs)
 
     def call_method(self, target, args, kwargs):
-        if target not in _METHODS: raise ValueError(f"the tensor method {target!r} cannot be exported")
-        return _METHODS[target](*args, **kwargs)
+        if target not in METHODS: raise ValueError(f"the tensor method {target!r} cannot be exported")
+        return METHODS[target](*args, **kwargs)
 
     def call_module(self, target, args, kwargs):
         module = self.fetch_attr(target)
@@ -213,33 +90,33 @@ class _Exporter(fx.Interpreter):
                 raise ValueError(f"layer {target!r} of type {type(module).__name__} computes its weight or its output "
                                  "in its own way: it cannot be exported")
             return self.layer(target, module, *args)   # the cell below
-        if type(module) not in _MODULES:
+        if type(module) not in MODULES:
             raise ValueError(f"layer {target!r} of type {type(module).__name__} cannot be exported")
-        return _MODULES[type(module)](module, *args)
+        return MODULES[type(module)](module, *args)
 
 # %% ../../nbs/43_int8.ipynb #db8ea398
 @patch
 def layer(self: _Exporter, name: str, layer: nn.Module, x: Any):
     "A convolution or linear layer: in integers if it has codes for both input and weight, else in float32."
-    weights = [_constant(layer.weight)]
+    weights = [constant(layer.weight)]
     if isinstance(layer, QuantizedLayer):
-        x = _quantized_input(x, layer.input_quantizer, name)
+        x = quantized_input(x, layer.input_quantizer, name)
         if not isinstance(layer.weight_quantizer, nn.Identity):
-            _check_codes(layer.weight_quantizer, name)
+            check_codes(layer.weight_quantizer, name)
             weights = self.integer_weights(layer)
-    outputs = [_product(layer, x, w) for w in weights]
-    if layer.bias is not None: outputs.append(_channels(layer.bias, layer))
-    return functools.reduce(_operations().add, outputs)
+    outputs = [product(layer, x, w) for w in weights]
+    if layer.bias is not None: outputs.append(channels(layer.bias, layer))
+    return functools.reduce(operations().add, outputs)
 
 @patch
 def integer_weights(self: _Exporter, layer: QuantizedLayer) -> list:
     "The layer's weights as one constant, or as two halves if they may saturate."
     codes, step = _weight_codes(layer)
-    if not isinstance(layer.input_quantizer, UniformQuantizer): return [_integer_weight(codes, step)]
+    if not isinstance(layer.input_quantizer, UniformQuantizer): return [integer_weight(codes, step)]
     self.integer += 1
     risk = _may_saturate(codes, _largest_input(layer.input_quantizer))
     self.unsafe += risk and not self.split
-    return [_integer_weight(c, step) for c in (_halves(codes) if risk and self.split else (codes,))]
+    return [integer_weight(c, step) for c in (_halves(codes) if risk and self.split else (codes,))]
 
 # %% ../../nbs/43_int8.ipynb #6737058e
 _SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}  # pinned: all on the first cores
@@ -247,9 +124,9 @@ _SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}  # 
 @functools.cache
 def kernels_saturate() -> bool:
     "True if int8 kernels on this machine lose what does not fit into 16 bits (x86 without VNNI)."
-    ov, op = _openvino(), _operations()
-    image, ends = op.parameter([1, 32, 8, 8], np.float32), [_constant(0, np.float32), _constant(255, np.float32)]
-    weight = _integer_weight(torch.full((32, 32, 3, 3), 127, dtype=torch.int8), torch.ones(32, 1, 1, 1))
+    ov, op = openvino_package(), operations()
+    image, ends = op.parameter([1, 32, 8, 8], np.float32), [constant(0, np.float32), constant(255, np.float32)]
+    weight = integer_weight(torch.full((32, 32, 3, 3), 127, dtype=torch.int8), torch.ones(32, 1, 1, 1))
     y = op.convolution(op.fake_quantize(image, *ends, *ends, 256), weight, [1, 1], [0, 0], [0, 0], [1, 1])
     compiled = ov.Core().compile_model(ov.Model([y], [image]), "CPU", _SETTINGS)
     return bool((compiled([np.full((1, 32, 8, 8), 255, np.float32)])[0] != 32 * 9 * 255 * 127).any())
@@ -266,10 +143,10 @@ def export_int8(
 
     `ValueError` if no layer has integer codes (a float or frozen network), if a quantizer is not calibrated, and for
     operations that cannot be exported. `ImportError` without the extra `int8`."""
-    ov, op, (channels, height, width) = _openvino(), _operations(), input_shape
+    ov, op, (channels, height, width) = openvino_package(), operations(), input_shape
     image = op.parameter([-1, height, width, channels], np.float32)
     exporter = _Exporter(model, kernels_saturate() if split is None else split)
-    logits = exporter.run(op.transpose(image, _constant([0, 3, 1, 2])))
+    logits = exporter.run(op.transpose(image, constant([0, 3, 1, 2])))
     if not exporter.integer:
         raise ValueError("no layer of this network has integer weights and inputs: export it before `freeze`")
     program = ov.Model([logits], [image], type(model).__name__)
@@ -287,10 +164,17 @@ def _program_code(program: Any) -> list:
     def constant(node): return node.data if node.get_type_name() == "Constant" else None
     return [[node.get_type_name(), attributes(node), inputs(node), constant(node)] for node in nodes]
 
+# %% ../../nbs/43_int8.ipynb #99dd03b4
+_PIXELS = 16 * 2**10  # of the images that a stream computes together: then their activations stay in its cache
+
+def _together(height: int, width: int) -> int:
+    "So many images are computed together: a divisor of `CHUNK`, so that whole chunks of noise need no filling up."
+    return max(k for k in range(1, CHUNK + 1) if CHUNK % k == 0 and (k == 1 or k * height * width <= _PIXELS))
+
 # %% ../../nbs/43_int8.ipynb #f682421d
 class Int8:
     """
-    A classifier that runs an integer program on the CPU.
+    A classifier that runs an integer program on the CPU; may be asked by several threads.
 
         classifier = Int8(export_int8(quantized, (3, 32, 32)))
         classifier(images).argmax(1)                          # (batch, 3, 32, 32) in [0, 1], to classes
@@ -303,32 +187,61 @@ class Int8:
         program: object,             # from `export_int8`, or the path of a saved one (.xml)
         threads: int | None = None,  # None: as many as torch uses
     ):
-        core = _openvino().Core()
+        core = openvino_package().Core()
         if isinstance(program, (str, os.PathLike)): program = core.read_model(os.fspath(program))
         if int(program.get_rt_info(_MARK).astype(str)) and kernels_saturate():
             raise ValueError("this program was exported with split=False, and int8 kernels on this machine would "
                              "saturate: export it with split=True")
         self.fingerprint = fingerprint(_program_code(program))
+        sides = [side.get_length() for side in list(program.input().get_partial_shape())[1:]]
+        self.shape, self.together = (sides[2], *sides[:2]), _together(*sides[:2])
+        program = program.clone()
+        program.reshape([self.together, *sides])
         threads = threads or torch.get_num_threads()
         streams = {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
         self.compiled = core.compile_model(program, "CPU", _SETTINGS | streams)
-        self.requests = [self.compiled.create_infer_request() for _ in range(threads)]
-        _, height, width, channels = program.input().get_partial_shape()
-        self.shape = tuple(side.get_length() for side in (channels, height, width))
+        self.requests = [self.compiled.create_infer_request() for _ in range(2 * threads)]  # one runs, one waits
+        self.memory = [None] * len(self.requests)  # what each reads and writes
+        self.started, self.lock = 0, threading.Lock()
 
     def __call__(
         self,
         images: Tensor,  # (batch, channels, height, width), `channels_last` strides are fastest
     ) -> Tensor:  # logits, float32, on the same device
-        if images.shape[1:] != self.shape:
-            raise ValueError(f"this program takes images {self.shape}, got a batch {tuple(images.shape)}")
-        pixels = images.detach().permute(0, 2, 3, 1).float().contiguous().cpu().numpy()
-        parts = [part for part in np.array_split(pixels, len(self.requests)) if len(part)]
-        running = self.requests[: len(parts)]
-        for request, part in zip(running, parts): request.start_async([part], share_inputs=True)
-        for request in running: request.wait()
-        logits = np.concatenate([request.get_output_tensor().data for request in running])
-        return torch.from_numpy(logits).to(images.device)
+        return self.in_background(images)()
+
+# %% ../../nbs/43_int8.ipynb #7c57d78b
+@patch
+def in_background(
+    self: Int8,
+    images: Tensor,  # (batch, channels, height, width); in float32 and `channels_last` it is read where it lies
+) -> Callable[[], Tensor]:  # waits, and gives the logits
+    "Begin to compute, and come back at once if few images are under way; until the logits, leave `images` alone."
+    if images.shape[1:] != self.shape:
+        raise ValueError(f"this program takes images {self.shape}, got a batch {tuple(images.shape)}")
+    pixels, each = images.detach().permute(0, 2, 3, 1).float().contiguous().cpu().numpy(), self.together
+    starts = range(0, len(pixels), each)
+    logits = np.empty((len(starts) * each, *self.compiled.output().shape[1:]), np.float32)
+    with self.lock:
+        numbers = range(self.started, self.started + len(starts))
+        for first in starts: self._start(pixels[first : first + each], logits[first : first + each])
+    def wait() -> Tensor:
+        for number in numbers:
+            if number >= self.started - len(self.requests): self.requests[number % len(self.requests)].wait()
+        return torch.from_numpy(logits[: len(pixels)]).to(images.device)
+    return wait
+
+@patch
+def _start(self: Int8, pixels: np.ndarray, logits: np.ndarray) -> None:
+    "Give the next request its work, once it has done what it had; a shorter batch is filled up with black images."
+    turn = self.started % len(self.requests)
+    request, missing = self.requests[turn], self.together - len(pixels)
+    if missing: pixels = np.pad(pixels, [(0, missing), (0, 0), (0, 0), (0, 0)])
+    request.wait()
+    request.set_input_tensor(openvino_package().Tensor(pixels, shared_memory=True))
+    request.set_output_tensor(openvino_package().Tensor(logits, shared_memory=True))
+    request.start_async()
+    self.memory[turn], self.started = (pixels, logits), self.started + 1
 
 # %% ../../nbs/43_int8.ipynb #2996dfe7
 def kernels(
@@ -347,4 +260,4 @@ def save_program(
     "Save an integer program unchanged; `Int8(path)` runs it."
     if not os.fspath(path).endswith(".xml"):
         raise ValueError(f"the path of a program must end in .xml, not {os.fspath(path)!r}")
-    _openvino().save_model(program, os.fspath(path), compress_to_fp16=False)
+    openvino_package().save_model(program, os.fspath(path), compress_to_fp16=False)
