@@ -20,7 +20,7 @@ from arq_nb.core.record import one_writer, Record, save_tensors
 from arq_nb.core.rng import make_generator
 from arq_nb.quant.backends import deployed
 from arq_nb.quant.models import resnet8
-from arq_nb.quant.policies import Policy
+from arq_nb.quant.policies import calibrate, Policy, quantize
 from arq_nb.quant.quantizers import LSQ, PACT, UniformQuantizer
 from arq_nb.train.finish import finetune, Finish, finish, finished
 from arq_nb.train.network import load, SmoothedNetwork
@@ -214,6 +214,43 @@ def test_a_checkpoint_of_version_02_is_continued(tmp_path):
     header = Record.of(path, settings).metadata(history=history, reached=fingerprint(model))
     save_tensors(path, load_file(path), header)
     assert fit(network(1), FEW, 0.5, checkpoint=path, progress=False) == history
+
+
+# ---- by a compiler
+
+def quantized_pooled() -> nn.Module:
+    "Small enough for its sums to be the same in any order."
+    net = pooled()
+    return calibrate(quantize(net, Policy.uniform(net, 4, 4)), to_float(FEW.images))
+
+
+@pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++", "c++"))), reason="NO COMPILER")
+def test_a_compiled_training_is_the_same_function_and_another_run(tmp_path):
+    run = dict(sigma=0.5, epochs=2, batch_size=32, lr=0.01, progress=False)
+    plain, compiled, continued = quantized_pooled(), quantized_pooled(), quantized_pooled()
+    history = fit(plain, FEW, **run)
+    stopping = dict(compiled=True, checkpoint=tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt): fit(compiled, FEW, augmenter=interrupting(7), **run, **stopping)
+    assert len(compiled._forward_pre_hooks) == len(plain._forward_pre_hooks) == 1   # marks of weights are back
+    fast = fit(continued, FEW, augmenter=interrupting(10**9), **run, **stopping)
+    for a, b in zip(history, fast): assert b["loss"] == pytest.approx(a["loss"], rel=1e-2)
+    same = quantized_pooled()
+    fit(same, FEW, augmenter=interrupting(10**9), **run, compiled=True)
+    assert same_weights(continued, same)   # as if it had not been stopped
+    with contains("compiled=True there, not asked for now"):
+        fit(quantized_pooled(), FEW, augmenter=interrupting(10**9), **run, checkpoint=tmp_path / "run")
+
+
+def test_what_cannot_be_compiled_is_refused_by_name(monkeypatch):
+    def begin(net): fit(net, FEW, 0.5, progress=False, compiled=True)
+    float_net = pooled()
+    with contains("layer '0' is not calibrated"): begin(quantize(float_net, Policy.uniform(float_net, 4, 4)))
+    nn.utils.parametrizations.weight_norm(float_net[0])
+    computed = calibrate(quantize(float_net, Policy.uniform(float_net, 4, 4)), to_float(FEW.images))
+    with contains("layer '0' computes its weight in its own way"): begin(computed)
+    with contains("compiled='yes' must be True or False"): Recipe(compiled="yes")
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(RuntimeError, match="torch.compile needs a C\\+\\+ compiler"): begin(pooled())
 
 
 PERCEPTRON = """

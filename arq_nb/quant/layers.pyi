@@ -1,7 +1,8 @@
 # Written by tools/stubs.py: edit the notebooks.
 from typing import Any
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from torch import nn, Tensor
 
@@ -119,3 +120,7 @@ def unfollow_weights(model: nn.Module) -> nn.Module:
 def _speaks_of_weights(kind: type) -> bool: ...
 def unknown_uses(model: nn.Module) -> list[str]:
     """Parts, not called yet, that may take the weight of a layer themselves, because their code speaks of a `weight`."""
+
+@contextmanager
+def not_followed(model: nn.Module) -> Iterator[nn.Module]:
+    """Leave the marks out; `ValueError` that names a layer which needs them."""

@@ -20,22 +20,23 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from torch import nn
 
-from ..certify.incremental import build_cache, certify_incremental
+from ..certify.incremental import build_cache, CertificateCache, certify_incremental
 from ..certify.logs import average_certified_radius, CertificateLog, clean_accuracy
 from ..certify.settings import Certify, certify_images
 from ..core.rng import make_generator, SELECTION
 from ..certify.smoothing import SmoothedClassifier
 from ..core.data import check_image_data, ImageData, to_float
+from ..core.fingerprint import fingerprint
 from ..core.processes import on_first, rank_and_world_size
-from ..core.record import check_same, write_atomically
+from ..core.record import check_same, Record, write_atomically
 from ..core.settings import spread, whole_number
 from ..quant.backends import check_backend, deployed
 from ..quant.budgets import Budget
-from ..quant.policies import Policy
+from ..quant.policies import Policy, quantize
 from ..quant.quantizers import FLOAT_BITS
 from .agent import DDPGConfig
 from .environment import BitWidthEnv
-from ..train.finish import finetune
+from ..train.finish import tune
 from ..train.network import smoothed
 from ..train.training import evaluate, Recipe
 
@@ -55,7 +56,7 @@ class _ByName(type):
         return of_init.replace(parameters=list(of_init.parameters.values())[1:])
 
 _OF_CERTIFY = "n0", "n", "alpha", "alpha_zeta", "backend", "method", "noise"   # what decides the outcome of a search
-_OF_RECIPE = "epochs", "lr", "batch_size", "weight_decay", "consistency", "precision"
+_OF_RECIPE = "epochs", "lr", "batch_size", "weight_decay", "consistency", "precision", "compiled"
 _OF_SEARCH = ("mode", "min_bits", "max_bits", "edge_bits", "n_p", "gamma", "reward_scale", "change", "candidates",
               "agent")
 
@@ -99,7 +100,7 @@ class SearchConfig(metaclass=_ByName):
 
     def flat(self) -> dict:  # name -> value, the agent's settings as one
         "What decides the outcome of a search, on one level as version 0.2 wrote it down; what is newer, if it is used."
-        newer = {"precision": "float32", "method": "incremental", "noise": "gaussian"}
+        newer = {"precision": "float32", "compiled": False, "method": "incremental", "noise": "gaussian"}
         parts = (self, _OF_SEARCH), (self.recipe, _OF_RECIPE), (self.certify, _OF_CERTIFY)
         found = {name: getattr(part, name) for part, names in parts for name in names}
         return {name: value for name, value in found.items() if name not in newer or value != newer[name]}
@@ -157,6 +158,7 @@ class _NetworkJudge:
         check_backend(model, train.shape, config.certify.backend)
         self.model, self.train, self.holdout, self.sigma, self.config = model, train, holdout, sigma, config
         self.known: dict[Policy, Evaluation] = {}
+        self.fitted: dict = {}   # quantizers of the network's weights, see `quantize`
 
     def evaluate(self, policy: Policy) -> Evaluation:
         "What a policy is worth; the same one is fine-tuned once."
@@ -165,7 +167,7 @@ class _NetworkJudge:
 
     def candidate(self, policy: Policy) -> SmoothedClassifier:
         "The network with this policy, fine-tuned and smoothed as it is judged."
-        network, _ = finetune(self.model, policy, self.train, self.sigma, self.config.recipe)
+        network, _ = tune(quantize(self.model, policy, fitted=self.fitted), self.train, self.sigma, self.config.recipe)
         return self._smoothed(network)
 
     def _smoothed(self, network: nn.Module) -> SmoothedClassifier:
@@ -174,6 +176,18 @@ class _NetworkJudge:
     def _evaluate(self, policy: Policy) -> Evaluation: raise NotImplementedError
 
 # %% ../../nbs/13_judges.ipynb #767fc300
+def _kept_number(path: Path, about: Mapping, make: Callable[[], float]) -> float:
+    "The number in a file if that was made of the same; else a new one, which takes the file's place."
+    record = Record.of(path, {"about": about})
+    def alike() -> float | None:
+        try: found = json.loads(path.read_text())
+        except (OSError, ValueError): return None
+        return found.get("number") if {"about": found.get("about")} == record.settings else None
+    if (number := on_first(alike)) is not None: return number
+    number = make()
+    if rank_and_world_size()[0] == 0: record.write(path, number=number)
+    return number
+
 class RadiusJudge(_NetworkJudge):
     """
     Fine-tunes and certifies policies of one network, and rewards the average certified radius.
@@ -190,19 +204,33 @@ class RadiusJudge(_NetworkJudge):
         holdout: ImageData,    # for certifying; training images that `train` does not contain
         sigma: float,          # noise, in units of the input
         config: SearchConfig = SearchConfig(),  # its recipe, certificates, `n_p`, `gamma`, `reward_scale`
+        kept: Path | None = None,  # file for what is found out about the float network; None: it is not kept
     ):
         super().__init__(model, train, holdout, sigma, config)
-        c, original = config.certify, self._original()
         self.cache = None
-        if c.method == "incremental":
-            about = dict(n0=c.n0, n=c.n, alpha=c.alpha, seed=c.seed, progress=config.progress)
-            self.cache = build_cache(original, holdout, **about)
-        log = self._from_scratch(original) if self.cache is None else self.cache.log()
-        self.original_acr = average_certified_radius(log)
+        if config.certify.method == "incremental":
+            self.cache = CertificateCache.kept(kept, self._about(), self._votes) if kept else self._votes()
+            self.original_acr = average_certified_radius(self.cache.log())
+        else: self.original_acr = _kept_number(kept, self._about(), self._acr) if kept else self._acr()
 
     def _original(self) -> SmoothedClassifier:
         "The network that candidates are compared with: 32 bits, fine-tuned like them."
         return self.candidate(Policy.uniform(self.model, FLOAT_BITS, FLOAT_BITS))
+
+    def _about(self) -> dict:
+        "All that decides what is found out about it."
+        made_and_certified = {name: v for name, v in self.config.flat().items() if name not in _OF_SEARCH}
+        images = {name: fingerprint(getattr(self, name)) for name in ("train", "holdout")}
+        return {"network": fingerprint(self.model), **images, "sigma": self.sigma, "seed": self.config.seed,
+                "device": str(self.train.images.device), "augmenter": self.config.recipe.augmenter,
+                **made_and_certified}
+
+    def _votes(self) -> CertificateCache:
+        c = self.config.certify
+        about = dict(n0=c.n0, n=c.n, alpha=c.alpha, seed=c.seed, progress=self.config.progress)
+        return build_cache(self._original(), self.holdout, **about)
+
+    def _acr(self) -> float: return average_certified_radius(self._from_scratch(self._original()))
 
     def certificates(
         self,

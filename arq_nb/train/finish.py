@@ -19,17 +19,44 @@ from ..certify.settings import Certify
 from ..core.data import check_image_data, ImageData
 from ..core.fingerprint import fingerprint
 from ..core.processes import held_by_first, on_first
-from ..core.record import one_writer, Record
+from ..core.record import load_tensors, one_writer, Record
 from ..core.rng import make_generator
 from ..core.settings import spread
 from ..quant.backends import check_backend
 from ..quant.budgets import Budget
 from ..quant.costs import model_size
 from ..quant.models import save_weights
-from ..quant.policies import calibrate, Policy, quantize
+from ..quant.policies import calibrate, Policy, quantize, try_once
 from ..quant.quantizers import LSQ, UniformQuantizer
 from .network import certify_record, SmoothedNetwork
-from .training import fit, noisy_batches, Recipe
+from .training import _part, _restore, fit, noisy_batches, Recipe
+
+# %% ../../nbs/14_finish.ipynb #ff10bf4f
+def tune(
+    quantized: nn.Module,  # from `quantize`, changed in place
+    train: ImageData,      # training images
+    sigma: float,          # noise
+    recipe: Recipe,
+    checkpoint: str | os.PathLike | None = None,  # state file of `fit`, not begun yet
+    progress: bool = False,  # show a progress bar
+) -> tuple[nn.Module, list[dict]]:  # the network, and the history of `fit`
+    "Calibrate a quantized network on noisy training images, and fine-tune it with noise."
+    stream = make_generator(recipe.seed, device=train.images.device)
+    calibrate(quantized, next(noisy_batches(train, sigma, recipe.batch_size, stream, recipe.augmenter))[0])
+    return quantized, fit(quantized, train, sigma, recipe, checkpoint=checkpoint, progress=progress)
+
+def _begun(
+    path: Path, model: nn.Module, policy: Policy, quantizer: type[UniformQuantizer], input_shape: tuple[int, int, int]
+) -> nn.Module | None:
+    "The network in a checkpoint, None if there is none yet; notes, or checks, what it was made of."
+    there, beside = path.exists(), path.with_name(f"{path.name}.json")
+    origin = {"network": fingerprint(model), "policy": policy.bits, "quantizer": quantizer}
+    if beside.exists() or not there: on_first(lambda: Record.open(path, origin))   # version 0.2 noted nothing
+    if not there: return None
+    network = quantize(model, policy, quantizer, fitted=False)
+    _restore(network, _part(load_tensors(path)[1], "model."))
+    try_once(network, input_shape)
+    return network
 
 # %% ../../nbs/14_finish.ipynb #3bf98c0f
 def finetune(
@@ -42,11 +69,13 @@ def finetune(
     checkpoint: str | os.PathLike | None = None,  # state file of `fit`
     progress: bool = False,    # show a progress bar
 ) -> tuple[nn.Module, list[dict]]:  # trained copy, still with its quantizers, and the history of `fit`
-    "Quantize a copy of `model`, calibrate it on noisy training images, and fine-tune it with noise."
-    quantized = quantize(model, policy, quantizer)
-    stream = make_generator(recipe.seed, device=train.images.device)
-    calibrate(quantized, next(noisy_batches(train, sigma, recipe.batch_size, stream, recipe.augmenter))[0])
-    return quantized, fit(quantized, train, sigma, recipe, checkpoint=checkpoint, progress=progress)
+    """Quantize a copy of `model`, calibrate it on noisy training images, and fine-tune it with noise.
+
+    A checkpoint that is there is continued, and nothing is calibrated; `ValueError` if it began with another network,
+    policy or kind of quantizer, and as `fit`."""
+    begun = None if checkpoint is None else _begun(Path(checkpoint), model, policy, quantizer, train.shape)
+    if begun is None: return tune(quantize(model, policy, quantizer), train, sigma, recipe, checkpoint, progress)
+    return begun, fit(begun, train, sigma, recipe, checkpoint=checkpoint, progress=progress)
 
 # %% ../../nbs/14_finish.ipynb #aadc475d
 @dataclass(frozen=True)
@@ -75,12 +104,17 @@ def _changed(settings: Finish, changes: Mapping[str, object]) -> Finish:
 # %% ../../nbs/14_finish.ipynb #f1n1sh04
 def _settings(model: nn.Module, policy: Policy, train: ImageData, sigma: float, settings: Finish) -> dict:
     "What decides a finished network and its certificates, named as in version 0.2; what is new, if it is used."
-    recipe = {name: value for name, value in vars(settings.recipe).items() if name not in ("seed", "precision")}
-    precision = settings.recipe.precision
-    new = {} if precision == "float32" else {"recipe": {"precision": precision}}
+    usual, newer = settings.recipe.noted(), {"precision": "float32", "compiled": False}
+    recipe = {name: value for name, value in usual.items() if name not in ("seed", *newer)}
+    used = {name: usual[name] for name, old in newer.items() if usual.get(name, old) != old}
+    new = {"recipe": used} if used else {}
     return dict(network=fingerprint(model), policy=policy.bits, train=fingerprint(train), sigma=sigma,
                 device=str(train.images.device), quantizer=settings.quantizer, **recipe, **new,
                 **certify_record(settings.certify, settings.recipe.seed))
+
+def _check_backend(model: nn.Module, input_shape: tuple[int, int, int], settings: Finish, out: Path | None) -> None:
+    "`check_backend`, but for a network that has run in it already."
+    if out is None or not (out / "record.json").exists(): check_backend(model, input_shape, settings.certify.backend)
 
 @contextmanager
 def _recorded(out: Path | None, settings: Mapping) -> Iterator[Record | None]:
@@ -120,7 +154,7 @@ def finished(
     `ValueError` if the folder holds another network, or one of other images or settings."""
     check_image_data(train, "train")
     settings, out = _changed(settings, changes), None if out is None else Path(out)
-    check_backend(model, train.shape, settings.certify.backend)
+    _check_backend(model, train.shape, settings, out)
     with _recorded(out, _settings(model, policy, train, sigma, settings) if out else {}) as record:
         small, seconds = _trained(model, policy, train, sigma, settings, out)
         if record: record.write(out / "record.json", **small.about(), train_seconds=seconds)
@@ -143,7 +177,7 @@ def finish(
     check_image_data(train, "train")
     check_image_data(test, "test")
     settings, out = _changed(settings, changes), Path(out)
-    check_backend(model, train.shape, settings.certify.backend)
+    _check_backend(model, train.shape, settings, out)
     with _recorded(out, {**_settings(model, policy, train, sigma, settings), "test": fingerprint(test)}) as record:
         small, seconds = _trained(model, policy, train, sigma, settings, out)
         log = small.certify(test, out / "certificates.tsv", progress=settings.progress, cache=settings.cache)

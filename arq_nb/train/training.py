@@ -11,7 +11,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from tqdm import tqdm
 from ..core.classifiers import gate, in_two_companies, logits_of
 from ..core.data import batch_sizes, batches, check_image_data, ImageData, to_float
 from ..core.fingerprint import fingerprint
+from ..core.memory import memory_kept
 from arq_nb.core.processes import (
     all_reduce_sum,
     batch_shard,
@@ -35,6 +36,7 @@ from ..core.record import load_tensors, one_writer, Record, save_tensors
 from ..core.rng import make_generator
 from ..core.settings import changed, real_number, whole_number
 from ..quant.networks import dtype_of
+from .speed import compiled_calls
 
 # %% ../../nbs/04_training.ipynb #be15d2ff
 def noisy_batches(
@@ -105,6 +107,7 @@ class Recipe:
     precision: str = "float32"  # of the products: "float32", or "bfloat16" with float32 weights and sums
     augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None  # e.g. `augment`
     seed: int = 0               # order, augmentation and noise
+    compiled: bool = False      # by `torch.compile`, which takes up to a minute before it is faster
 
     def __post_init__(self):
         known = dict(epochs=whole_number("epochs", self.epochs), lr=real_number("lr", self.lr),
@@ -115,7 +118,12 @@ class Recipe:
             raise ValueError(f"precision={self.precision!r} is unknown: choose from {', '.join(_PRECISIONS)}")
         if self.augmenter is not None and not callable(self.augmenter):
             raise ValueError(f"augmenter={self.augmenter!r} must be a function of images and a generator, or None")
+        if not isinstance(self.compiled, bool): raise ValueError(f"compiled={self.compiled!r} must be True or False")
         for name, value in known.items(): object.__setattr__(self, name, value)
+
+    def noted(self) -> dict[str, object]:  # name -> value
+        "What decides the outcome, for records as version 0.2 wrote them: what is newer only where it is used."
+        return {name: value for name, value in vars(self).items() if name != "compiled" or value}
 
 def _not_negative(name: str, value: float) -> float:
     number = real_number(name, value, -math.inf)
@@ -188,9 +196,8 @@ def _copies(recipe: Recipe) -> int:
     "Noisy copies of an image in a batch."
     return 2 if recipe.consistency else 1
 
-def _logits(model: nn.Module, images: Tensor, precision: torch.dtype) -> Tensor:
+def _logits(model: Callable[[Tensor], Tensor], images: Tensor, precision: torch.dtype) -> Tensor:
     "What the network says while it trains; a batch norm that sees one number per channel is an error about batch_size."
-    images = images.to(dtype_of(model))
     try:
         with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
             return logits_of(model(images), len(images)).float()
@@ -213,7 +220,7 @@ def _my_part(images: Tensor, labels: Tensor, copies: int) -> tuple[Tensor, Tenso
     return images, labels, weight
 
 def _train_epoch(
-    model: nn.Module,
+    model: Callable[[Tensor], Tensor],       # the network, or what calls it
     optimizer: torch.optim.SGD,
     noisy: Iterator[tuple[Tensor, Tensor]],  # see `noisy_batches`
     rates: Iterator[float],                  # a learning rate for each batch
@@ -237,6 +244,15 @@ def _train_epoch(
         raise FloatingPointError(f"the training loss became {mean}: lower the learning rate")
     return mean, right / seen
 
+@contextmanager
+def _called(model: nn.Module, recipe: Recipe, data: ImageData) -> Iterator[Callable[[Tensor], Tensor]]:
+    "What is called in each step: the network, compiled if the recipe says so, with images in its own precision."
+    model.train()
+    whole = recipe.batch_size * _copies(recipe)
+    dtype = dtype_of(model)
+    with compiled_calls(model, whole, data.shape) if recipe.compiled else nullcontext(data_parallel(model)) as call:
+        yield lambda images: call(images.to(dtype))
+
 # %% ../../nbs/04_training.ipynb #e76512c4
 def fit(
     model: nn.Module,                   # float or quantized network, trained in place
@@ -252,17 +268,18 @@ def fit(
     check_image_data(data)
     sigma, recipe = _not_negative("sigma", sigma), changed(recipe, **changes)
     device, optimizer = data.images.device, make_optimizer(model, recipe.weight_decay)
-    settings = dict(images=data, sigma=sigma, device=device.type, **vars(recipe))
+    settings = dict(images=data, sigma=sigma, device=device.type, **recipe.noted())
     per_epoch = len(batch_sizes(len(data), recipe.batch_size, merge_single=True))
     shown = dict(desc="train", unit="epoch", disable=not progress)
-    with _checkpointed(checkpoint, model, optimizer, settings) as (history, save):
-        parallel, done = data_parallel(model.train()), len(history)
+    kept = _checkpointed(checkpoint, model, optimizer, settings)
+    with kept as (history, save), memory_kept(), _called(model, recipe, data) as call:
+        done = len(history)
         for epoch in tqdm(range(done, recipe.epochs), initial=done, total=recipe.epochs, **shown):
             begin, steps = time.perf_counter(), range(epoch * per_epoch, (epoch + 1) * per_epoch)
             rates = (learning_rate(step, recipe.epochs * per_epoch, recipe.lr) for step in steps)
             stream = make_generator(recipe.seed, epoch, device=device)
             noisy = noisy_batches(data, sigma, recipe.batch_size, stream, recipe.augmenter, _copies(recipe))
-            loss, accuracy = _train_epoch(parallel, optimizer, noisy, rates, recipe)
+            loss, accuracy = _train_epoch(call, optimizer, noisy, rates, recipe)
             seconds = round(time.perf_counter() - begin, 3)
             history.append({"epoch": epoch + 1, "loss": loss, "accuracy": accuracy, "seconds": seconds})
             broadcast_buffers(model)
