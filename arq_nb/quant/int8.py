@@ -121,6 +121,12 @@ def integer_weights(self: _Exporter, layer: QuantizedLayer) -> list:
 # %% ../../nbs/43_int8.ipynb #6737058e
 _SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}  # pinned: all on the first cores
 
+def _compiled(program: Any, **more: Any) -> Any:
+    "The program on this machine; generated kernels, which round some quantizers otherwise, are off where they can be."
+    core = openvino_package().Core()
+    try: return core.compile_model(program, "CPU", _SETTINGS | {"SNIPPETS_MODE": "DISABLE"} | more)
+    except RuntimeError: return core.compile_model(program, "CPU", _SETTINGS | more)  # no setting of this release
+
 @functools.cache
 def kernels_saturate() -> bool:
     "True if int8 kernels on this machine lose what does not fit into 16 bits (x86 without VNNI)."
@@ -128,8 +134,7 @@ def kernels_saturate() -> bool:
     image, ends = op.parameter([1, 32, 8, 8], np.float32), [constant(0, np.float32), constant(255, np.float32)]
     weight = integer_weight(torch.full((32, 32, 3, 3), 127, dtype=torch.int8), torch.ones(32, 1, 1, 1))
     y = op.convolution(op.fake_quantize(image, *ends, *ends, 256), weight, [1, 1], [0, 0], [0, 0], [1, 1])
-    compiled = ov.Core().compile_model(ov.Model([y], [image]), "CPU", _SETTINGS)
-    return bool((compiled([np.full((1, 32, 8, 8), 255, np.float32)])[0] != 32 * 9 * 255 * 127).any())
+    return bool((_compiled(ov.Model([y], [image]))([np.full((1, 32, 8, 8), 255, np.float32)])[0] != 32 * 9 * 255 * 127).any())
 
 # %% ../../nbs/43_int8.ipynb #f414ff6a
 _MARK = ["arq_nb", "unsafe_layers"]
@@ -187,8 +192,7 @@ class Int8:
         program: object,             # from `export_int8`, or the path of a saved one (.xml)
         threads: int | None = None,  # None: as many as torch uses
     ):
-        core = openvino_package().Core()
-        if isinstance(program, (str, os.PathLike)): program = core.read_model(os.fspath(program))
+        if isinstance(program, (str, os.PathLike)): program = openvino_package().Core().read_model(os.fspath(program))
         if int(program.get_rt_info(_MARK).astype(str)) and kernels_saturate():
             raise ValueError("this program was exported with split=False, and int8 kernels on this machine would "
                              "saturate: export it with split=True")
@@ -198,8 +202,7 @@ class Int8:
         program = program.clone()
         program.reshape([self.together, *sides])
         threads = threads or torch.get_num_threads()
-        streams = {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads}
-        self.compiled = core.compile_model(program, "CPU", _SETTINGS | streams)
+        self.compiled = _compiled(program, NUM_STREAMS=threads, INFERENCE_NUM_THREADS=threads)
         self.requests = [self.compiled.create_infer_request() for _ in range(2 * threads)]  # one runs, one waits
         self.memory = [None] * len(self.requests)  # what each reads and writes
         self.started, self.lock = 0, threading.Lock()

@@ -36,6 +36,7 @@ class _Exporter(fx.Interpreter):
 
 _SETTINGS: dict[str, bool | str]
 
+def _compiled(program: Any, **more: Any) -> Any: ...
 def kernels_saturate() -> bool:
     """True if int8 kernels on this machine lose what does not fit into 16 bits (x86 without VNNI)."""
 
