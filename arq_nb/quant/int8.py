@@ -170,11 +170,10 @@ def _program_code(program: Any) -> list:
     return [[node.get_type_name(), attributes(node), inputs(node), constant(node)] for node in nodes]
 
 # %% ../../nbs/43_int8.ipynb #99dd03b4
-_PIXELS = 16 * 2**10  # of the images that a stream computes together: then their activations stay in its cache
-
 def _together(height: int, width: int) -> int:
-    "So many images are computed together: a divisor of `CHUNK`, so that whole chunks of noise need no filling up."
-    return max(k for k in range(1, CHUNK + 1) if CHUNK % k == 0 and (k == 1 or k * height * width <= _PIXELS))
+    "So many images are computed together; a divisor of `CHUNK`, so that whole chunks of noise need no filling up."
+    most = {1: height * width, 2: 2**16, 5: 2**16, 10: 2**16, 25: 2**14, CHUNK: 2**14}  # pixels, by images
+    return max(images for images, pixels in most.items() if images * height * width <= pixels)
 
 # %% ../../nbs/43_int8.ipynb #f682421d
 class Int8:

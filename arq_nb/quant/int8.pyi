@@ -49,9 +49,6 @@ def export_int8(model: nn.Module, input_shape: tuple[int, int, int], split: bool
     operations that cannot be exported. `ImportError` without the extra `int8`."""
 
 def _program_code(program: Any) -> list: ...
-
-_PIXELS: int
-
 def _together(height: int, width: int) -> int: ...
 
 class Int8:
