@@ -2,6 +2,7 @@
 import copy
 import operator
 import pickle
+import platform
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +19,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from arq_nb.core.classifiers import evaluation_mode
 from arq_nb.core.fingerprint import fingerprint, inner_network
 from arq_nb.core.record import load_tensors, save_tensors
-from arq_nb.quant.backends import check_backend, deployed, suitable_backend
+from arq_nb.quant.backends import BFloat16, check_backend, deployed, suitable_backend
 from arq_nb.quant.budgets import Budget, BudgetError, edge_layers, inner_layers, pin
 from arq_nb.quant.costs import bitops, cost_table, layer_table, model_size
+from arq_nb.quant.fused import _Program, fuse
 from arq_nb.quant.int8 import export_int8, Int8
 from arq_nb.quant.layers import follow_weights, QuantizedLayer
 from arq_nb.quant.learned_bits import fix_bits, learned_bits, PseudoNoise
@@ -681,6 +683,127 @@ def test_a_latency_table_that_knows_a_diagonal_only(tmp_path):
     assert diagonal.fit(Policy.uniform(TINY, 8, 8)).bits == {"0": (2, 2), "2": (2, 2), "4": (4, 4)}
     assert diagonal.float_cost == 96
     assert diagonal.fraction(Policy.uniform(TINY, 8, 8)) == 0.25
+
+
+# fused
+
+JOINS = torch.backends.mkldnn.is_available() and platform.machine() in ("x86_64", "AMD64")
+
+
+def answers(network, x=PICTURES) -> tuple[torch.Tensor, bool]:
+    "What a network says, and whether its program said it."
+    program, used = network._compiled_call_impl, []
+    if program is not None:
+        forward = program.forward
+        program.forward = lambda *args: used.append(1) or forward(*args)
+    with torch.inference_mode(): found = network(x)
+    if program is not None: program.forward = forward
+    return found, bool(used)
+
+
+def rgb8():
+    "A residual network for color pictures whose batch norms do something."
+    net = resnet20().eval()
+    for norm in (m for m in net.modules() if isinstance(m, nn.BatchNorm2d)):
+        norm.running_mean.uniform_(-0.5, 0.5)
+        norm.running_var.uniform_(0.5, 2)
+    return net
+
+
+def test_a_fused_network_is_the_same_network():
+    torch.manual_seed(0)
+    net = rgb8()
+    plain, fast = deployed(net, fused=False), deployed(net)
+    assert type(fast) is type(net)
+    assert fingerprint(fast) == fingerprint(plain)
+    assert [name for name, _ in fast.named_modules()] == [name for name, _ in plain.named_modules()]
+    expected, (found, used) = plain(PICTURES), answers(fast)
+    assert used == JOINS
+    assert torch.allclose(found, expected, rtol=0, atol=1e-4 * float(expected.abs().max()))
+    assert torch.equal(found.argmax(1), expected.argmax(1))
+    many, ordered = PICTURES.repeat(20, 1, 1, 1), PICTURES.contiguous(memory_format=torch.channels_last)
+    if JOINS: fast._compiled_call_impl.pieces = dict.fromkeys(fast._compiled_call_impl.pieces, 7)   # many pieces
+    assert torch.allclose(answers(fast, many)[0][-16:], found, rtol=0, atol=1e-4 * float(expected.abs().max()))
+    assert torch.allclose(answers(fast, ordered)[0], found, rtol=0, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_a_copy_in_bfloat16_rounds_as_the_original_does():
+    torch.manual_seed(0)
+    net = rgb8()
+    fast, plain = BFloat16(net), BFloat16(net, fused=False)
+    for network in (fast, plain):
+        for again in (copy.deepcopy(network), pickle.loads(pickle.dumps(network))):
+            assert fingerprint(again) == fingerprint(network)
+            assert type(again.model._compiled_call_impl) is type(network.model._compiled_call_impl)
+            with torch.inference_mode(): assert torch.equal(again(PICTURES), network(PICTURES))
+    assert fingerprint(fast) != fingerprint(plain)      # sums are rounded twice
+    with torch.inference_mode(): change, size = fast(PICTURES) - plain(PICTURES), plain(PICTURES).abs().max()
+    assert float(change.abs().max()) < 0.05 * float(size)
+
+
+def test_what_cannot_be_traced_is_left_alone():
+    class Branches(Network):
+        def forward(self, x): return super().forward(x) if x.sum() > 0 else x
+    class Mixed(Network):
+        def forward(self, x, y=None): return super().forward(x if y is None else x + y)
+    class Listed(Network):
+        def forward(self, *images): return super().forward(images[0])
+    patched = Network().eval()
+    patched.forward = lambda x: x
+    for net in (Branches().eval(), Mixed().eval(), Listed().eval(), patched): assert fuse(net)._compiled_call_impl is None
+    assert fuse(nn.Sequential(nn.Flatten(), nn.Linear(192, 4)))._compiled_call_impl is None   # nothing to join
+
+
+def test_a_program_steps_back():
+    torch.manual_seed(0)
+    fast, plain = deployed(rgb8()), None
+    plain = copy.deepcopy(fast)
+    assert answers(fast)[1] == JOINS
+    assert not answers(fast, PICTURES[:0])[1]
+    with torch.backends.mkldnn.flags(enabled=False): assert not answers(fast)[1]
+    with torch.autocast("cpu", torch.bfloat16): assert not answers(fast)[1]
+    with FlopCounterMode(display=False) as flops: assert not answers(fast)[1]
+    with FlopCounterMode(display=False) as others: plain(PICTURES)
+    assert flops.get_total_flops() == others.get_total_flops() > 0
+    x = PICTURES.clone().requires_grad_()
+    fast(x).sum().backward()
+    assert x.grad.abs().sum() > 0
+    with pytest.raises(ValueError, match="this network takes a batch"): fast(PICTURES[:, :2])
+    assert torch.equal(fast.double()(PICTURES.double()), plain.double()(PICTURES.double()))
+    fast.float()
+    seen, hook = [], fast.layer1.register_forward_hook(lambda *args: seen.append(1))
+    assert not answers(fast)[1]
+    assert seen == [1]
+    hook.remove()
+    fast.layer1.train()
+    assert not answers(fast)[1]
+    fast.layer1.eval()
+    assert answers(fast)[1] == JOINS
+    fast.linear = nn.Linear(64, 3)
+    found, used = answers(fast)
+    assert (found.shape[1], used) == (3, False)
+
+
+def test_weights_that_change_count():
+    torch.manual_seed(0)
+    fast, other = deployed(rgb8()), deployed(rgb8(), fused=False)
+    before = answers(fast)[0]
+    fast.load_state_dict(other.state_dict())
+    found, used = answers(fast)
+    assert used == JOINS
+    assert not torch.allclose(found, before)
+    assert torch.allclose(found, other(PICTURES), rtol=0, atol=1e-3)
+    with torch.inference_mode(): made_there = deployed(rgb8())
+    first = answers(made_there)[0]
+    with torch.inference_mode(): made_there.conv1.weight.mul_(2)
+    assert not torch.allclose(answers(made_there)[0], first)
+
+
+def test_a_program_does_not_keep_its_network_alive():
+    net = fuse(fold_batch_norm(rgb8()))
+    program = net._compiled_call_impl
+    del net
+    if JOINS: assert (type(program), program.model()) == (_Program, None)
 
 
 # backends

@@ -15,6 +15,7 @@ import torch
 from torch import nn, Tensor
 
 from ..core.settings import BACKENDS, one_of
+from .fused import fuse, keep_freed_memory
 from .int8 import export_int8, Int8
 from .layers import QuantizedLayer
 from .networks import fold_batch_norm
@@ -30,16 +31,21 @@ def check_compiler():
                            "or leave compiled=False")
 
 # %% ../../nbs/09_backends.ipynb #424703bb
-def _fast_float32(model: nn.Module, compiled: bool, folded: bool | None) -> nn.Module:
-    "A copy for inference: weights rounded for good, no gradients; folded by default if it is a float network."
+def _fast_float32(model: nn.Module, folded: bool) -> nn.Module:
+    "A copy for inference: weights rounded for good, no gradients; folded if wanted."
+    keep_freed_memory()
     fast = freeze(model)
-    if folded is None: folded = not any(isinstance(m, QuantizedLayer) for m in fast.modules())
     if folded: fast = fold_batch_norm(fast)
     for p in fast.parameters() if folded else ():
         if p.ndim == 4: p.data = p.data.contiguous(memory_format=torch.channels_last)
-    if not compiled: return fast
-    if next(fast.parameters()).device.type == "cpu": check_compiler()
-    return torch.compile(fast)
+    return fast
+
+def _in_one_pass(model: nn.Module, compiled: bool, fused: bool) -> nn.Module:
+    "Operations joined by `torch.compile`, or by `fuse`, or left as they are."
+    on_cpu = all(p.device.type == "cpu" for p in model.parameters())
+    if compiled and on_cpu: check_compiler()
+    if compiled: return torch.compile(model)
+    return fuse(model) if fused and on_cpu else model
 
 def deployed(
     model: nn.Module,                            # float network, or quantized and calibrated; left alone
@@ -48,14 +54,17 @@ def deployed(
     *,
     compiled: bool = False,      # hand it to `torch.compile` as well: the first call then takes 10 s or more
     folded: bool | None = None,  # float32: fold batch norm, weights `channels_last`; None: in a float network only
+    fused: bool = True,          # where it is folded and runs on a CPU: join convolutions with what follows them
 ) -> Callable[[Tensor], Tensor]:  # a classifier with an attribute `precision`, where it is not float32
     """The network as it will run, for inference only.
 
     In float32 a quantized network stays the same function to the last bit; folded it is faster, but its last digits
     differ, and rounding makes whole steps of them. "int8" runs on a CPU and needs the extra `int8`; `ValueError` as
     `export_int8`. `RuntimeError` if `compiled` and no C++ compiler is found."""
-    if one_of("backend", backend, BACKENDS) == "float32": return _fast_float32(model, compiled, folded)
-    if backend == "bfloat16": return BFloat16(model, compiled)
+    if one_of("backend", backend, BACKENDS) == "float32":
+        if folded is None: folded = not any(isinstance(m, QuantizedLayer) for m in model.modules())
+        return _in_one_pass(_fast_float32(model, folded), compiled, fused and folded)
+    if backend == "bfloat16": return BFloat16(model, compiled, fused)
     if input_shape is None: raise ValueError('backend="int8" needs the input_shape: (channels, height, width)')
     return Int8(export_int8(model, input_shape))
 
@@ -79,16 +88,24 @@ class BFloat16(nn.Module):
         classifier(images).dtype                      # torch.float32
     """
     precision = "bfloat16"
+    fused = True   # noted in the network itself if it is not, so that its `fingerprint` says so
 
     def __init__(
         self,
         model: nn.Module,        # float network
         compiled: bool = False,  # see `deployed`
+        fused: bool = True,      # the same; a sum that is joined to a convolution is rounded once instead of twice
     ):
         super().__init__()
         if compiled: check_compiler()
-        fast = _fast_float32(model, compiled=False, folded=True).to(torch.bfloat16)
-        self.model = torch.compile(fast) if compiled else fast
+        if not fused: self.fused = False
+        fast = _fast_float32(model, folded=True).to(torch.bfloat16)
+        self.model = _in_one_pass(fast, compiled, fused)
+
+    def __setstate__(self, state: dict) -> None:
+        "A copy rounds as the original does."
+        super().__setstate__(state)
+        self.model = _in_one_pass(self.model, False, self.fused)
 
     def forward(self, images: Tensor) -> Tensor: return self.model(images.to(torch.bfloat16)).float()
 
@@ -142,11 +159,15 @@ def matmul_peak(
     rounds: int = 5,                     # measurements; the fastest counts
     device: str = "cpu",
 ) -> float:  # operations a second; a multiply-add counts as two
-    "What `torch.mm` reaches on this machine."
+    "What a product of two matrices reaches on this machine: the better of `torch.mm` and, on a CPU, oneDNN."
     a = torch.ones(size, size, dtype=dtype, device=device)
+    products = [lambda: a @ a]
+    if device == "cpu" and torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        products.append(lambda: torch.ops.mkldnn._linear_pointwise(a, a, None, "none", [], ""))
     seconds = []
-    for _ in range(rounds + 1):
+    for product in products * (rounds + 1):
         start = time.perf_counter()
-        (a @ a)[0, 0].item()
+        try: product()[0, 0].item()
+        except RuntimeError: continue   # a precision that oneDNN has no kernel for on this processor
         seconds.append(time.perf_counter() - start)
     return 2 * size**3 / min(seconds)

@@ -178,5 +178,5 @@ def fold_batch_norm(
             raise ValueError(f"the weights of {conv!r} are still rounded on the fly, with steps that folding would "
                              "leave behind: `freeze` it first")
         folded.set_submodule(conv, fuse_conv_bn_eval(folded.get_submodule(conv), folded.get_submodule(norm)))
-        folded.set_submodule(norm, nn.Identity())
+        folded.set_submodule(norm, nn.Identity().eval())
     return folded
