@@ -750,7 +750,7 @@ def test_what_cannot_be_traced_is_left_alone():
         def forward(self, *images): return super().forward(images[0])
     patched = Network().eval()
     patched.forward = lambda x: x
-    for net in (Branches().eval(), Mixed().eval(), Listed().eval(), patched): assert fuse(net)._compiled_call_impl is None
+    for net in (Branches(), Mixed(), Listed(), patched): assert fuse(net.eval())._compiled_call_impl is None
     assert fuse(nn.Sequential(nn.Flatten(), nn.Linear(192, 4)))._compiled_call_impl is None   # nothing to join
 
 
