@@ -57,8 +57,8 @@ test-slow: install ## the notebooks that have cells flagged slow, with those cel
 package: install ## build sdist and wheel, install the wheel in an empty environment, try it there
 	$(BIN)/python -m pytest tests/test_package.py -m 'slow or not slow' -s
 
-bench: install ## samples a second of smoothing, beside the field's sampling loop
-	$(BIN)/python tools/bench.py
+bench: install ## what certifying, training and setting up cost, as ratios (OUT=file.json keeps them; PARTS=memory: half an hour)
+	$(BIN)/python tools/bench.py $(if $(OUT),--out $(OUT)) $(PARTS)
 
 docs: install ## the notebooks as a static site in _docs/ (without Quarto)
 	$(BIN)/python tools/docs.py

@@ -1,35 +1,91 @@
-"""Samples a second of randomized smoothing: this library beside the field's sampling loop, in one run.
+"""What it costs: certifying, training, setting up, judging, and the memory of long commands; ratios within one run.
 
-The field's loop is that of Cohen et al. (2019) as most code still has it: copies of one image, fresh noise, argmax,
-and a Python count on the host after each batch, in batches of 1000 (as published; slow on a CPU) and of other sizes.
-The variants take turns, so that a slow moment of the machine hits all of them; only ratios of medians mean anything.
-The peak is a large float32 matrix product on the same threads, at two operations for each multiply-add.
+The variants of a part take turns, so that a slow moment of the machine hits all of them; only ratios of medians mean
+anything. The field's loop is that of Cohen et al. (2019) as most code still has it: copies of one image, fresh noise,
+argmax, and a Python count on the host after each batch, in batches of 1000 (as published; slow on a CPU) and of other
+sizes. The peak is the fastest float32 matrix product that PyTorch has on the same threads, at two operations for each
+multiply-add. `--out` writes the figures to a file with the name of the processor; the page "What it costs" reads it.
 """
 import argparse
 import copy
 import importlib.util
+import json
 import os
 import platform
-import shutil
+import re
+import subprocess
+import sys
+import tempfile
 import time
+from contextlib import ExitStack, nullcontext
+from datetime import date
+from functools import partial
+from pathlib import Path
 from statistics import median
+from unittest.mock import patch
 
 import numpy as np
+import pandas as pd
 import torch
 from torch.nn.functional import cross_entropy
+from torchvision.models import resnet18
 
+import arq_nb.train.finish as finish_module
 from arq_nb.certify.smoothing import SmoothedClassifier
 from arq_nb.certify.sound import SoundGaussianNoise
+from arq_nb.core.data import ImageData
+from arq_nb.core.memory import memory_kept
 from arq_nb.core.rng import make_generator
-from arq_nb.quant.backends import BFloat16, deployed, disagreement, matmul_peak
+from arq_nb.quant.backends import BFloat16, check_compiler, deployed, disagreement, matmul_peak
 from arq_nb.quant.budgets import edge_layers, pin
 from arq_nb.quant.costs import bitops, layer_table
 from arq_nb.quant.int8 import export_int8, Int8
 from arq_nb.quant.models import resnet20
 from arq_nb.quant.policies import calibrate, Policy, quantize
+from arq_nb.search.judges import RadiusJudge, SearchConfig
+from arq_nb.train.speed import compiled_calls
 
 FIELD_BATCHES = 1000, 400, 200, 100, 50
+SHAPE = 3, 32, 32
+ROOT = Path(__file__).parent.parent
 
+
+# ---- taking turns
+
+def measure(calls, count, rounds, synchronize=lambda: None):
+    "For each call `count` over its seconds, in each round."
+    rates = {name: [] for name in calls}
+    for name, call in [*calls.items()] * (rounds + 1):  # the first round only warms up
+        synchronize()
+        start = time.perf_counter()
+        call()
+        synchronize()
+        rates[name].append(count / (time.perf_counter() - start))
+    return {name: r[1:] for name, r in rates.items()}
+
+
+def table(rates, **ratios):
+    "Median, lowest and highest rate of each variant, and its ratio to others; `ratios`: heading -> variant."
+    found = {name: (median(r), min(r), max(r)) for name, r in rates.items()}
+    rows = pd.DataFrame(found, ["a second", "lowest", "highest"]).T.round(1)
+    for heading, name in ratios.items(): rows[f"x {heading}"] = (rows["a second"] / median(rates[name])).round(2)
+    return rows.to_string()
+
+
+def compiles():
+    "True if there is a compiler for torch.compile."
+    try: check_compiler()
+    except RuntimeError: return False
+    return True
+
+
+def pinned(model, bits, images):
+    "The network with fake quantizers (LSQ) of so many bits, 8 at the edges, calibrated."
+    policy = pin(Policy.uniform(model, bits, bits), edge_layers(layer_table(model, tuple(images.shape[1:]))))
+    return calibrate(quantize(model, policy), images)
+
+
+# ---- certifying
 
 def count(predictions, classes):
     counts = np.zeros(classes, dtype=int)
@@ -47,130 +103,252 @@ def field_loop(model, x, n, sigma, batch_size, classes=10):
     return counts
 
 
-def has_compiler(): return shutil.which(os.environ.get("CXX", "c++")) is not None
-
-
-def classifiers(model, x, compiled, device):
+def classifiers(model, x, args):
     "name -> classifier, the plain network's first."
-    noise = torch.randn(200, *x.shape, generator=torch.Generator(device).manual_seed(1), device=device)
-    noisy = (x + 0.25 * noise).contiguous(memory_format=torch.channels_last)
+    noise = torch.randn(200, *x.shape, generator=torch.Generator(args.device).manual_seed(1), device=args.device)
+    noisy = (x + args.sigma * noise).contiguous(memory_format=torch.channels_last)
     found = {"plain": model, "deployed": deployed(model), "bfloat16": BFloat16(model)}
-    if compiled:
+    if args.compile:
         found["deployed, compiled"] = deployed(model, compiled=True)
         found["bfloat16, compiled"] = BFloat16(model, compiled=True)
-    if device == "cpu" and importlib.util.find_spec("openvino"):
-        four = simulated(model, noisy).eval()
-        found["4-bit, simulated"], found["4-bit, folded"] = deployed(four), deployed(four, folded=True)
+    four = pinned(model, 4, noisy).eval()
+    found["4-bit, simulated"], found["4-bit, folded"] = deployed(four), deployed(four, folded=True)
+    if args.device == "cpu" and importlib.util.find_spec("openvino"):
         found["4-bit, int8"] = Int8(export_int8(four, tuple(x.shape)))
     else: print("without the int8 backend (it needs a CPU and openvino: pip install 'arq_nb[int8]')\n")
     return found
 
 
-def variants(model, x, n, sigma, batch_size, compiled, device):
-    "name -> a call that draws n samples; CERTIFY's own statistics are part of ours."
-    def certify(f, batch=batch_size, **more):
-        return lambda: SmoothedClassifier(f, sigma, batch, device, **more).certify(x, n0=100, n=n - 100)
-    calls = {f"field's loop, batch {b}": lambda b=b: field_loop(model, x, n, sigma, b) for b in FIELD_BATCHES}
-    found = classifiers(model, x, compiled, device)
-    wide = 4 * batch_size  # in bfloat16 half as many bytes; a program takes pieces, while the next ones are made
-    calls |= {f"certify, {name}": certify(f, wide if isinstance(f, Int8) else batch_size) for name, f in found.items()}
-    calls[f"certify, bfloat16, batch {wide}"] = certify(found["bfloat16"], wide)
-    return calls | {"certify, deployed, sound noise": certify(found["deployed"], noise=SoundGaussianNoise())}
+def certifying(args):
+    "Samples a second of CERTIFY, our own statistics included, beside the field's loop."
+    torch.manual_seed(0)
+    model = resnet20().to(args.device).eval()
+    x = (torch.randint(0, 256, SHAPE, generator=torch.Generator().manual_seed(0)) / 255).to(args.device)
+    n = args.samples
+    def certify(f, batch=args.batch_size, **more):
+        return lambda: SmoothedClassifier(f, args.sigma, batch, args.device, **more).certify(x, n0=100, n=n - 100)
+    calls = {f"field's loop, batch {b}": lambda b=b: field_loop(model, x, n, args.sigma, b) for b in FIELD_BATCHES}
+    found = classifiers(model, x, args)
+    calls |= {f"certify, {name}": certify(f) for name, f in found.items()}
+    calls["certify, deployed, sound noise"] = certify(found["deployed"], noise=SoundGaussianNoise())
+    wide = 4 * args.batch_size   # fewer bytes: a larger batch fits
+    for name in ("bfloat16", "4-bit, int8"):
+        if name in found: calls[f"certify, {name}, batch {wide}"] = certify(found[name], wide)
+    rates = measure(calls, n, args.rounds, args.synchronize)
+    top = matmul_peak(size=2048, device=args.device)
+    work = 2 * bitops(model, Policy.uniform(model, 1, 1), SHAPE)
+    others = dict(deployed="certify, deployed", bfloat16="certify, bfloat16")
+    print(table(rates, published="field's loop, batch 1000", **others))
+    print(f"\n{work / 1e6:.0f} MFLOP a sample, float32 peak {top / 1e9:.0f} GFLOP/s: 'deployed' at "
+          f"{median(rates['certify, deployed']) * work / top:.0%} of it")
+    generators = [make_generator(0, device=args.device)]
+    noisy = next(SmoothedClassifier(model, args.sigma, 2000, args.device).noisy_copies(x[None], 2000, generators))
+    others = {name: disagreement(f, model, noisy) for name, f in found.items() if not name.startswith("4-bit")}
+    print("share of 2000 noisy images in another class than the plain network's:", others)
+    return dict(samples_per_second=rates, peak_flops=top, flops_per_sample=work, disagreement=others)
 
 
-def measure(calls, n, rounds, synchronize):
-    "Samples a second, for each round."
-    rates = {name: [] for name in calls}
-    for name, call in [*calls.items()] * (rounds + 1):  # the first round only warms up
-        synchronize()
-        start = time.perf_counter()
-        call()
-        synchronize()
-        rates[name].append(n / (time.perf_counter() - start))
-    return {name: r[1:] for name, r in rates.items()}
+# ---- training
 
-
-def simulated(model, images):
-    "The network with 4-bit fake quantizers (LSQ), 8 bits at the edges."
-    policy = pin(Policy.uniform(model, 4, 4), edge_layers(layer_table(model, tuple(images.shape[1:]))))
-    return calibrate(quantize(model, policy), images)
-
-
-def step(model, images, labels):
+def step(model, images, labels, precision):
     "Forward and backward pass of a training step."
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bfloat16"): logits = model(images)
+    cross_entropy(logits.float(), labels).backward()
+
+
+def cleared(model, call):
+    "A call with fresh gradients."
     model.train().zero_grad(set_to_none=True)
-    cross_entropy(model(images), labels).backward()
+    call()
 
 
-def quantized_ratios(model, batch_size, compiled, rounds, synchronize, device):
-    "Seconds with fake quantizers over seconds without, deployed and in a training step. Medians; the two take turns."
-    g = torch.Generator(device).manual_seed(2)
-    images = torch.rand(batch_size, 3, 32, 32, generator=g, device=device).contiguous(memory_format=torch.channels_last)
-    labels = torch.randint(0, 10, (batch_size,), generator=g, device=device)
-    networks = {"quantized": simulated(model, images), "float": model}
-    def forward(m, **how):
-        f = deployed(m, **how)
-        return lambda: f(images)
-    def training(m):
-        m = copy.deepcopy(m).to(memory_format=torch.channels_last)
-        return lambda: step(m, images, labels)
-    pairs = {"forward, deployed": {n: forward(m) for n, m in networks.items()},
-             "forward and backward, eager": {n: training(m) for n, m in networks.items()}}
-    if compiled:
-        pairs["forward, deployed and compiled"] = {n: forward(m, compiled=True) for n, m in networks.items()}
-    for name, calls in pairs.items():
-        rates = measure(calls, batch_size, 3 * rounds, synchronize)
-        yield name, median(rates["float"]) / median(rates["quantized"])
+def training_steps(args, images, labels, stack):
+    "name -> a training step; and the seconds that compiling took."
+    torch.manual_seed(0)
+    model = resnet20().to(args.device)
+    networks = {"float32": model, "4-bit": pinned(model, 4, images)}
+    calls, seconds = {}, {}
+    for name, network in networks.items():
+        for precision in ("float32", "bfloat16"):
+            for compiled in (False, True) if args.compile else (False,):
+                own = copy.deepcopy(network).to(memory_format=torch.channels_last)
+                f = stack.enter_context(compiled_calls(own, len(images), SHAPE)) if compiled else own
+                label = f"{name} network in {precision}" + ", compiled" * compiled
+                calls[label] = lambda own=own, f=f, p=precision: cleared(own, lambda: step(f, images, labels, p))
+                if not compiled: continue
+                start = time.perf_counter()
+                calls[label]()
+                seconds[label] = round(time.perf_counter() - start, 1)
+    return calls, seconds
 
 
-def show(rates, work, top):
-    "A row for each variant."
-    speeds = {name: median(r) for name, r in rates.items()}
-    published = speeds[f"field's loop, batch {FIELD_BATCHES[0]}"]
-    best = max(s for n, s in speeds.items() if n.startswith("field"))
-    heads = "samples/s", "lowest", "highest", "x published", "x its best", "x deployed", "% of peak"
-    print(f"{'':34}", *(f"{h:>12}" for h in heads), sep="")
-    for name, speed in speeds.items():
-        share = f"{100 * speed * work / top:.0f}" if "int8" not in name and "bfloat16" not in name else ""
-        ratios = speed / published, speed / best, speed / speeds["certify, deployed"]
-        print(f"{name:34}{speed:12.0f}{min(rates[name]):12.0f}{max(rates[name]):12.0f}",
-              *(f"{r:12.2f}" for r in ratios), f"{share:>12}", sep="")
+def training(args):
+    "Images a second of forward and backward passes, with memory that is kept and with memory that is given back."
+    g = torch.Generator(args.device).manual_seed(2)
+    images = torch.rand(args.training_batch, *SHAPE, generator=g, device=args.device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(0, 10, (len(images),), generator=g, device=args.device)
+    with ExitStack() as stack:
+        calls, seconds = training_steps(args, images, labels, stack)
+        rates = {False: {}, True: {}}
+        for kept in [False, True] * args.rounds:
+            with memory_kept() if kept else nullcontext():
+                for name, found in measure(calls, len(images), 1, args.synchronize).items():
+                    rates[kept].setdefault(name, []).extend(found)
+    usual = "float32 network in float32"
+    print("memory kept between batches, as `fit` does:")
+    print(table(rates[True], **{"float32": usual, "4-bit": "4-bit network in float32"}))
+    print("\nmemory given back:")
+    print(table(rates[False], **{"float32": usual}))
+    print("\nseconds of the first call, which compiles:", seconds)
+    return dict(images_per_second=rates[True], images_per_second_given_back=rates[False], compile_seconds=seconds)
+
+
+# ---- setting up
+
+def setting_up(args):
+    "Seconds to quantize and calibrate a network that has not been seen before."
+    torch.manual_seed(0)
+    model, images = resnet18(), torch.rand(16, 3, 64, 64)
+    policy = Policy.uniform(model, 4, 4)
+    small = quantize(model, policy)
+    calls = {"quantize ResNet-18 to 4 bits": lambda: quantize(model, policy),
+             "the same without steps, as when loading": lambda: quantize(model, policy, fitted=False),
+             "calibrate its activations on 16 images of 64 x 64": lambda: calibrate(copy.deepcopy(small), images),
+             "one forward pass of the same images": lambda: small.eval()(images)}
+    seconds = {name: [1 / r for r in rates] for name, rates in measure(calls, 1, args.rounds).items()}
+    print(pd.Series({name: median(s) for name, s in seconds.items()}).round(3).to_string())
+    return dict(seconds=seconds)
+
+
+# ---- judging
+
+class Watch:
+    "Adds up the seconds that calls of a function take."
+    def __init__(self, f): self.f, self.seconds = f, 0.0
+
+    def __get__(self, owner, kind=None): return partial(self, owner)
+
+    def __call__(self, *args, **kwargs):
+        start = time.perf_counter()
+        try: return self.f(*args, **kwargs)
+        finally: self.seconds += time.perf_counter() - start
+
+
+def judging(args):
+    "Seconds of judging one policy of ResNet-20: 2,000 images of fine-tuning, 50 images with 100 replays."
+    torch.manual_seed(0)
+    images, labels = torch.randint(0, 256, (2050, *SHAPE), dtype=torch.uint8), torch.randint(0, 10, (2050,))
+    classes = list("0123456789")
+    train, holdout = (ImageData(images[part], labels[part], classes, "noise") for part in (slice(50, None), slice(50)))
+    model = resnet20()
+    start = time.perf_counter()
+    judge = RadiusJudge(model, train, holdout, args.sigma, SearchConfig(n=500, progress=False))
+    rows, setup = [], time.perf_counter() - start
+    widths = ((8, 8), (4, 4), (3, 5), (5, 3), (2, 4), (4, 2))[: args.rounds + 1]
+    policies = [Policy.uniform(model, *pair) for pair in widths]
+    for policy in policies:
+        fit, votes = Watch(finish_module.fit), Watch(SmoothedClassifier.votes)
+        with patch.object(finish_module, "fit", fit), patch.object(SmoothedClassifier, "votes", votes):
+            start = time.perf_counter()
+            judge.evaluate(policy)
+            rows.append((time.perf_counter() - start, fit.seconds, votes.seconds))
+    whole, training, replays = (median(column) for column in list(zip(*rows))[:3])
+    rest = median(w - t - r for w, t, r in rows[1:])
+    found = {"seconds of one judgment": whole, "training": training, "replays": replays, "everything else": rest,
+             "everything else, share": rest / whole, "seconds before the first": setup}
+    print(pd.Series(found).round(3).to_string())
+    return dict(judging=found)
+
+
+# ---- memory of whole commands
+
+def commands(folder):
+    "name -> command line, in the order in which they need each other."
+    arq = [sys.executable, "-m", "arq_nb"]
+    data = os.environ.get("ARQ_DATA", str(ROOT.parent / "shared" / "data"))
+    found = {"arq-nb --version": [*arq, "--version"], "make demo": [*arq, "demo", "--out", f"{folder}/demo"]}
+    if not Path(data).exists(): return found
+    dry = subprocess.run(["make", "-n", "cifar10", f"ARQ_DATA={data}"], cwd=ROOT, capture_output=True, text=True)
+    lines = re.sub(r"\\\n\s*", "", dry.stdout).replace("runs/cifar10", f"{folder}/cifar10").splitlines()
+    for line in lines:
+        if name := re.search(r"arq-nb (train|search|certify|report)", line):
+            found[f"make cifar10, {name[1]}"] = ["sh", "-c", re.sub(r"\S*/bin/arq-nb", " ".join(arq), line)]
+    return found
+
+
+def memory(args):
+    "Peak resident memory and seconds of the README's long commands, each in a process of its own."
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, command in commands(folder).items():
+            start = time.perf_counter()
+            process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            _, status, usage = os.wait4(process.pid, 0)
+            seconds = round(time.perf_counter() - start, 1)
+            found[name] = dict(status=status, seconds=seconds, mb=round(usage.ru_maxrss / 1024))
+            print(f"{name:28}{found[name]['mb']:8,} MB{found[name]['seconds']:10.1f} s", flush=True)
+            if status: raise RuntimeError(f"{name} failed: {' '.join(command)}")
+    return found
+
+
+# ---- all together
+
+def processor():
+    "Name, and the instructions that matter here."
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    name = re.search(r"model name\s*:\s*(.*)", text)
+    flags = set((re.search(r"flags\s*:\s*(.*)", text) or [" "])[0].split())
+    known = "avx2", "avx512f", "avx512_bf16", "avx_vnni", "avx512_vnni", "amx_bf16", "amx_int8"
+    return dict(name=name[1] if name else platform.processor(), instructions=[f for f in known if f in flags])
+
+
+def provenance(args):
+    "Where and of what a file was made."
+    def git(*command): return subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    where = dict(name=torch.cuda.get_device_name(), instructions=[]) if args.device.startswith("cuda") else processor()
+    limits = {k: v for k, v in os.environ.items() if k in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")}
+    made = dict(commit=git("rev-parse", "HEAD"), changed=bool(git("status", "--porcelain", "--", "arq_nb", "tools")))
+    names = "samples", "rounds", "sigma", "batch_size", "training_batch"
+    settings = {name: vars(args)[name] for name in names}
+    return dict(processor=where, threads=torch.get_num_threads(), limits=limits, date=str(date.today()), **made,
+                torch=torch.__version__, python=platform.python_version(), settings=settings)
+
+
+PARTS = {"certifying": certifying, "training": training, "setting_up": setting_up, "judging": judging, "memory": memory}
 
 
 def options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    quick = [name for name in PARTS if name != "memory"]
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=quick,
+                        help=f"which of {', '.join(PARTS)} (default: all but memory, which takes half an hour)")
+    parser.add_argument("--out", type=Path, help="a JSON file, whose other parts are kept")
     parser.add_argument("--samples", type=int, default=2000, help="noisy copies in each measurement (default 2000)")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each variant (default 5)")
     parser.add_argument("--sigma", type=float, default=0.25)
     parser.add_argument("--batch-size", type=int, default=50,
                         help="of our variants (default 50: a batch's activations stay in the cache of a CPU)")
-    parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile: a C++ compiler, a minute")
+    parser.add_argument("--training-batch", type=int, default=128, help="images in a training step (default 128)")
+    parser.add_argument("--no-compile", dest="compile", action="store_false", help="leave out torch.compile")
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()
 
 
 def main(args):
-    on_gpu, compiled = args.device.startswith("cuda"), not args.no_compile and has_compiler()
-    torch.manual_seed(0)
-    model = resnet20().to(args.device).eval()
-    x = (torch.randint(0, 256, (3, 32, 32), generator=torch.Generator().manual_seed(0)) / 255).to(args.device)
-    synchronize = torch.cuda.synchronize if on_gpu else lambda: None
-    calls = variants(model, x, args.samples, args.sigma, args.batch_size, compiled, args.device)
-    rates = measure(calls, args.samples, args.rounds, synchronize)
-    where = torch.cuda.get_device_name() if on_gpu else f"{platform.machine()}, {torch.get_num_threads()} threads"
-    top = matmul_peak(size=2048, device=args.device)
-    work = 2 * bitops(model, Policy.uniform(model, 1, 1), tuple(x.shape))
-    print(f"ResNet-20, 3x32x32, {args.samples} samples, {args.rounds} rounds; torch {torch.__version__}, {where}; "
-          f"float32 peak {top / 1e9:.0f} GFLOP/s, {work / 1e6:.0f} MFLOP a sample\n")
-    show(rates, work, top)
-    print("\nquantized: seconds of the simulated 4-bit network over seconds of the float one, "
-          f"batches of {args.batch_size}")
-    for name, ratio in quantized_ratios(model, args.batch_size, compiled, args.rounds, synchronize, args.device):
-        print(f"{name:34}{ratio:10.2f}")
-    generators = [make_generator(0, device=args.device)]
-    noisy = next(SmoothedClassifier(model, args.sigma, 2000, args.device).noisy_copies(x[None], 2000, generators))
-    others = round(2000 * disagreement(deployed(model), model, noisy))
-    print(f"\nimages of 2000 that 'deployed' puts into another class than the plain network: {others}")
+    on_gpu = args.device.startswith("cuda")
+    args.compile &= compiles()
+    args.synchronize = torch.cuda.synchronize if on_gpu else lambda: None
+    found = json.loads(args.out.read_text()) if args.out and args.out.exists() else {}
+    about = provenance(args)
+    where = about["processor"]
+    print(f"{where['name']} ({', '.join(where['instructions'])}), {about['threads']} threads, torch {torch.__version__}")
+    for name in args.parts:
+        print(f"\n== {name}: {PARTS[name].__doc__}\n", flush=True)
+        found[name] = {**about, **PARTS[name](args)}
+        if args.out:
+            args.out.parent.mkdir(parents=True, exist_ok=True)
+            args.out.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__": main(options())
