@@ -296,6 +296,74 @@ def test_bytes_are_a_budget_too(network, images):
     assert all(row["cost"] <= 0.125 for row in found.history)
 
 
+def counted(monkeypatch, **modules):
+    "Counts calls of functions, by module."
+    calls = {}
+    def counting(name, function):
+        def called(*args, **options):
+            calls[name] += 1
+            return function(*args, **options)
+        return called
+    for module, names in modules.items():
+        place = sys.modules[f"arq_nb.{module.replace('_', '.')}"]
+        for name in names:
+            calls[name] = 0
+            monkeypatch.setattr(place, name, counting(name, getattr(place, name)))
+    return calls
+
+
+@pytest.mark.parametrize("method", ["incremental", "fixed"])
+def test_a_search_that_goes_on_certifies_the_original_no_more(network, budget, images, method, tmp_path, monkeypatch):
+    same = dict(model=network, train=images[0], holdout=images[1], budget=budget, sigma=0.5, config=CONFIG)
+    same["config"] = CONFIG.changed(method=method)
+    whole = search(**same, policies=3)
+    calls = counted(monkeypatch, search_judges=["build_cache", "certify_images", "tune", "certify_incremental"])
+    def asked(policies):
+        calls.update(dict.fromkeys(calls, 0))
+        found = search(**same, policies=policies, out=tmp_path)
+        return found, (calls["tune"], calls["build_cache"], calls["certify_images"] + calls["certify_incremental"])
+    scratch = method == "fixed"
+    assert asked(2)[1] == (3, int(not scratch), 2 + scratch)   # the original, and two candidates
+    found, counts = asked(3)
+    assert counts == (1, 0, 1)
+    assert asked(3)[1] == (0, 0, 0)
+    def rows(result): return [{name: v for name, v in row.items() if name != "seconds"} for row in result.history]
+    assert rows(found) == rows(whole)
+    assert found.original_acr == whole.original_acr
+
+
+def test_what_is_kept_of_the_original_is_made_anew_if_anything_differs(network, images, tmp_path, monkeypatch):
+    calls, kept = counted(monkeypatch, search_judges=["build_cache"]), tmp_path / "original.safetensors"
+    few = images[1].every(5)
+    def judge(net=network, sigma=0.5, config=CONFIG, holdout=few):
+        before, made = calls["build_cache"], RadiusJudge(net, images[0], holdout, sigma, config, kept)
+        return made, calls["build_cache"] - before
+    assert [judge()[1] for _ in range(2)] == [1, 0]
+    relabeled = ImageData(few.images, few.labels.flip(0), few.classes)
+    configs = [CONFIG.changed(**change) for change in (dict(n=80), dict(lr=0.01), dict(seed=1))]
+    others = dict(net=small_network(1)), dict(sigma=0.25), dict(holdout=relabeled)
+    for change in (*others, *(dict(config=config) for config in configs)):
+        assert [judge(**change)[1] for _ in range(2)] == [1, 0], change
+    kept.write_bytes(kept.read_bytes()[:100])   # damaged
+    assert judge()[1] == 1
+    assert judge(config=CONFIG.changed(n_p=20))[1] == 0   # of the candidates alone
+
+
+def test_candidates_share_the_steps_of_equal_weights(network, images, monkeypatch):
+    "As often fitted as there are different pairs of layer and bits; the evaluations are those of judges of their own."
+    import arq_nb.quant.quantizers as quantizers
+    calls, fit_step = [], quantizers._calibrated_scale
+    def counting(x, *args):
+        if x.ndim in (2, 4) and args[2] is not None: calls.append(x.shape)   # of weights, one step a channel
+        return fit_step(x, *args)
+    some = [Policy.uniform(network, w, a) for w, a in ((4, 4), (4, 2), (3, 4), (4, 8))]
+    alone = [RadiusJudge(network, *images, 0.5, CONFIG).evaluate(policy) for policy in some]
+    monkeypatch.setattr(quantizers, "_calibrated_scale", counting)
+    judge = RadiusJudge(network, *images, 0.5, CONFIG)
+    assert [judge.evaluate(policy) for policy in some] == alone
+    assert len(calls) == 2 * len(some[0].layers)
+
+
 PROGRAM = """
 from test_search import CONFIG, SHAPE, small_network
 from arq_nb.core.archives import load_dataset

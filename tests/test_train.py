@@ -424,6 +424,40 @@ def test_loading_calibrates_nothing(small, tmp_path, monkeypatch):
     assert load(tmp_path, network(7)).certify(to_float(SOME.images[0])) == small.certify(to_float(SOME.images[0]))
 
 
+@pytest.mark.parametrize("kind", [LSQ, PACT])
+def test_what_is_there_already_calibrates_nothing(trained, tmp_path, kind, monkeypatch):
+    "A stopped training, a finished folder, its certificates and those of a larger test set: all steps come from files."
+    policy, never = Policy.uniform(trained, 4, 4), 10**9
+    def asked(after=never):
+        recipe = Recipe(2, 0.02, augmenter=interrupting(after))
+        return finish(trained, policy, FEW, SOME, 0.5, tmp_path, Finish(recipe, quantizer=kind), n0=20, n=100, max=3,
+                      progress=False)
+    with pytest.raises(KeyboardInterrupt): asked(4)   # after the first epoch, and with every step calibrated
+    def calibrate(*_): raise AssertionError("something is calibrated")
+    monkeypatch.setattr(UniformQuantizer, "calibrate", calibrate)
+    log = asked()
+    assert np.array_equal(asked().radius, log.radius)
+    one = load(tmp_path, network(7))
+    assert np.array_equal(one.certify(SOME, max=3, progress=False).radius, log.radius)
+    one.certify(SOME, n=200, method="early", max=2, progress=False)
+
+
+def test_a_checkpoint_of_another_network_or_policy_is_not_continued(trained, tmp_path):
+    policy, path = Policy.uniform(trained, 4, 4), tmp_path / "state"
+    whole, history = finetune(trained, policy, FEW, 0.5, checkpoint=path)
+    again, same = finetune(trained, policy, FEW, 0.5, checkpoint=path)
+    assert (same, same_weights(again, whole)) == (history, True)
+    with contains("state was made with other settings: network="):
+        finetune(network(5), policy, FEW, 0.5, checkpoint=path)
+    with contains("policy.conv1=[4, 4] there, [3, 4] now"):
+        finetune(trained, policy.replace("conv1", weight=3), FEW, 0.5, checkpoint=path)
+    with contains("quantizer='LSQ' there, 'PACT' now"):
+        finetune(trained, policy, FEW, 0.5, quantizer=PACT, checkpoint=path)
+    path.with_name("state.json").unlink()   # as version 0.2 left it
+    again, same = finetune(trained, policy, FEW, 0.5, checkpoint=path)
+    assert (same, same_weights(again, whole)) == (history, True)
+
+
 def test_another_network_is_refused_by_name(small, trained, tmp_path):
     small.save(tmp_path / "small")
     with contains("small was made with other settings: network=", "give the network that was finished"):

@@ -8,7 +8,7 @@ __all__ = ['CertificateCache', 'build_cache', 'certify_incremental']
 # %% ../../nbs/10_incremental.ipynb #ccb30362
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -23,7 +23,8 @@ from .logs import CertificateLog
 from .smoothing import ABSTAIN, SmoothedClassifier
 from ..core.data import check_image_data, check_images, ImageData, to_float
 from ..core.fingerprint import fingerprint
-from ..core.record import check_same, load_tensors, Record, save_tensors
+from ..core.processes import on_first, rank_and_world_size
+from ..core.record import check_same, load_tensors, plain, Record, save_tensors
 from ..core.rng import ESTIMATION, make_generator, SELECTION
 from ..core.settings import real_number, whole_number
 
@@ -90,12 +91,13 @@ _ARRAYS = ("label", "guess", "selection_votes", "p_lower", "radius", "hits")
 def _streams(cache: CacheSettings, places: Iterable[int], purpose: int) -> list[torch.Generator]:
     return [make_generator(cache.seed, i, purpose, device=cache.device) for i in places]
 
-def _all_votes(
-    smoothed: SmoothedClassifier, images: Tensor, n: int, streams: list[torch.Generator], progress: bool
+def _all_hits(
+    smoothed: SmoothedClassifier, images: Tensor, guess: Tensor, n: int, streams: list[torch.Generator], progress: bool
 ) -> Tensor:
-    "`smoothed.votes`, ten images at a time so that a progress bar can move."
+    "(images, n) whether a vote was for the guess; ten images at a time, so that a bar can move and memory stays small."
+    def part(some: slice) -> Tensor: return smoothed.votes(images[some], n, streams[some]) == guess[some, None]
     starts = tqdm(range(0, len(images), 10), desc="certify the original", disable=not progress)
-    return torch.cat([smoothed.votes(images[i : i + 10], n, streams[i : i + 10]) for i in starts])
+    return torch.cat([part(slice(start, start + 10)) for start in starts])
 
 def build_cache(
     smoothed: SmoothedClassifier,  # the original network, smoothed
@@ -118,7 +120,7 @@ def build_cache(
     with smoothed.checked(images.to(smoothed.device)) as it:
         selection = it.votes(images, n0, first)
         guess = selection.mode(1).values
-        hits = _all_votes(it, images, n, second, progress) == guess[:, None]
+        hits = _all_hits(it, images, guess, n, second, progress)
     p_lower = clopper_pearson_lower(hits.sum(1).cpu().numpy(), n, alpha)
     label, guess, chosen = (v.cpu().numpy() for v in (data.labels, guess, (selection == guess[:, None]).sum(1)))
     bits, radius = np.packbits(hits.cpu().numpy(), axis=1), smoothed.noise.radius(p_lower, smoothed.sigma)
@@ -204,6 +206,8 @@ def incremental_bound(
     return np.where(sure, clopper_pearson_lower(kept, n_p, alpha + alpha_zeta), np.maximum(through_change, direct))
 
 # %% ../../nbs/10_incremental.ipynb #4e12e1ee
+_VOTES = 2**21   # in memory at a time
+
 @patch
 def count_changes(
     self: CertificateCache,
@@ -215,12 +219,13 @@ def count_changes(
 ) -> tuple[np.ndarray, ...]:  # (images,) votes that the variant has won, lost, and holds
     "Replay and count."
     counts = np.zeros((3, len(images)), int)
-    for size in np.unique(sizes[sizes > 0]):
-        group = np.flatnonzero(sizes == size)
-        replay = smoothed.votes(images[group], int(size), [streams[i] for i in group]).cpu().numpy()
-        kept = replay == self.guess[group][:, None]
-        had = np.unpackbits(self.hits[group], axis=1, count=first + int(size)).astype(bool)[:, first:]
-        counts[:, group] = (~had & kept).sum(1), (had & ~kept).sum(1), kept.sum(1)
+    for size in map(int, np.unique(sizes[sizes > 0])):
+        alike, at_once = np.flatnonzero(sizes == size), max(1, _VOTES // size)
+        for group in (alike[start : start + at_once] for start in range(0, len(alike), at_once)):
+            replay = smoothed.votes(images[group], size, [streams[i] for i in group]).cpu().numpy()
+            kept = replay == self.guess[group][:, None]
+            had = np.unpackbits(self.hits[group], axis=1, count=first + size).astype(bool)[:, first:]
+            counts[:, group] = (~had & kept).sum(1), (had & ~kept).sum(1), kept.sum(1)
     return tuple(counts)
 
 def _check_replays_suffice(
@@ -265,10 +270,12 @@ def certify_incremental(
 def save(
     self: CertificateCache,
     path: str | os.PathLike,  # a .safetensors file, replaced in one step
+    about: Mapping = {},      # settings to be noted beside those of the cache, see `CertificateCache.kept`
 ) -> None:
     "Write the cache."
     record = Record.of(path, asdict(self.settings))
-    save_tensors(path, {name: torch.tensor(getattr(self, name)) for name in _ARRAYS}, record.metadata())
+    arrays = {name: torch.tensor(getattr(self, name)) for name in _ARRAYS}
+    save_tensors(path, arrays, record.metadata(about=plain(about)))
 
 @patch(cls_method=True)
 def load(
@@ -282,3 +289,19 @@ def load(
         settings = CacheSettings(**json.loads(metadata["settings"]))
         return cls(settings, *(arrays[name].numpy() for name in _ARRAYS))
     except Exception as e: raise ValueError(f"{path} is not a certificate cache: {type(e).__name__}: {e}") from e
+
+@patch(cls_method=True)
+def kept(
+    cls: CertificateCache,
+    path: str | os.PathLike,  # its file
+    about: Mapping,           # all that decides it
+    make: Callable[[], CertificateCache],  # builds it
+) -> CertificateCache:
+    "The cache in a file if that was made of the same; else a new one, which takes the file's place."
+    def alike() -> bool:
+        try: return json.loads(load_tensors(path)[0]["about"]) == plain(about)
+        except (ValueError, KeyError): return False   # none, or none of ours
+    if on_first(alike): return cls.load(path)
+    cache = make()
+    if rank_and_world_size()[0] == 0: cache.save(path, about)
+    return cache

@@ -1,6 +1,6 @@
 # Written by tools/stubs.py: edit the notebooks.
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 import numpy as np
 import torch
@@ -71,18 +71,22 @@ class CertificateCache:
     ) -> tuple[np.ndarray, ...]:
         """Replay and count."""
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike, about: Mapping = {}) -> None:
         """Write the cache."""
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> CertificateCache:
         """Read a cache; `ValueError` naming the file if it is none."""
 
+    @classmethod
+    def kept(cls, path: str | os.PathLike, about: Mapping, make: Callable[[], CertificateCache]) -> CertificateCache:
+        """The cache in a file if that was made of the same; else a new one, which takes the file's place."""
+
 _ARRAYS: tuple[str, ...]
 
 def _streams(cache: CacheSettings, places: Iterable[int], purpose: int) -> list[torch.Generator]: ...
-def _all_votes(
-    smoothed: SmoothedClassifier, images: Tensor, n: int, streams: list[torch.Generator], progress: bool
+def _all_hits(
+    smoothed: SmoothedClassifier, images: Tensor, guess: Tensor, n: int, streams: list[torch.Generator], progress: bool
 ) -> Tensor: ...
 def build_cache(
     smoothed: SmoothedClassifier,
@@ -113,6 +117,8 @@ def incremental_bound(
     sure: np.ndarray,
 ) -> np.ndarray:
     """The bound for the variant: direct where `sure`, else the better of direct and through the change."""
+
+_VOTES: int
 
 def _check_replays_suffice(
     cache: CertificateCache, smoothed: SmoothedClassifier, n_p: int | np.ndarray, alpha_zeta: float

@@ -215,7 +215,8 @@ def _kept_judge(
     config = stage.config.changed(seed=stage.seed, progress=sys.stderr.isatty())
     def make():
         train, holdout = parts.some(stage.images, stage.seed, 1), parts.held_out(stage.held_out)
-        return kind(stage.network(at), train, holdout, stage.sigma, config)
+        kept = {"kept": at.folder / "original.safetensors"} if kind is RadiusJudge else {}
+        return kind(stage.network(at), train, holdout, stage.sigma, config, **kept)
     return KeptJudge(make, at.folder / "judge.json", {"stage": stage.name, "device": at.device}, at.check_time)
 
 def by_search(

@@ -6,14 +6,16 @@
 __all__ = ['Policy', 'quantize', 'calibrate', 'dequantize', 'freeze']
 
 # %% ../../nbs/06_policies.ipynb #9a5307aa
+import copy
 import json
 import os
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -94,7 +96,10 @@ def replace(
     if name not in self.bits:
         raise ValueError(f"no layer {name!r} in this policy: its layers are {', '.join(self.bits)}")
     w, a = self.bits[name]
-    return Policy({**self.bits, name: (w if weight is None else weight, a if activation is None else activation)})
+    changed = _check_bits(name, (w if weight is None else weight, a if activation is None else activation))
+    policy = object.__new__(Policy)   # the others are checked already, and a search replaces thousands of times
+    object.__setattr__(policy, "bits", MappingProxyType({**self.bits, name: changed}))
+    return policy
 
 # %% ../../nbs/06_policies.ipynb #aa76dc3d
 @patch
@@ -169,6 +174,14 @@ def _weight_quantizer(layer: nn.Module, bits: int, kind: type, per_channel: bool
     quantizer.per_sample = False
     return quantizer.calibrate(weight) if fitted and has_plain_forward(layer) else quantizer
 
+def _made_once(known: object, key: tuple, weight: Tensor | None, make: Callable[[], nn.Module]) -> nn.Module:
+    "What `make` gives; if `known` is a dict, made once for this weight as it is now, and copied from then on."
+    if not isinstance(known, dict) or weight is None or weight.is_inference(): return make()
+    of, version, quantizer = known.get(key, (None, None, None))
+    if of is not weight or version != weight._version: quantizer = make()
+    known[key] = weight, weight._version, quantizer
+    return copy.deepcopy(quantizer)
+
 def _check_float(layers: dict[str, nn.Module]):
     "Raise a ValueError for layers that are quantized already, or whose numbers are none."
     if any(isinstance(m, QuantizedLayer) for m in layers.values()):
@@ -198,7 +211,7 @@ def quantize(
     quantizer: type[UniformQuantizer] = LSQ,   # kind of quantizer
     weight_quantizer: type[UniformQuantizer] | None = None,  # kind for weights; None: the same, but LSQ beside PACT
     per_channel: bool = True,                  # one weight step for each output channel, or one for the tensor
-    fitted: bool = True,                       # fit the weight steps; False: a state that is to be loaded brings them
+    fitted: bool | dict = True,  # fit the weight steps; False: a state to be loaded has them; a dict: once, kept in it
 ) -> nn.Module:  # a quantized copy, trainable as it is
     """A copy of `model` with fake quantizers on every layer's weight and input; layers with 32/32 bits stay the same.
 
@@ -219,7 +232,9 @@ def quantize(
     model, made = open_attention(copied(model), rounded.keys()), {}
     for name, (w, a) in rounded.items():
         layer = model.get_submodule(name)
-        made[name] = made.get(shared.get(name)) or _weight_quantizer(layer, w, weight_quantizer, per_channel, fitted)
+        make = partial(_weight_quantizer, layer, w, weight_quantizer, per_channel, fitted is not False)
+        key, own = (name, w, weight_quantizer, per_channel), layers[name]._parameters.get("weight")
+        made[name] = made.get(shared.get(name)) or _made_once(fitted, key, own, make)
         inputs = nn.Identity() if a == FLOAT_BITS else quantizer(a).to(layer.weight.device)
         QuantizedLayer.wrap(layer, made[name], inputs, name)
     return follow_weights(model, rounded)

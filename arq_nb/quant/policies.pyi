@@ -1,7 +1,7 @@
 # Written by tools/stubs.py: edit the notebooks.
 from typing import Any
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from torch import nn, Tensor
 from .layers import QuantizedLayer
@@ -58,6 +58,7 @@ def _letters(pattern: str) -> int: ...
 def _bits_of(layer: str, patterns: list[str], bits: Mapping[str, tuple[int, int]]) -> tuple[int, int] | None: ...
 def _near(name: str, layers: list[str]) -> str: ...
 def _weight_quantizer(layer: nn.Module, bits: int, kind: type, per_channel: bool, fitted: bool) -> nn.Module: ...
+def _made_once(known: object, key: tuple, weight: Tensor | None, make: Callable[[], nn.Module]) -> nn.Module: ...
 def _check_float(layers: dict[str, nn.Module]): ...
 def one_width(policy: Policy, shared: Mapping[str, str]) -> Policy:
     """`policy` with one weight bit-width, the largest, for layers that share a weight."""
@@ -68,7 +69,7 @@ def quantize(
     quantizer: type[UniformQuantizer] = LSQ,
     weight_quantizer: type[UniformQuantizer] | None = None,
     per_channel: bool = True,
-    fitted: bool = True,
+    fitted: bool | dict = True,
 ) -> nn.Module:
     """A copy of `model` with fake quantizers on every layer's weight and input; layers with 32/32 bits stay the same.
 

@@ -211,7 +211,8 @@ class RadiusJudge(_NetworkJudge):
         if config.certify.method == "incremental":
             self.cache = CertificateCache.kept(kept, self._about(), self._votes) if kept else self._votes()
             self.original_acr = average_certified_radius(self.cache.log())
-        else: self.original_acr = _kept_number(kept, self._about(), self._acr) if kept else self._acr()
+        elif kept: self.original_acr = _kept_number(kept.with_suffix(".json"), self._about(), self._acr)
+        else: self.original_acr = self._acr()
 
     def _original(self) -> SmoothedClassifier:
         "The network that candidates are compared with: 32 bits, fine-tuned like them."
@@ -219,28 +220,21 @@ class RadiusJudge(_NetworkJudge):
 
     def _about(self) -> dict:
         "All that decides what is found out about it."
-        made_and_certified = {name: v for name, v in self.config.flat().items() if name not in _OF_SEARCH}
-        images = {name: fingerprint(getattr(self, name)) for name in ("train", "holdout")}
-        return {"network": fingerprint(self.model), **images, "sigma": self.sigma, "seed": self.config.seed,
-                "device": str(self.train.images.device), "augmenter": self.config.recipe.augmenter,
-                **made_and_certified}
+        flat, own = self.config.flat(), {k: fingerprint(getattr(self, k)) for k in ("model", "train", "holdout")}
+        more = dict(sigma=self.sigma, device=str(self.train.images.device), augmenter=self.config.recipe.augmenter)
+        return own | more | {k: v for k, v in flat.items() if k not in _OF_SEARCH} | {"seed": self.config.seed}
 
     def _votes(self) -> CertificateCache:
-        c = self.config.certify
-        about = dict(n0=c.n0, n=c.n, alpha=c.alpha, seed=c.seed, progress=self.config.progress)
-        return build_cache(self._original(), self.holdout, **about)
+        c, progress = self.config.certify, self.config.progress
+        return build_cache(self._original(), self.holdout, c.n0, c.n, c.alpha, c.seed, progress=progress)
 
     def _acr(self) -> float: return average_certified_radius(self._from_scratch(self._original()))
 
-    def certificates(
-        self,
-        policy: Policy,
-    ) -> CertificateLog:
+    def certificates(self, policy: Policy) -> CertificateLog:
         "Certificates of a policy on the held-out images, by the method of the settings."
         candidate, c = self.candidate(policy), self.config
         if self.cache is None: return self._from_scratch(candidate)
-        about = dict(n_p=c.n_p, alpha_zeta=c.certify.alpha_zeta, gamma=c.gamma)
-        return certify_incremental(self.cache, candidate, self.holdout, **about)
+        return certify_incremental(self.cache, candidate, self.holdout, c.n_p, c.certify.alpha_zeta, c.gamma)
 
     def _from_scratch(self, classifier: SmoothedClassifier) -> CertificateLog:
         "As `certify_dataset` would, but under noise of the judge's own: what chose a policy must not certify it."

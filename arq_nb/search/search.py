@@ -333,7 +333,8 @@ def search(
     policies, folder = whole_number("policies", policies), Path(out) if out is not None else None
     origin, agent = _Origin(model, train, sigma, config), DDPG(10, 1, config.agent, config.seed)
     with _kept(folder, lambda: _search_settings(origin, holdout, budget), agent) as (history, save):
-        judge = RadiusJudge(model, train, holdout, sigma, config) if config.judge is None else config.judge
+        kept = folder and folder / "original.safetensors"
+        judge = RadiusJudge(model, train, holdout, sigma, config, kept) if config.judge is None else config.judge
         done = min(len(history), policies)
         shown = dict(desc="search", unit="policy", disable=not config.progress)
         with tqdm(total=policies, initial=done, **shown) as bar:
