@@ -7,11 +7,14 @@ __all__ = ['export_int8', 'Int8', 'save_program']
 
 # %% ../../nbs/43_int8.ipynb #2c47fc82
 import functools
+import math
 import os
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import torch
@@ -120,13 +123,43 @@ def integer_weights(self: _Exporter, layer: QuantizedLayer) -> list:
 
 # %% ../../nbs/43_int8.ipynb #6737058e
 _SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": False}  # pinned: all on the first cores
+_FEW_CHANNELS, _KERNELS = 64, "cpu:brgconv_avx512_amx,cpu:jit_avx512_amx,cpu:jit_avx512"  # the fastest there is
 
-def _compiled(program: Any, **more: Any) -> Any:
-    "The program on this machine; generated kernels, which round some quantizers otherwise, are off where they can be."
+def _few_channels(program: Any) -> set[str]:
+    "Names of the convolutions of bytes by bytes with few input channels and a window of more than one pixel."
+    def kind(value): return value.get_node().get_type_name()
+    found = set()
+    for node in program.get_ordered_ops():
+        if node.get_type_name() != "Convolution" or kind(node.input_value(0)) != "FakeQuantize": continue
+        weight, (_, inputs, *window) = node.input_value(1), node.input_value(1).get_shape()
+        steps = kind(weight) == "Multiply" and kind(weight.get_node().input_value(0)) == "Convert"
+        if steps and inputs <= _FEW_CHANNELS and math.prod(window) > 1: found.add(node.get_friendly_name())
+    return found
+
+def _with_wishes(program: Any) -> Any:
+    "A copy whose convolutions of few channels ask for the kernel that is fastest for them."
+    core, few = openvino_package().Core(), _few_channels(program)
+    core.set_property({"ENABLE_MMAP": False})  # the file goes away
+    with tempfile.TemporaryDirectory() as folder:
+        openvino_package().serialize(program, path := os.path.join(folder, "program.xml"))
+        tree = ElementTree.parse(path)
+        for layer in tree.iter("layer"):
+            if layer.get("name") not in few: continue
+            notes = layer.find("rt_info")
+            if notes is None: notes = ElementTree.SubElement(layer, "rt_info")
+            ElementTree.SubElement(notes, "attribute", name="primitives_priority", version="0", value=_KERNELS)
+        tree.write(path)
+        return core.read_model(path)
+
+def _compiled(program: Any, wishes: bool = True, **more: Any) -> Any:
+    "The program on this machine."
     core = openvino_package().Core()
-    try: return core.compile_model(program, "CPU", _SETTINGS | {"SNIPPETS_MODE": "DISABLE"} | more)
-    except RuntimeError: return core.compile_model(program, "CPU", _SETTINGS | more)  # no setting of this release
+    try:
+        asked = _with_wishes(program) if wishes else program
+        return core.compile_model(asked, "CPU", _SETTINGS | {"SNIPPETS_MODE": "DISABLE"} | more)
+    except RuntimeError: return core.compile_model(program, "CPU", _SETTINGS | more)  # a release that knows neither
 
+# %% ../../nbs/43_int8.ipynb #8b03a1db
 @functools.cache
 def kernels_saturate() -> bool:
     "True if int8 kernels on this machine lose what does not fit into 16 bits (x86 without VNNI)."
@@ -134,7 +167,9 @@ def kernels_saturate() -> bool:
     image, ends = op.parameter([1, 32, 8, 8], np.float32), [constant(0, np.float32), constant(255, np.float32)]
     weight = integer_weight(torch.full((32, 32, 3, 3), 127, dtype=torch.int8), torch.ones(32, 1, 1, 1))
     y = op.convolution(op.fake_quantize(image, *ends, *ends, 256), weight, [1, 1], [0, 0], [0, 0], [1, 1])
-    return bool((_compiled(ov.Model([y], [image]))([np.full((1, 32, 8, 8), 255, np.float32)])[0] != 32 * 9 * 255 * 127).any())
+    program, largest = ov.Model([y], [image]), np.full((1, 32, 8, 8), 255, np.float32)
+    sums = [_compiled(program, wishes)([largest])[0] for wishes in (False, True)]
+    return any((s != 32 * 9 * 255 * 127).any() for s in sums)
 
 # %% ../../nbs/43_int8.ipynb #f414ff6a
 _MARK = ["arq_nb", "unsafe_layers"]

@@ -35,8 +35,12 @@ class _Exporter(fx.Interpreter):
         """The layer's weights as one constant, or as two halves if they may saturate."""
 
 _SETTINGS: dict[str, bool | str]
+_FEW_CHANNELS: int
+_KERNELS: str
 
-def _compiled(program: Any, **more: Any) -> Any: ...
+def _few_channels(program: Any) -> set[str]: ...
+def _with_wishes(program: Any) -> Any: ...
+def _compiled(program: Any, wishes: bool = True, **more: Any) -> Any: ...
 def kernels_saturate() -> bool:
     """True if int8 kernels on this machine lose what does not fit into 16 bits (x86 without VNNI)."""
 
