@@ -11,6 +11,9 @@ import pytest
 import torch
 from conftest import launch
 from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from arq_nb.certify.anytime import anytime_lower, at_least, certify_like, certify_until
 from arq_nb.certify.attacks import Attack, attacks_inside, pgd, smallest_attack
@@ -612,3 +615,87 @@ def test_noise_of_ones_own():
     certificate, usual = (SmoothedClassifier(linear, 0.5, noise=noise).certify(FEW[0], n=500, seed=0)
                           for noise in (Doubled(), GaussianNoise()))
     assert (certificate.noise, certificate.radius) == ("doubled", usual.radius / 2)
+
+
+# ---- memory
+
+class Alive:
+    "Bytes of those tensors that have been met and are still there, at most."
+    def __init__(self): self.met, self.most = {}, 0
+
+    def meet(self, *tensors):
+        for storage in (t.untyped_storage() for t in tensors):
+            self.met[storage.data_ptr()] = StorageWeakRef(storage), storage.nbytes()
+        self.met = {place: (ref, size) for place, (ref, size) in self.met.items() if not ref.expired()}
+        self.most = max(self.most, sum(size for _, size in self.met.values()))
+
+
+class Allocated(TorchDispatchMode):
+    "Meets whatever an operation gives."
+    def __init__(self):
+        super().__init__()
+        self.alive = Alive()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        self.alive.meet(*(t for t in tree_leaves(result) if isinstance(t, torch.Tensor)))
+        return result
+
+
+class CountedNoise(GaussianNoise):
+    "Meets the buffers that it fills."
+    def __init__(self): self.alive, self.copies = Alive(), 0
+
+    def fill(self, buffer, pixels, sigma, generator):
+        self.alive.meet(buffer)
+        self.copies += len(buffer)
+        super().fill(buffer, pixels, sigma, generator)
+
+
+@pytest.fixture
+def many():
+    "Ten images of 3 x 16 x 16, a batch of 200 of whose copies has 0.6 MB, and 1,000 of each 31 MB."
+    digits = load_dataset("digits", split="test").every(36)
+    data = ImageData(digits.images.repeat(1, 3, 2, 2), torch.zeros(10, dtype=torch.int64), digits.classes)
+    def f(x): return torch.stack([x.mean((1, 2, 3)), 0.1 - x[:, 0, 0, 0]], 1)   # the first, for most images
+    return SmoothedClassifier(f, 0.25, batch_size=200, noise=CountedNoise()), data, 200 * 3 * 16 * 16 * 4
+
+
+def logged(it, data, log, **settings): return certify_dataset(it, data, log, progress=False, **settings)
+
+
+def until(it, images): return certify_until(it, images, at_least(it, 0.2), it.streams(range(10), 0), n_max=1_000)
+
+
+WAYS = {   # whatever asks about noisy copies: of a classifier, images with labels, a cache of them and a place for logs
+    "predict": lambda it, data, cache, log: it.predict_batch(to_float(data.images), seed=0),
+    "certify": lambda it, data, cache, log: it.certify_batch(to_float(data.images), n=1_000),
+    "data set": lambda it, data, cache, log: logged(it, data, log, n=1_000),
+    "early": lambda it, data, cache, log: logged(it, data, log, n=1_000, method="early"),
+    "incremental": lambda it, data, cache, log: logged(it, data, log, n=500, method="incremental", cache=cache),
+    "until": lambda it, data, cache, log: until(it, to_float(data.images)),
+    "like": lambda it, data, cache, log: certify_like(it, to_float(data.images), it.streams(range(10), 0), n=1_000),
+    "cache": lambda it, data, cache, log: build_cache(it, data, n=1_000),
+    "replay": lambda it, data, cache, log: certify_incremental(cache, it, data),
+    "again": lambda it, data, cache, log: recertify(cache, it, data, n=500),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_more_than_one_batch_of_noisy_copies_is_held(many, way, tmp_path):
+    smoothed, data, batch = many
+    cache, noise = build_cache(smoothed, data, n=1_000), smoothed.noise
+    noise.copies, noise.alive = 0, Alive()
+    with Allocated() as allocated: WAYS[way](smoothed, data, cache, tmp_path / "log.tsv")
+    assert noise.copies >= 1_000
+    assert noise.alive.most <= 1.1 * batch       # the gate looks at a dozen copies of its own
+    assert allocated.alive.most <= 2.5 * batch   # with the images, their votes, and what `f` makes
+
+
+def test_an_attack_holds_a_few_batches(many):
+    "Of noise, of noisy copies, and of their gradients; 10 images in 20 steps of 40 copies are 40 batches."
+    smoothed, data, batch = many
+    generator, images = make_generator(0), to_float(data.images)
+    with Allocated() as allocated:
+        attacks_inside(smoothed, images, data.labels, torch.full((10,), 0.3), generator, samples=40, n=200)
+    assert allocated.alive.most <= 8 * batch
