@@ -342,7 +342,8 @@ def main(args):
     found = json.loads(args.out.read_text()) if args.out and args.out.exists() else {}
     about = provenance(args)
     where = about["processor"]
-    print(f"{where['name']} ({', '.join(where['instructions'])}), {about['threads']} threads, torch {torch.__version__}")
+    known = ", ".join(where["instructions"])
+    print(f"{where['name']} ({known}), {about['threads']} threads, torch {torch.__version__}")
     for name in args.parts:
         print(f"\n== {name}: {PARTS[name].__doc__}\n", flush=True)
         found[name] = {**about, **PARTS[name](args)}

@@ -107,7 +107,7 @@ class Recipe:
     precision: str = "float32"  # of the products: "float32", or "bfloat16" with float32 weights and sums
     augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None  # e.g. `augment`
     seed: int = 0               # order, augmentation and noise
-    compiled: bool = False      # by `torch.compile`, which takes up to a minute before it is faster
+    compiled: bool = False      # by `torch.compile`: faster, after a minute or more of compiling
 
     def __post_init__(self):
         known = dict(epochs=whole_number("epochs", self.epochs), lr=real_number("lr", self.lr),
