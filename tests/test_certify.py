@@ -664,7 +664,8 @@ def many():
 def logged(it, data, log, **settings): return certify_dataset(it, data, log, progress=False, **settings)
 
 
-def until(it, images): return certify_until(it, images, at_least(it, 0.2), it.streams(range(10), 0), n_max=1_000)
+def until_answered(it, images):
+    return certify_until(it, images, at_least(it, 0.2), it.streams(range(10), 0), n_max=1_000)
 
 
 WAYS = {   # whatever asks about noisy copies: of a classifier, images with labels, a cache of them and a place for logs
@@ -673,7 +674,7 @@ WAYS = {   # whatever asks about noisy copies: of a classifier, images with labe
     "data set": lambda it, data, cache, log: logged(it, data, log, n=1_000),
     "early": lambda it, data, cache, log: logged(it, data, log, n=1_000, method="early"),
     "incremental": lambda it, data, cache, log: logged(it, data, log, n=500, method="incremental", cache=cache),
-    "until": lambda it, data, cache, log: until(it, to_float(data.images)),
+    "until": lambda it, data, cache, log: until_answered(it, to_float(data.images)),
     "like": lambda it, data, cache, log: certify_like(it, to_float(data.images), it.streams(range(10), 0), n=1_000),
     "cache": lambda it, data, cache, log: build_cache(it, data, n=1_000),
     "replay": lambda it, data, cache, log: certify_incremental(cache, it, data),
