@@ -768,6 +768,9 @@ def test_a_program_steps_back():
     x = PICTURES.clone().requires_grad_()
     fast(x).sum().backward()
     assert x.grad.abs().sum() > 0
+    tangents = [torch.func.jvp(f, (PICTURES,), (PICTURES,))[1] for f in (fast, plain)]
+    assert torch.allclose(*tangents)
+    assert tangents[0].abs().sum() > 0
     with pytest.raises(ValueError, match="this network takes a batch"): fast(PICTURES[:, :2])
     assert torch.equal(fast.double()(PICTURES.double()), plain.double()(PICTURES.double()))
     fast.float()

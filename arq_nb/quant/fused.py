@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import fx, nn, Tensor
+from torch.autograd import forward_ad
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from .networks import traced
@@ -156,7 +157,7 @@ def join_sum(self: _Fuser, node: fx.Node) -> None:
     for mine, other in (node.args, node.args[::-1]):
         conv = self.source(mine)
         written = self.mutates(node) and mine is not node.args[0]       # `other` itself becomes the sum
-        if not isinstance(other, fx.Node) or other is mine or written: continue
+        if not isinstance(other, fx.Node) or other is mine or other.op == "get_attr" or written: continue
         if not self.convolves(conv) or len(conv.users) != 1: continue
         after = self.reader(node)
         clipped = self.kind(after) in _RELU
@@ -225,7 +226,7 @@ class _Program:
         if type(x) is not Tensor or x.device.type != "cpu" or x.ndim != 4 or not len(x): return False
         if x.dtype not in _TOLERANCE or not torch.backends.mkldnn.enabled: return False
         if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled("cpu"): return False
-        if is_in_torch_dispatch_mode(): return False
+        if is_in_torch_dispatch_mode() or forward_ad._current_level >= 0: return False   # somebody takes notes
         parts = list(model.modules())
         if len(parts) != len(self.parts) + 1 or any(a is not b for a, b in zip(parts[1:], self.parts)): return False
         if any(m.training or m._forward_hooks or m._forward_pre_hooks or "forward" in vars(m) for m in parts):
