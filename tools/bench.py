@@ -277,18 +277,25 @@ def commands(folder):
     return found
 
 
+# A process that has just been forked counts as large as its parent, so the command's parent is a small one.
+LAUNCHER = """
+import json, resource, subprocess, sys, time
+start = time.perf_counter()
+status = subprocess.run(json.loads(sys.argv[1]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+print(json.dumps(dict(status=status, seconds=round(time.perf_counter() - start, 1), mb=round(most / 1024))))
+"""
+
+
 def memory(args):
     "Peak resident memory and seconds of the README's long commands, each in a process of its own."
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, command in commands(folder).items():
-            start = time.perf_counter()
-            process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            _, status, usage = os.wait4(process.pid, 0)
-            seconds = round(time.perf_counter() - start, 1)
-            found[name] = dict(status=status, seconds=seconds, mb=round(usage.ru_maxrss / 1024))
+            launch = [sys.executable, "-S", "-c", LAUNCHER, json.dumps(command)]
+            found[name] = json.loads(subprocess.run(launch, cwd=ROOT, capture_output=True, text=True).stdout)
             print(f"{name:28}{found[name]['mb']:8,} MB{found[name]['seconds']:10.1f} s", flush=True)
-            if status: raise RuntimeError(f"{name} failed: {' '.join(command)}")
+            if found[name]["status"]: raise RuntimeError(f"{name} failed: {' '.join(command)}")
     return found
 
 
