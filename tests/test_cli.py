@@ -167,6 +167,29 @@ def test_classes_of_several_folders_are_matched_by_name(tmp_path):
         three(album(tmp_path / "upper", ("apple", "berry"), ("Apple", "berry")))
 
 
+def test_the_images_of_a_run_are_decoded_once(tmp_path, monkeypatch):
+    "By all commands after the first; a file that changes is seen."
+    import arq_nb.lab.runs as runs
+    three = ("apple", "berry", "cherry")
+    root, decoded, load = album(tmp_path / "album", three, three), [], runs.load_dataset
+    def counting(name, folder, split, **reading):
+        decoded.append(split)
+        return load(name, folder, split, **reading)
+    monkeypatch.setattr(runs, "load_dataset", counting)
+    run, out = Run("folder", (root,), holdout=3), tmp_path / "run"
+    def same(a, b):
+        return all(torch.equal(x.images, y.images) and torch.equal(x.labels, y.labels) and x.name == y.name
+                   and x.classes == y.classes for x, y in zip(a, b))
+    first = run.images(out)
+    assert not out.exists()   # nothing is left behind by a command that may still refuse
+    run.save(out)
+    assert all(same(run.images(out), first) for _ in range(3))
+    assert decoded == ["train", "test"] * 2
+    next(Path(root).glob("train/*/*")).touch()
+    run.images(out)
+    assert decoded[4:] == ["train", "test"]   # one stamp for all of a root
+
+
 @pytest.mark.parametrize("name, complaint", [
     ("mine:too_many", "answers with (2, 1000) for 2 images of 3 classes: logits (2, 3)"),
     ("mine:no_network", "gave a str, an nn.Module is needed"),

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import torch
 from fastcore.basics import patch
-from scipy import special
+
 from torch import Tensor
 from tqdm import tqdm
 
@@ -143,7 +143,7 @@ def _log_change_wealth(
     guesses = np.array(_GUESSES).reshape(-1, *[1] * d.ndim)
     share = np.minimum(0.9, np.sqrt(-2 * np.log(alpha) / (np.maximum(n, 1) * guesses)))
     bets = won * np.log1p(share * (1 - d)) + lost * np.log1p(-share * (1 + d)) + (n - won - lost) * np.log1p(-share * d)
-    return special.logsumexp(bets, axis=0) - np.log(len(_GUESSES))
+    return np.logaddexp.reduce(bets) - np.log(len(_GUESSES))
 
 def change_lower(
     won: np.ndarray,   # samples on which the variant votes for c and the original did not
@@ -234,7 +234,8 @@ def _check_replays_suffice(
     "`ValueError` if some images are replayed so rarely that they can only abstain."
     s, asked = cache.settings, np.atleast_1d(n_p)
     p_lower = clopper_pearson_lower(s.n, s.n, s.alpha)
-    def best(n): return max(incremental_bound(p_lower, 0, 0, n, n, s.alpha, alpha_zeta, sure) for sure in (True, False))
+    either = np.array([True, False])
+    def best(n): return incremental_bound(p_lower, 0, 0, n, n, s.alpha, alpha_zeta, sure=either).max()
     if asked.any(): smoothed.check_samples(int(asked[asked > 0].min()), s.alpha + alpha_zeta, best, "n_p")
 
 def certify_incremental(

@@ -8,11 +8,13 @@ __all__ = ['Run']
 # %% ../../nbs/25b_runs.ipynb #r0000004
 import difflib
 import importlib
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,8 +25,10 @@ from torchvision.models import get_model, list_models
 
 from ..core.archives import drop_near_duplicates, load_dataset, unpack
 from ..core.data import augment, concat, ImageData, to_float
+from ..core.fingerprint import fingerprint
 from ..core.record import check_same, Record
 from ..core.rng import make_generator
+from .stages import decoded_once
 from ..quant.models import create_model, load_weights, normalized
 
 # %% ../../nbs/25b_runs.ipynb #2113a83c
@@ -82,6 +86,19 @@ def _unpacked(root: str, out: Path) -> Path:
     path = Path(root)
     return unpack(path, out / "images" / path.name.split(".")[0]) if path.is_file() else path
 
+def _stamps(root: Path) -> list:
+    "Names, sizes and times of all files: they change with any of them."
+    files = sorted(p for p in root.rglob("*") if p.is_file())
+    return [(str(p.relative_to(root)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+
+@patch
+def _decoded(self: Run, out: Path, root: Path | None, split: str, **reading: object) -> ImageData:
+    "Images of one root; once there is a run, they are decoded for all of its commands."
+    decode = partial(load_dataset, self.data, root, split, **reading)
+    if root is None or not (out / "run.json").exists(): return decode()
+    key = json.dumps([self.data, split, reading, str(root), fingerprint(_stamps(root))])
+    return decoded_once(out / "images" / split, key, decode)
+
 @patch
 def images(
     self: Run,
@@ -92,10 +109,10 @@ def images(
         raise ValueError(f"--data {self.data} needs --root: where are the images?")
     roots = [_unpacked(r, out) for r in self.root] or [None]
     reading = dict(size=self.size, channels=self.channels, convert=self.convert) if self.data == "folder" else {}
-    train = load_dataset(self.data, roots[0], **reading)
+    train = self._decoded(out, roots[0], "train", **reading)
     if self.data == "folder": reading["classes"] = train.classes
-    for root in roots[1:]: train = concat(train, load_dataset(self.data, root, **reading))
-    test = load_dataset(self.data, roots[-1], "test", **reading).with_classes(train.classes)
+    for root in roots[1:]: train = concat(train, self._decoded(out, root, "train", **reading))
+    test = self._decoded(out, roots[-1], "test", **reading).with_classes(train.classes)
     if test.shape != train.shape:
         raise ValueError(f"{test.name}: images of {test.shape}, but those for training have {train.shape}; bring them "
                          "to one size with --size")

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -98,17 +98,7 @@ def _joined(images: Images, split: str, folder: Path) -> ImageData:
 def _decoded(images: Images, split: str, folder: Path) -> ImageData:
     "The same from the file that an earlier call has left."
     key = json.dumps([plain(images), *map(source_digest, images.found())])
-    path = folder / f"{images.data}-{split}-{fingerprint(key)[:12]}.safetensors"
-    def fill():
-        if path.exists(): return
-        data = _joined(images, split, folder)
-        about = {"key": key, "classes": json.dumps(data.classes), "name": data.name}
-        tensors = {"images": data.images.contiguous(), "labels": data.labels}
-        write_atomically(path, lambda p: save_file(tensors, p, about))
-    on_first(fill)
-    with safe_open(path, "pt") as f:
-        about, tensors = f.metadata(), [f.get_tensor(name) for name in ("images", "labels")]
-    return ImageData(*tensors, json.loads(about["classes"]), about["name"])
+    return decoded_once(folder / f"{images.data}-{split}", key, partial(_joined, images, split, folder))
 
 @lru_cache(maxsize=2)
 def _parts(images: Images, folder: Path, device: str) -> _Parts:
@@ -117,6 +107,25 @@ def _parts(images: Images, folder: Path, device: str) -> _Parts:
     train, pool = all_train.split(images.held_out, make_generator(0))
     if len(images.roots) > 1: train = drop_near_duplicates(train, pool)   # twins in other roots
     return _Parts(all_train, train, test if images.test is None else test.every(math.ceil(len(test) / images.test)))
+
+# %% ../../nbs/25a_stages.ipynb #a1d2fbbf
+def decoded_once(
+    path: Path,  # of its file, which gets a few digits of the key and a suffix
+    key: str,    # all that decides the images
+    decode: Callable[[], ImageData],
+) -> ImageData:
+    "The images from the file that an earlier call has left, else decoded and left there."
+    path = path.with_name(f"{path.name}-{fingerprint(key)[:12]}.safetensors")
+    def fill():
+        if path.exists(): return
+        data = decode()
+        about = {"key": key, "classes": json.dumps(data.classes), "name": data.name}
+        tensors = {"images": data.images.contiguous(), "labels": data.labels}
+        write_atomically(path, lambda p: save_file(tensors, p, about))
+    on_first(fill)
+    with safe_open(path, "pt") as f:
+        about, tensors = f.metadata(), [f.get_tensor(name) for name in ("images", "labels")]
+    return ImageData(*tensors, json.loads(about["classes"]), about["name"])
 
 # %% ../../nbs/25a_stages.ipynb #44896697
 @dataclass(frozen=True)

@@ -208,10 +208,10 @@ def hawq(
     return integer_program(budget, hessian_sensitivity(model, data, sigma, bits, settings, **changes), edge_bits)
 
 # %% ../../nbs/18_sensitivities.ipynb #fddf758d
-def _only(model: nn.Module, name: str, pair: tuple[int, int], images: Tensor) -> nn.Module:
-    "The float network with one layer quantized and calibrated, ready to be certified."
+def _only(model: nn.Module, name: str, pair: tuple[int, int], images: Tensor, fitted: dict) -> nn.Module:
+    "The float network with one layer quantized and calibrated, ready to be certified; `fitted`: see `quantize`."
     policy = Policy.uniform(model, FLOAT_BITS, FLOAT_BITS).replace(name, *pair)
-    return deployed(calibrate(quantize(model, policy), images))
+    return deployed(calibrate(quantize(model, policy, fitted=fitted), images))
 
 def _never_better_with_fewer(drop: Mapping[int, float]) -> dict[int, float]:  # bits -> loss
     "Losses of ACR, none negative and none smaller than that of more bits."
@@ -244,9 +244,10 @@ def acr_sensitivity(
         replay = dict(n_p=config.n_p, alpha_zeta=c.alpha_zeta, gamma=config.gamma)
         return average_certified_radius(certify_incremental(cache, smooth(f), holdout, **replay))
     alone = [*((b, FLOAT_BITS) for b in bits), *((FLOAT_BITS, b) for b in bits)]
-    pairs, whole, sensitivity = list(itertools.product(bits, bits)) if joint else alone, acr(deployed(model)), {}
+    pairs, whole = list(itertools.product(bits, bits)) if joint else alone, acr(deployed(model))
+    sensitivity, fitted = {}, {}
     for name in tqdm(names, desc="one layer at a time", disable=not config.progress):
-        drops = {pair: whole - acr(_only(model, name, pair, images)) for pair in pairs}
+        drops = {pair: whole - acr(_only(model, name, pair, images, fitted)) for pair in pairs}
         sensitivity[name] = drops if joint else _added(drops, bits)
     return sensitivity
 
