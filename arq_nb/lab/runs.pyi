@@ -37,6 +37,7 @@ class Run:
     def load(cls, out: Path) -> "Run":
         """Read `run.json`."""
 
+    def _decoded(self, out: Path, root: Path | None, split: str, **reading: object) -> ImageData: ...
     def images(self, out: Path) -> tuple[ImageData, ImageData, ImageData]:
         """Load what the run is about."""
 
@@ -54,6 +55,7 @@ class Run:
         """The float network that `arq-nb train` left."""
 
 def _unpacked(root: str, out: Path) -> Path: ...
+def _stamps(root: Path) -> list: ...
 
 _MODELS: tuple[str, ...]
 

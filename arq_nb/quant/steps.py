@@ -10,23 +10,25 @@ import torch
 from torch import Tensor
 
 # %% ../../nbs/05b_steps.ipynb #e8f1c4f3
+_PART = 2**16   # values at a time
+
 def _looks(rows: Tensor, steps: Tensor, qmin: int, qmax: int) -> tuple[Tensor, Tensor]:  # squared errors, better steps
     "Candidates for the step of each row, (looks, rows), in two buffers that stay in a processor's cache."
-    left, codes = torch.empty_like(rows), torch.empty_like(rows)
-    lost, energy, shared = sums = rows.new_empty(3, *steps.shape)
-    for i, inverse in enumerate(steps.reciprocal()):
-        torch.mul(rows, inverse[:, None], out=left)
+    at_once = min(len(steps), max(1, _PART // rows.numel()))   # where rows are few and short
+    buffers, sums = rows.new_empty(2, at_once, *rows.shape), rows.new_empty(3, *steps.shape)
+    for some, (lost, energy, shared) in zip(steps.split(at_once), zip(*(part.split(at_once) for part in sums))):
+        left, codes = buffers[:, : len(some)]
+        torch.mul(rows, some.reciprocal()[..., None], out=left)
         torch.round(left, out=codes).clamp_(qmin, qmax)
-        torch.linalg.vector_norm(left.sub_(codes), dim=1, out=lost[i])
-        torch.linalg.vector_norm(codes, dim=1, out=energy[i])
-        torch.sum(left.mul_(codes), 1, out=shared[i])
-    lost, energy = sums[:2].square_()
+        torch.linalg.vector_norm(left.sub_(codes), dim=2, out=lost)
+        torch.linalg.vector_norm(codes, dim=2, out=energy)
+        torch.sum(left.mul_(codes), 2, out=shared)
+    (lost, energy), shared = sums[:2].square_(), sums[2]
     shift = shared / energy.clamp_min(1)
     return (lost - shift.square() * energy) * steps.square(), steps * (1 + shift)
 
 # %% ../../nbs/05b_steps.ipynb #17abd623
-_FIRST, _REACH = 20, (0.3, 1.2)  # candidates from so many root mean squares to so many largest magnitudes
-_PART = 2**16                    # values at a time
+_REACH = 0.3, 1.2   # candidates from so many root mean squares to so many largest magnitudes
 
 def _searched_clip(rows: Tensor, qmin: int, qmax: int) -> Tensor:
     "Coarse to fine."
@@ -36,8 +38,9 @@ def _searched_clip(rows: Tensor, qmin: int, qmax: int) -> Tensor:
 
     best = rows.new_full(rows.shape[:1], 1 / qmax)
     low = _REACH[0] * rows.square().mean(1).sqrt().clamp_min(1e-3)
-    ratio = (_REACH[1] / low) ** (1 / (_FIRST - 1))
-    places = torch.arange(_FIRST, device=rows.device)[:, None]
+    first = max(20, 2**12 // rows.shape[1])
+    ratio = (_REACH[1] / low) ** (1 / (first - 1))
+    places = torch.arange(first, device=rows.device)[:, None]
     best = best_of(low * ratio ** places)
     for looks in (6, 4) if qmax < 16 else (10, 16):
         best = best_of(ratio ** ((places[:looks] + 0.5) / looks * 2 - 1))
@@ -45,7 +48,7 @@ def _searched_clip(rows: Tensor, qmin: int, qmax: int) -> Tensor:
     return best * qmax
 
 # %% ../../nbs/05b_steps.ipynb #6ef764c2
-_FEW = 1_280   # values times codes of a row for which all assignments are tried
+_FEW = 320     # values times codes of a row for which all assignments are tried
 
 def _exact_clip(rows: Tensor, qmin: int, qmax: int) -> Tensor:
     "The best of all steps."
