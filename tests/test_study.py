@@ -11,11 +11,12 @@ from conftest import ROOT
 
 from arq_nb.certify.settings import Certify
 from arq_nb.core.record import load_tensors
-from arq_nb.lab.stages import by_search, by_uniform_bits, FinishStage, Images, PolicyStage, TrainStage
+from arq_nb.lab.stages import _kept_judge, by_search, by_uniform_bits, FinishStage, Images, PolicyStage, TrainStage
 from arq_nb.lab.study import load_study, missing, Place, run, run_study, Stage, workers
 from arq_nb.lab.tables import measure
 from arq_nb.quant.budgets import Budget
 from arq_nb.quant.models import resnet8
+from arq_nb.quant.policies import Policy
 from arq_nb.search.agent import DDPGConfig
 from arq_nb.search.judges import KeptJudge, RadiusJudge, SearchConfig
 from arq_nb.search.rivals import random_search
@@ -122,6 +123,26 @@ def test_two_workers_of_dask_write_the_same_files(made_here, tmp_path):
     with distributed.LocalCluster(**about) as cluster, workers(scheduler=cluster.scheduler_address) as pool:
         assert run(digits(), tmp_path, pool) == []
     assert contents(tmp_path) == made_here
+
+
+def test_a_search_of_a_study_that_goes_on_certifies_the_original_no_more(tmp_path, monkeypatch):
+    "The state that a stop leaves: the network is trained, two policies are judged, and nothing is chosen yet."
+    import arq_nb.search.judges as judges
+    _, _, finish = digits()
+    searched, built, build = finish.chosen, [], judges.build_cache
+    def counting(*args, **options):
+        built.append(args)
+        return build(*args, **options)
+    monkeypatch.setattr(judges, "build_cache", counting)
+    assert run([searched], tmp_path) == []
+    at = Place(tmp_path, searched)
+    (at.folder / "result.json").unlink()
+    more = _kept_judge(searched, at)
+    assert len(more.known) == 2
+    new = Policy.uniform(searched.network(at), 8, 8)
+    own = more.judge
+    assert more.evaluate(new) == RadiusJudge(own.model, own.train, own.holdout, own.sigma, own.config).evaluate(new)
+    assert len(built) == 2   # the search's own, and that of the judge which has nothing kept
 
 
 def test_two_processes_judge_the_candidates_of_a_search(two, tmp_path):
