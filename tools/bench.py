@@ -107,7 +107,8 @@ def classifiers(model, x, args):
     "name -> classifier, the plain network's first."
     noise = torch.randn(200, *x.shape, generator=torch.Generator(args.device).manual_seed(1), device=args.device)
     noisy = (x + args.sigma * noise).contiguous(memory_format=torch.channels_last)
-    found = {"plain": model, "deployed": deployed(model), "bfloat16": BFloat16(model)}
+    found = {"plain": model, "deployed, not fused": deployed(model, fused=False), "deployed": deployed(model),
+             "bfloat16, not fused": BFloat16(model, fused=False), "bfloat16": BFloat16(model)}
     if args.compile:
         found["deployed, compiled"] = deployed(model, compiled=True)
         found["bfloat16, compiled"] = BFloat16(model, compiled=True)
@@ -131,11 +132,12 @@ def certifying(args):
     found = classifiers(model, x, args)
     calls |= {f"certify, {name}": certify(f) for name, f in found.items()}
     calls["certify, deployed, sound noise"] = certify(found["deployed"], noise=SoundGaussianNoise())
-    wide = 4 * args.batch_size   # fewer bytes: a larger batch fits
-    for name in ("bfloat16", "4-bit, int8"):
+    wide = 4 * args.batch_size   # as `copies_at_once` has it on a CPU
+    for name in ("deployed", "bfloat16", "4-bit, int8"):
         if name in found: calls[f"certify, {name}, batch {wide}"] = certify(found[name], wide)
+    before = matmul_peak(size=2048, device=args.device)
     rates = measure(calls, n, args.rounds, args.synchronize)
-    top = matmul_peak(size=2048, device=args.device)
+    top = max(before, matmul_peak(size=2048, device=args.device))
     work = 2 * bitops(model, Policy.uniform(model, 1, 1), SHAPE)
     others = dict(deployed="certify, deployed", bfloat16="certify, bfloat16")
     print(table(rates, published="field's loop, batch 1000", **others))
