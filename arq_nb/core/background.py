@@ -6,6 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/38a_background.ipynb #38a00004
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,13 +23,22 @@ def runs_in_background(
     "True for a classifier with threads of its own: it has a method `in_background`."
     return hasattr(f.f, "in_background")
 
+class _Alone:
+    "How many certifications want PyTorch to compute in one thread, and how many threads it had before the first."
+    count, before, lock = 0, 1, threading.Lock()
+
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    "PyTorch computes in the caller's thread alone."
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    "PyTorch computes in the caller's thread alone, until the last one is done."
+    with _Alone.lock:
+        if not _Alone.count: _Alone.before = torch.get_num_threads()
+        _Alone.count += 1
+        torch.set_num_threads(1)
     try: yield
-    finally: torch.set_num_threads(threads)
+    finally:
+        with _Alone.lock:
+            _Alone.count -= 1
+            if not _Alone.count: torch.set_num_threads(_Alone.before)
 
 def _ahead(f: CheckedClassifier, batches: Iterable[Tensor], turns: int) -> Iterator[Tensor]:
     under_way = deque()
