@@ -26,7 +26,7 @@ from ..core.rng import CHUNK
 from .layers import has_plain_forward, QuantizedLayer
 from .networks import traced
 from arq_nb.quant.operations import (
-    channels, check_codes, constant, FUNCTIONS, integer_weight, METHODS, MODULES, openvino_package, operations,
+    channelwise, check_codes, constant, FUNCTIONS, integer_weight, METHODS, MODULES, openvino_package, operations,
     product, quantized_input, step_of,
 )
 from .quantizers import integer_range, UniformQuantizer
@@ -108,7 +108,7 @@ def layer(self: _Exporter, name: str, layer: nn.Module, x: Any):
             check_codes(layer.weight_quantizer, name)
             weights = self.integer_weights(layer)
     outputs = [product(layer, x, w) for w in weights]
-    if layer.bias is not None: outputs.append(channels(layer.bias, layer))
+    if layer.bias is not None: outputs.append(channelwise(layer.bias, layer))
     return functools.reduce(operations().add, outputs)
 
 @patch

@@ -75,7 +75,7 @@ def product(layer: nn.Module, x: Any, weight: Any):
     shape = (layer.groups, layer.out_channels // layer.groups, *layer.weight.shape[1:])
     return op.group_convolution(x, op.reshape(weight, constant(shape), False), *geometry)
 
-def channels(values: Tensor, layer: nn.Module):
+def channelwise(values: Tensor, layer: nn.Module):
     "One value an output channel, shaped to broadcast against the layer's output."
     return constant(values.detach().reshape((1, -1) if isinstance(layer, nn.Linear) else (1, -1, 1, 1)))
 
@@ -84,7 +84,7 @@ def _batch_norm(m, x):
     if m.running_mean is None: raise ValueError(f"a batch norm without running statistics cannot be exported: {m}")
     factor = (1 if m.weight is None else m.weight) / (m.running_var + m.eps).sqrt()
     shift = (0 if m.bias is None else m.bias) - m.running_mean * factor
-    return operations().add(operations().multiply(x, channels(factor, m)), channels(shift, m))
+    return operations().add(operations().multiply(x, channelwise(factor, m)), channelwise(shift, m))
 
 def _max_pool(m, x):
     def pair(value): return [value, value] if isinstance(value, int) else list(value)
