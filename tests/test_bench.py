@@ -1,0 +1,25 @@
+"What `make bench` measures can be measured, and a file of it has what the page about costs reads. No speed is asked."
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+SMALL = "--rounds", "1", "--samples", "150", "--batch-size", "40", "--training-batch", "4", "--no-compile"
+
+
+def test_a_file_of_figures_says_where_it_was_made(tmp_path):
+    file = tmp_path / "here.json"
+    file.write_text('{"judging": {}}\n')   # other parts are kept
+    command = [sys.executable, "tools/bench.py", "certifying", "training", "setting_up", *SMALL, "--out", str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(file.read_text())
+    assert found.pop("judging") == {}
+    stored = json.loads((ROOT / "nbs/experiments/results/costs/zen5.json").read_text())
+    for part, figures in found.items():
+        assert figures.keys() == stored[part].keys()
+        assert figures["processor"].keys() == {"name", "instructions"}
+    rates = found["certifying"]["samples_per_second"]
+    assert rates.keys() >= {"field's loop, batch 1000", "certify, plain", "certify, deployed"}
+    assert found["training"]["given_back_and_kept"].keys() == found["training"]["images_per_second"].keys()
