@@ -72,7 +72,8 @@ def rounding_gradients(
     qmax: int,       # largest
 ) -> tuple[Tensor, Tensor]:  # gradients of `x` and of `scale`, in their precisions
     "Straight-through gradient of `x` and LSQ gradient of `scale` (Esser et al. 2020, eq. 3)."
-    if torch.compiler.is_compiling(): passed, slope = _by_formula(grad, x, scale, qmin, qmax)
+    if torch.compiler.is_compiling() or torch.is_grad_enabled():   # it will be compiled, or differentiated once more
+        passed, slope = _by_formula(grad, x, scale, qmin, qmax)
     else:
         single = scale.numel() == 1 and x.device.type == "cpu"
         passed, slope = (_in_pieces if single else _in_passes)(grad, x, output, scale, qmin, qmax)
