@@ -41,7 +41,7 @@ def _fast_float32(model: nn.Module, folded: bool) -> nn.Module:
     return fast
 
 def _in_one_pass(model: nn.Module, compiled: bool, fused: bool) -> nn.Module:
-    "Operations joined by `torch.compile`, or by `fuse`, or left as they are."
+    "Operations joined by `torch.compile`, or by oneDNN (chapter 39a), or left as they are."
     on_cpu = all(p.device.type == "cpu" for p in model.parameters())
     if compiled and on_cpu: check_compiler()
     if compiled: return torch.compile(model)

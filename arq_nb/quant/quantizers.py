@@ -13,7 +13,7 @@ import torch
 from fastcore.basics import patch
 from torch import nn, Tensor
 
-from .rounding import on_grid, rounding_gradients
+from .rounding import in_precision, on_grid, rounding_gradients
 from .steps import least_squares_clip
 
 # %% ../../nbs/05_quantizers.ipynb #3b50e481
@@ -65,7 +65,7 @@ class _Binarize(torch.autograd.Function):
         positive = x >= 0
         ctx.save_for_backward(positive, scale)
         ctx.step_gradient = step_gradient
-        return torch.where(positive, scale, -scale).to(x.dtype)
+        return in_precision(torch.where(positive, scale, -scale), x)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

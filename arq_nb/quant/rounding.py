@@ -12,6 +12,13 @@ from torch import Tensor
 # %% ../../nbs/05a_rounding.ipynb #005cea16
 def _wide(x: Tensor) -> torch.dtype: return torch.promote_types(x.dtype, torch.float32)
 
+def in_precision(
+    x: Tensor,
+    like: Tensor,
+) -> Tensor:  # `x` itself if it has the precision of `like`
+    "`x` in the precision of `like`."
+    return x if x.dtype == like.dtype else x.to(like.dtype)
+
 def on_grid(
     x: Tensor,      # any shape and precision
     scale: Tensor,  # step, broadcastable to `x`, positive
@@ -19,8 +26,10 @@ def on_grid(
     qmax: int,      # largest
 ) -> Tensor:  # in the precision of `x`
     "`scale` times the integer in [`qmin`, `qmax`] that is nearest to `x / scale`, computed in float32."
-    codes = x.to(_wide(x)) * scale.to(_wide(x)).reciprocal()
-    return codes.round_().clamp_(qmin, qmax).mul_(scale).to(x.dtype)
+    steps = x.to(_wide(x)) * scale.to(_wide(x)).reciprocal()
+    if torch.compiler.is_compiling(): rounded = steps.round().clamp(qmin, qmax) * scale   # it is fused anyway
+    else: rounded = steps.round_().clamp_(qmin, qmax).mul_(scale)
+    return in_precision(rounded, x)
 
 # %% ../../nbs/05a_rounding.ipynb #da9ee5ed
 def _by_formula(
