@@ -40,6 +40,7 @@ def _one_thread() -> Iterator[None]:
             _Alone.count -= 1
             if not _Alone.count: torch.set_num_threads(_Alone.before)
 
+# %% ../../nbs/38a_background.ipynb #5d2c0eb2
 def _ahead(f: CheckedClassifier, batches: Iterable[Tensor], turns: int) -> Iterator[Tensor]:
     under_way = deque()
     def oldest() -> Tensor:

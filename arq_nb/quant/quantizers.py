@@ -46,7 +46,8 @@ class _FakeQuantize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, qmin: int, qmax: int, step_gradient: float) -> Tensor:
         output = on_grid(x, scale, qmin, qmax)
-        if any(ctx.needs_input_grad): ctx.save_for_backward(x, scale, output)
+        learned = ctx.needs_input_grad[1]
+        if any(ctx.needs_input_grad): ctx.save_for_backward(x, scale, output if learned else None)
         ctx.limits, ctx.step_gradient = (qmin, qmax), step_gradient
         return output
 
@@ -54,7 +55,7 @@ class _FakeQuantize(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, scale, output = ctx.saved_tensors
         grad_x, slope = rounding_gradients(grad, x, output, scale, *ctx.limits)
-        return grad_x, slope * ctx.step_gradient, None, None, None
+        return grad_x, None if slope is None else slope * ctx.step_gradient, None, None, None
 
 # %% ../../nbs/05_quantizers.ipynb #6455b021
 class _Binarize(torch.autograd.Function):

@@ -49,41 +49,49 @@ def _by_formula(
 # %% ../../nbs/05a_rounding.ipynb #60c9b641
 _PIECE = 2**18   # values; a piece of float32 is 1 MB
 
-def _in_pieces(grad: Tensor, x: Tensor, output: Tensor, scale: Tensor, qmin: int, qmax: int) -> tuple[Tensor, Tensor]:
-    "The two gradients for one step on a CPU: three operations on each piece."
+def _in_pieces(
+    grad: Tensor, x: Tensor, output: Tensor | None, scale: Tensor, qmin: int, qmax: int
+) -> tuple[Tensor, Tensor | None]:
+    "The two gradients for one step on a CPU: three operations on each piece, one where the step is not learned."
     step, eps = scale.item(), torch.finfo(_wide(x)).eps
     low, high = step * (qmin - 0.5) * (1 + eps), step * (qmax + 0.5)
     passed = torch.empty_like(x)
     order = sorted(range(x.ndim), key=lambda d: -passed.stride(d))   # as it lies in memory
-    flat = [t.permute(order).reshape(-1).split(_PIECE) for t in (grad, x, output)]
+    rounded = x if output is None else output
+    flat = [t.permute(order).reshape(-1).split(_PIECE) for t in (grad, x, rounded)]
     slope, wide = 0.0, _wide(x)
     for g, v, y, p in zip(*flat, passed.permute(order).view(-1).split(_PIECE)):
         torch.ops.aten.hardtanh_backward.grad_input(g, v, low, high, grad_input=p)
+        if output is None: continue
         slope += (torch.dot(g.to(wide), y.to(wide)) - torch.dot(p.to(wide), v.to(wide))).item()
-    return passed, scale.new_full(scale.shape, slope / step)
+    return passed, None if output is None else scale.new_full(scale.shape, slope / step)
 
-# %% ../../nbs/05a_rounding.ipynb #6df62ce0
-def _in_passes(grad: Tensor, x: Tensor, output: Tensor, scale: Tensor, qmin: int, qmax: int) -> tuple[Tensor, Tensor]:
+# %% ../../nbs/05a_rounding.ipynb #457e7b30
+def _in_passes(
+    grad: Tensor, x: Tensor, output: Tensor | None, scale: Tensor, qmin: int, qmax: int
+) -> tuple[Tensor, Tensor | None]:
     "The two gradients where each channel has its own step, or on a GPU."
     inverse = scale.to(_wide(x)).reciprocal()
     steps, wide = x.to(_wide(x)) * inverse, grad.to(_wide(x))
     limits = (qmin - 0.5) * (1 + torch.finfo(_wide(x)).eps), qmax + 0.5
     def inside(values: Tensor) -> Tensor: return torch.ops.aten.hardtanh_backward(values, steps, *limits)
+    passed = inside(wide).to(x.dtype)
+    if output is None: return passed, None
     slope = (output.to(_wide(x)) * inverse).sub_(inside(steps))
-    return inside(wide).to(x.dtype), (wide * slope).sum_to_size(scale.shape)
+    return passed, (wide * slope).sum_to_size(scale.shape)
 
 def rounding_gradients(
     grad: Tensor,    # of the rounded tensor
     x: Tensor,       # what was rounded
-    output: Tensor,  # what it was rounded to, by `on_grid`
+    output: Tensor | None,  # what it was rounded to, by `on_grid`; None: the step is not learned
     scale: Tensor,   # step
     qmin: int,       # smallest integer of the grid
     qmax: int,       # largest
-) -> tuple[Tensor, Tensor]:  # gradients of `x` and of `scale`, in their precisions
+) -> tuple[Tensor, Tensor | None]:  # gradients of `x` and of `scale`, in their precisions
     "Straight-through gradient of `x` and LSQ gradient of `scale` (Esser et al. 2020, eq. 3)."
     if torch.compiler.is_compiling() or torch.is_grad_enabled():   # it will be compiled, or differentiated once more
         passed, slope = _by_formula(grad, x, scale, qmin, qmax)
     else:
         single = scale.numel() == 1 and x.device.type == "cpu"
         passed, slope = (_in_pieces if single else _in_passes)(grad, x, output, scale, qmin, qmax)
-    return passed, slope.to(scale.dtype)
+    return passed, None if output is None else slope.to(scale.dtype)
