@@ -30,7 +30,7 @@ _NAMES = {
     "train.training": ("fit", "Recipe"),
     "train.network": ("load", "SmoothedNetwork"),
     "train.finish": ("finish",),
-    "search.judges": ("SearchConfig",),
+    "search.config": ("SearchConfig",),
     "search.search": ("search",),
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names}
