@@ -18,7 +18,6 @@ from arq_nb.lab.study import Stage
 from arq_nb.quant.models import normalized
 from arq_nb.train.training import Recipe
 
-
 @dataclass(frozen=True)
 class TinyImageNet(Images):
     "Tiny-ImageNet, whose test images are in the folder `val`; gray photographs become RGB."
