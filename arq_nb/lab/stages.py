@@ -29,6 +29,7 @@ from ..core.processes import on_first
 from ..core.record import plain, Record, write_atomically
 from ..core.rng import make_generator
 from ..core.settings import changed
+from .evidence import test_half
 from .study import Place, Stage
 from .tables import Measured
 from ..quant.budgets import Budget
@@ -257,15 +258,21 @@ class FinishStage(Stage):
     images: int | None = None    # training images of the fine-tuning; None: all
     start: Stage | None = None   # with the network that fine-tuning begins with; None: the one whose bits were chosen
     seed: int = 0
+    half: str | None = None      # of the test images: "open" or "sealed"; None: all
 
     @property
     def float_stage(self) -> Stage: return getattr(self.chosen, "float_stage", self.chosen)
+
+    def test(self, at: Place) -> ImageData:
+        "The images that are certified."
+        whole = self.float_stage.images.parts(at).test
+        return whole if self.half is None else test_half(whole, self.half)
 
     def make(self, at: Place) -> dict:
         parts, network = self.float_stage.images.parts(at), (self.start or self.chosen).network(at)
         train, policy, sigma = parts.some(self.images, self.seed, 2), self.chosen.policy(at), self.float_stage.sigma
         asked = changed(self.finish, progress=sys.stderr.isatty())
-        finish(network, policy, train, parts.test, sigma, at.folder, asked, seed=self.seed)
+        finish(network, policy, train, self.test(at), sigma, at.folder, asked, seed=self.seed)
         record, search = Record.read(at.folder / "record.json"), at.of(self.chosen).result()
         names = "images", "precision", "noise", "bitops_fraction", "size_bytes", "train_seconds", "certify_seconds"
         costs = {name: search.get(name, 0) for name in ("evaluations", "search_seconds")}

@@ -61,6 +61,7 @@ class _ByName(type):
 
 _OF_CERTIFY = "n0", "n", "alpha", "alpha_zeta", "backend", "method", "noise"   # what decides the outcome of a search
 _OF_RECIPE = "epochs", "lr", "batch_size", "weight_decay", "consistency", "precision", "compiled"
+_OF_REWARD, _REWARDS = ("reward", "samples"), ("bound", "plug-in")
 _OF_SEARCH = ("mode", "min_bits", "max_bits", "edge_bits", "n_p", "gamma", "reward_scale", "change", "candidates",
               "agent")
 
@@ -78,6 +79,8 @@ class SearchConfig(metaclass=_ByName):
     certify: Certify = Certify(n=1_000, method="incremental")  # or "fixed", "early": every candidate from scratch
     n_p: int = 100                     # "incremental": samples replayed through each candidate
     gamma: float = 0.99                # "incremental": share of votes from which on it is certified directly
+    reward: str = "bound"              # "bound": certified radii; "plug-in": radii as the votes suggest, unproven
+    samples: int = 10                  # "plug-in": noisy samples of each held-out image
     reward_scale: float = 0.1          # lambda, the reward for a radius of 1
     mode: str = "separate"             # weights and activations as two actions, or "shared"
     min_bits: int = 2                  # fewest bits of an inner layer
@@ -95,6 +98,8 @@ class SearchConfig(metaclass=_ByName):
     def __post_init__(self):
         if not self.change > 0 or self.candidates < 1:
             raise ValueError(f"change={self.change} must be positive and candidates={self.candidates} at least 1")
+        if self.reward not in _REWARDS: raise ValueError(f"reward={self.reward!r}: choose from {', '.join(_REWARDS)}")
+        whole_number("samples", self.samples)
         if (self.certify.skip, self.certify.max) != (1, None):
             raise ValueError("skip and max are no settings of a search: it uses all of the held-out images, give fewer")
         seed = whole_number("seed", self.seed, 0)
@@ -107,8 +112,9 @@ class SearchConfig(metaclass=_ByName):
         judged: bool = False,  # only what decides how a candidate is trained and certified
     ) -> dict:  # name -> value, the agent's settings as one
         "What decides the outcome of a search, on one level as version 0.2 wrote it down; what is newer, if it is used."
-        newer = {"precision": "float32", "compiled": False, "method": "incremental", "noise": "gaussian"}
-        parts = (self, () if judged else _OF_SEARCH), (self.recipe, _OF_RECIPE), (self.certify, _OF_CERTIFY)
+        newer = {"precision": "float32", "compiled": False, "method": "incremental", "noise": "gaussian",
+                 "reward": "bound", "samples": self.samples if self.reward == "bound" else None}
+        parts = (self, _OF_REWARD + (() if judged else _OF_SEARCH)), (self.recipe, _OF_RECIPE), (self.certify, _OF_CERTIFY)
         found = {name: getattr(part, name) for part, names in parts for name in names}
         return {name: value for name, value in found.items() if name not in newer or value != newer[name]}
 

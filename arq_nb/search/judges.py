@@ -9,13 +9,15 @@ __all__ = ['RadiusJudge', 'AccuracyJudge', 'KeptJudge', 'judge_many']
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
+from scipy.special import ndtri
 from torch import nn
 
 from ..certify.incremental import build_cache, CertificateCache, certify_incremental
@@ -23,6 +25,7 @@ from ..certify.logs import average_certified_radius, CertificateLog, clean_accur
 from ..certify.settings import certify_images
 from ..core.rng import make_generator, SELECTION
 from ..certify.smoothing import SmoothedClassifier
+from ..core.background import answers
 from ..core.data import check_image_data, ImageData, to_float
 from ..core.fingerprint import fingerprint
 from ..core.processes import on_first, rank_and_world_size
@@ -76,6 +79,25 @@ def _kept_number(path: Path, about: Mapping, make: Callable[[], float]) -> float
     if rank_and_world_size()[0] == 0: record.write(path, number=number)
     return number
 
+@torch.inference_mode()
+def _right_votes(
+    classifier: SmoothedClassifier,
+    data: ImageData,
+    samples: int,  # of each image
+    seed: int,     # of the noise, the same for all classifiers
+) -> np.ndarray:  # (images,) votes for the true class
+    "How many of so many noisy samples of each image are classified right."
+    device, shape = classifier.device, data.shape
+    images, stream = to_float(data.images).to(device), make_generator(seed, SELECTION, device=device)
+    at_once = max(1, classifier.copies_at_once(shape) // samples)
+    def batches() -> Iterator[torch.Tensor]:
+        for some in images.permute(0, 2, 3, 1).split(at_once):
+            noisy = some.new_empty(len(some), samples, *some.shape[1:])
+            for copies, pixels in zip(noisy, some): classifier.noise.fill(copies, pixels, classifier.sigma, stream)
+            yield noisy.flatten(0, 1).permute(0, 3, 1, 2)
+    with classifier.checked(images[:1]) as it: classes = torch.cat([a.argmax(1) for a in answers(it.f, batches(), 2)])
+    return (classes.view(-1, samples) == data.labels.to(device)[:, None]).sum(1).cpu().numpy()
+
 class RadiusJudge(_NetworkJudge):
     """
     Fine-tunes and certifies policies of one network, and rewards the average certified radius.
@@ -96,7 +118,7 @@ class RadiusJudge(_NetworkJudge):
     ):
         super().__init__(model, train, holdout, sigma, config)
         self.cache = None
-        if config.certify.method == "incremental":
+        if config.reward == "bound" and config.certify.method == "incremental":
             self.cache = CertificateCache.kept(kept, self._about(), self._votes) if kept else self._votes()
             self.original_acr = average_certified_radius(self.cache.log())
         elif kept: self.original_acr = _kept_number(kept.with_suffix(".json"), self._about(), self._acr)
@@ -116,12 +138,15 @@ class RadiusJudge(_NetworkJudge):
         c, progress = self.config.certify, self.config.progress
         return build_cache(self._original(), self.holdout, c.n0, c.n, c.alpha, c.seed, progress=progress)
 
-    def _acr(self) -> float: return average_certified_radius(self._from_scratch(self._original()))
+    def _acr(self) -> float: return self._measured(self._original())[0]
 
     def certificates(self, policy: Policy) -> CertificateLog:
         "Certificates of a policy on the held-out images, by the method of the settings."
-        candidate, c = self.candidate(policy), self.config
+        return self._certified(self.candidate(policy))
+
+    def _certified(self, candidate: SmoothedClassifier) -> CertificateLog:
         if self.cache is None: return self._from_scratch(candidate)
+        c = self.config
         return certify_incremental(self.cache, candidate, self.holdout, c.n_p, c.certify.alpha_zeta, c.gamma)
 
     def _from_scratch(self, classifier: SmoothedClassifier) -> CertificateLog:
@@ -132,10 +157,19 @@ class RadiusJudge(_NetworkJudge):
         radius, right, n = np.array([c.radius for c in found]), (predict == label).astype(int), len(found)
         return CertificateLog(np.arange(n), label, predict, radius, right, np.full(n, np.nan))
 
+    def _measured(self, candidate: SmoothedClassifier) -> tuple[float, float]:
+        "ACR and accuracy: certified, or as a few votes of each image suggest, half a vote of doubt on either side."
+        if self.config.reward == "bound":
+            log = self._certified(candidate)
+            return average_certified_radius(log), clean_accuracy(log)
+        samples = self.config.samples
+        right = _right_votes(candidate, self.holdout, samples, self.config.seed)
+        radius = self.sigma * ndtri((right + 0.5) / (samples + 1)).clip(0)
+        return float(radius.mean()), float(right.mean() / samples)
+
     def _evaluate(self, policy: Policy) -> Evaluation:
-        log = self.certificates(policy)
-        acr = average_certified_radius(log)
-        return Evaluation(self.config.reward_scale * (acr - self.original_acr), acr, clean_accuracy(log))
+        acr, accuracy = self._measured(self.candidate(policy))
+        return Evaluation(self.config.reward_scale * (acr - self.original_acr), acr, accuracy)
 
 # %% ../../nbs/13_judges.ipynb #f60c0ae6
 class AccuracyJudge(_NetworkJudge):

@@ -1,5 +1,6 @@
 """What the paper compares, as stages and methods for `arq_nb.lab.stages`: the rivals, finals, a warm start."""
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,10 @@ from arq_nb.quant.models import load_pretrained, load_weights, pretrained_record
 from arq_nb.quant.policies import dequantize, Policy
 from arq_nb.quant.quantizers import FLOAT_BITS
 from arq_nb.search.environment import uniform_policy
-from arq_nb.search.judges import AccuracyJudge
+from arq_nb.search.judges import AccuracyJudge, SearchConfig
 from arq_nb.search.rivals import evolutionary_search, random_search
 from arq_nb.search.search import SearchResult
-from arq_nb.search.sensitivities import acr_program, hawq, nipq
+from arq_nb.search.sensitivities import acr_program, acr_sensitivity, hawq, hessian_sensitivity, integer_program, nipq
 from arq_nb.train.finish import finetune, Finish, finish
 from arq_nb.train.training import evaluate, Recipe
 
@@ -135,6 +136,56 @@ class FinalsStage(Stage):
         return {"policy": found[0]["policy"], "finalists": found, "search_seconds": round(seconds, 1), **about}
 
 
+def by_acr(stage: "HarmStage", at: Place, images: int, samples: int) -> dict:
+    "Loss of ACR on so many held-out images, with so many noise samples for each width of a layer."
+    parts = stage.float_stage.images.parts(at)
+    config = SearchConfig(n=1_000, n_p=samples, seed=stage.seed, progress=False)
+    train, holdout = parts.some(2_000, stage.seed, 1), parts.held_out(images)
+    return acr_sensitivity(stage.network(at), train, holdout, stage.sigma, stage.widths, config=config)
+
+
+def by_curvature(stage: "HarmStage", at: Place) -> dict:
+    "HAWQ's average Hessian traces times squared rounding errors."
+    train = stage.float_stage.images.parts(at).train
+    return hessian_sensitivity(stage.network(at), train, stage.sigma, stage.widths, seed=stage.seed)
+
+
+@dataclass(frozen=True)
+class HarmStage(Stage):
+    "What each width of each layer does harm, measured once for all budgets."
+    float_stage: TrainStage
+    method: Callable[["HarmStage", Place], dict]  # such as `by_curvature`
+    widths: tuple[int, ...] = (2, 3, 4, 5, 6)     # bits to choose from
+    seed: int = 0
+
+    @property
+    def sigma(self) -> float: return self.float_stage.sigma
+
+    def network(self, at: Place) -> nn.Module: return self.float_stage.network(at)
+
+    def harm(self, at: Place) -> dict[str, dict[tuple[int, int], float]]:
+        "Layer -> (weight bits, activation bits) -> harm."
+        def pair(text): return tuple(map(int, text.split("/")))
+        return {n: {pair(k): v for k, v in row.items()} for n, row in at.of(self).result()["harm"].items()}
+
+    def make(self, at: Place) -> dict:
+        found = self.method(self, at)
+        return {"harm": {n: {f"{w}/{a}": v for (w, a), v in row.items()} for n, row in found.items()}}
+
+
+@dataclass(frozen=True)
+class ProgramStage(PolicyStage):
+    "The policy with the least sum of harms."
+    harm: HarmStage | None = None
+
+    def make(self, at: Place) -> dict:
+        policy = integer_program(self.budget(at), self.harm.harm(at))
+        policy.save(at.folder / "policy.json")
+        seconds = at.of(self.harm).result()["provenance"]["seconds"]
+        about = {"cost": self.budget(at).fraction(policy), "search_seconds": seconds}
+        return {"policy": policy.text, "evaluations": 0, "history": [], **about}
+
+
 def as_policy(
     text: str,     # "8/8 4/3 8/8"
     like: Policy,  # with the same layers
@@ -159,6 +210,13 @@ def by_program(stage: PolicyStage, at: Place, budget: Budget, images: int, sampl
     config = stage.config.changed(seed=stage.seed, n_p=samples, progress=False)
     train, holdout = parts.some(stage.images, stage.seed, 1), parts.held_out(images)
     policy = acr_program(stage.network(at), train, holdout, budget, stage.sigma, config=config)
+    return SearchResult(policy, [], math.nan)
+
+
+def given(stage: PolicyStage, at: Place, budget: Budget, text: str) -> SearchResult:
+    "A policy that somebody wrote down."
+    policy = as_policy(text, Policy.uniform(stage.network(at), 8, 8))
+    if not budget.allows(policy): raise ValueError(f"{text} costs {budget.cost(policy):,.0f} of {budget.limit:,.0f}")
     return SearchResult(policy, [], math.nan)
 
 
