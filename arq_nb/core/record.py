@@ -109,7 +109,9 @@ def plain(
     if value is None or isinstance(value, (bool, int, float, str)): return value
     if isinstance(value, (os.PathLike, torch.device, torch.dtype)): return str(value)
     if isinstance(value, type) or inspect.isroutine(value): return name_of(value)
-    if is_dataclass(value): value = {f.name: getattr(value, f.name) for f in fields(value)}
+    if is_dataclass(value):
+        unused = value.unused() if hasattr(value, "unused") else ()   # settings that decide nothing here
+        value = {f.name: getattr(value, f.name) for f in fields(value) if f.name not in unused}
     if isinstance(value, Mapping): return {str(k): plain(v, f"{name}.{k}") for k, v in value.items()}
     if isinstance(value, Set): return sorted((plain(v, name) for v in value), key=repr)
     if isinstance(value, (Sequence, range)): return [plain(v, name) for v in value]

@@ -60,7 +60,6 @@ class _ByName(type):
         return of_init.replace(parameters=list(of_init.parameters.values())[1:])
 
 _OF_CERTIFY = "n0", "n", "alpha", "alpha_zeta", "backend", "method", "noise"   # what decides the outcome of a search
-_OF_RECIPE = "epochs", "lr", "batch_size", "weight_decay", "consistency", "precision", "compiled"
 _OF_REWARD, _REWARDS = ("reward", "samples"), ("bound", "plug-in")
 _OF_SEARCH = ("mode", "min_bits", "max_bits", "edge_bits", "n_p", "gamma", "reward_scale", "change", "candidates",
               "agent")
@@ -112,10 +111,11 @@ class SearchConfig(metaclass=_ByName):
         judged: bool = False,  # only what decides how a candidate is trained and certified
     ) -> dict:  # name -> value, the agent's settings as one
         "What decides the outcome of a search, on one level as version 0.2 wrote it down; what is newer, if it is used."
-        newer = {"precision": "float32", "compiled": False, "method": "incremental", "noise": "gaussian",
+        newer = {"precision": "float32", "method": "incremental", "noise": "gaussian",
                  "reward": "bound", "samples": self.samples if self.reward == "bound" else None}
-        parts = (self, _OF_REWARD + (() if judged else _OF_SEARCH)), (self.recipe, _OF_RECIPE), (self.certify, _OF_CERTIFY)
+        parts = (self, _OF_REWARD + (() if judged else _OF_SEARCH)), (self.certify, _OF_CERTIFY)
         found = {name: getattr(part, name) for part, names in parts for name in names}
+        found |= {name: value for name, value in self.recipe.noted().items() if name not in ("augmenter", "seed")}
         return {name: value for name, value in found.items() if name not in newer or value != newer[name]}
 
     def environment(

@@ -279,9 +279,9 @@ def nipq(
 
     `ValueError` for a budget in another unit, and for a recipe that asks for more."""
     if budget.name != "BitOPs": raise ValueError(f"NIPQ's penalty counts BitOPs, this budget counts {budget.name}")
-    if recipe.consistency or recipe.precision != "float32" or recipe.compiled:
-        asked = f"consistency={recipe.consistency!r}, precision={recipe.precision!r}, compiled={recipe.compiled!r}"
-        raise ValueError(f"NIPQ trains without {asked}")
+    more = {name: getattr(recipe, name) for name in ("consistency", "precision", "compiled", "copies", "adversary")}
+    if asked := [f"{name}={value!r}" for name, value in more.items() if value != getattr(Recipe(), name)]:
+        raise ValueError(f"NIPQ trains without {', '.join(asked)}")
     device, macs = train.images.device, {l.name: l.macs for l in budget.layers}
     noisy = _learnable(model, budget, edge_bits).train()
     noise, history, inner = make_generator(recipe.seed, 3, device=device), [], inner_layers(budget.layers)

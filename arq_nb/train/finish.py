@@ -28,8 +28,9 @@ from ..quant.costs import model_size
 from ..quant.models import save_weights
 from ..quant.policies import calibrate, Policy, quantize, try_once
 from ..quant.quantizers import LSQ, UniformQuantizer
+from .checkpoints import _part, _restore
 from .network import certify_record, SmoothedNetwork
-from .training import _part, _restore, fit, noisy_batches, Recipe
+from .training import fit, noisy_batches, Recipe
 
 # %% ../../nbs/14_finish.ipynb #ff10bf4f
 def tune(
@@ -102,11 +103,13 @@ def _changed(settings: Finish, changes: Mapping[str, object]) -> Finish:
     return replace(settings, recipe=recipe, certify=replace(certify_now, batch_size=certify.batch_size))
 
 # %% ../../nbs/14_finish.ipynb #f1n1sh04
+_OF_RECIPE = "epochs", "lr", "batch_size", "weight_decay", "augmenter", "consistency"   # that version 0.2 noted
+
 def _settings(model: nn.Module, policy: Policy, train: ImageData, sigma: float, settings: Finish) -> dict:
     "What decides a finished network and its certificates, named as in version 0.2; what is new, if it is used."
-    usual, newer = settings.recipe.noted(), {"precision": "float32", "compiled": False}
-    recipe = {name: value for name, value in usual.items() if name not in ("seed", *newer)}
-    used = {name: usual[name] for name, old in newer.items() if usual.get(name, old) != old}
+    noted = settings.recipe.noted()
+    recipe = {name: noted.pop(name) for name in _OF_RECIPE}
+    used = {name: value for name, value in noted.items() if name != "seed" and (name, value) != ("precision", "float32")}
     new = {"recipe": used} if used else {}
     return dict(network=fingerprint(model), policy=policy.bits, train=fingerprint(train), sigma=sigma,
                 device=str(train.images.device), quantizer=settings.quantizer, **recipe, **new,

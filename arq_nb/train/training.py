@@ -6,14 +6,12 @@
 __all__ = ['noisy_batches', 'Recipe', 'fit', 'evaluate']
 
 # %% ../../nbs/04_training.ipynb #50f5be70
-import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn, Tensor
@@ -22,23 +20,34 @@ from tqdm import tqdm
 
 from ..core.classifiers import gate, in_two_companies, logits_of
 from ..core.data import batch_sizes, batches, check_image_data, ImageData, to_float
-from ..core.fingerprint import fingerprint
 from ..core.memory import memory_kept
-from arq_nb.core.processes import (
-    all_reduce_sum,
-    batch_shard,
-    broadcast_buffers,
-    data_parallel,
-    held_by_first,
-    rank_and_world_size,
-)
-from ..core.record import load_tensors, one_writer, Record, save_tensors
+from ..core.processes import all_reduce_sum, batch_shard, broadcast_buffers, data_parallel
 from ..core.rng import make_generator
 from ..core.settings import changed, real_number, whole_number
 from ..quant.networks import dtype_of
+from .adversarial import frozen, worst_points
+from .checkpoints import checkpointed
 from .speed import compiled_calls
 
 # %% ../../nbs/04_training.ipynb #be15d2ff
+def _batches_and_noise(
+    data: ImageData,
+    batch_size: int,
+    generator: torch.Generator,
+    augmenter: Callable[[Tensor, torch.Generator], Tensor] | None,
+    copies: int,
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:  # images, standard noise of all their copies (channels last), labels
+    "One shuffled pass over `data` and what makes it noisy."
+    for images, labels in batches(data, batch_size, generator, augmenter, merge_single=True):
+        pixels = images.permute(0, 2, 3, 1)
+        noise = pixels.new_empty(len(pixels) * copies, *pixels.shape[1:])
+        yield pixels, noise.normal_(generator=generator), labels
+
+def _noisy(pixels: Tensor, noise: Tensor, sigma: float) -> Tensor:  # (images * copies, channels, height, width)
+    "The sum; the copies of an image lie one after the other."
+    copies = pixels.repeat_interleave(len(noise) // len(pixels), 0)
+    return copies.add_(noise, alpha=sigma).permute(0, 3, 1, 2)
+
 def noisy_batches(
     data: ImageData,                  # images
     sigma: float,                     # noise, in units of the input; 0 for none
@@ -48,10 +57,8 @@ def noisy_batches(
     copies: int = 1,                  # of each image, one after the other, each with noise of its own
 ) -> Iterator[tuple[Tensor, Tensor]]:  # noisy images, channels last, and labels
     "One shuffled pass over `data` with fresh Gaussian noise on every image."
-    for images, labels in batches(data, batch_size, generator, augmenter, merge_single=True):
-        pixels = images.permute(0, 2, 3, 1).repeat_interleave(copies, 0)
-        noise = torch.empty_like(pixels).normal_(generator=generator)
-        yield pixels.add_(noise, alpha=sigma).permute(0, 3, 1, 2), labels.repeat_interleave(copies)
+    for pixels, noise, labels in _batches_and_noise(data, batch_size, generator, augmenter, copies):
+        yield _noisy(pixels, noise, sigma), labels.repeat_interleave(copies)
 
 # %% ../../nbs/04_training.ipynb #0ced36a0
 def _consistency_loss(
@@ -103,17 +110,26 @@ class Recipe:
     lr: float = 0.1             # peak learning rate
     batch_size: int = 128       # images in a step; a single image left over joins the last one
     weight_decay: float = 5e-4  # on the weights of layers
-    consistency: float = 0.0    # how much two noisy copies of each image shall agree; 0: one copy
+    consistency: float = 0.0    # how much noisy copies of each image shall agree; 0: not at all
     precision: str = "float32"  # of the products: "float32", or "bfloat16" with float32 weights and sums
     augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None  # e.g. `augment`
     seed: int = 0               # order, augmentation and noise
     compiled: bool = False      # by `torch.compile`: faster, after a minute or more of compiling
+    copies: int | None = None   # noisy copies of each image; None: 2 with consistency or an adversary, else 1
+    adversary: float = 0.0      # L2 distance by which images are moved to where they are classified worst; 0: none
+    adversary_steps: int = 2    # gradient steps of that, each of them a forward and a backward pass
+    adversary_warmup: int = 1   # epochs in which the distance grows to its full length
 
     def __post_init__(self):
         known = dict(epochs=whole_number("epochs", self.epochs), lr=real_number("lr", self.lr),
                      batch_size=whole_number("batch_size", self.batch_size), seed=whole_number("seed", self.seed, 0),
                      weight_decay=_not_negative("weight_decay", self.weight_decay),
-                     consistency=_not_negative("consistency", self.consistency))
+                     consistency=_not_negative("consistency", self.consistency),
+                     adversary=_not_negative("adversary", self.adversary),
+                     adversary_steps=whole_number("adversary_steps", self.adversary_steps),
+                     adversary_warmup=whole_number("adversary_warmup", self.adversary_warmup))
+        if self.copies is not None:
+            known["copies"] = whole_number("copies", self.copies, 2 if known["consistency"] else 1)
         if self.precision not in _PRECISIONS:
             raise ValueError(f"precision={self.precision!r} is unknown: choose from {', '.join(_PRECISIONS)}")
         if self.augmenter is not None and not callable(self.augmenter):
@@ -121,80 +137,26 @@ class Recipe:
         if not isinstance(self.compiled, bool): raise ValueError(f"compiled={self.compiled!r} must be True or False")
         for name, value in known.items(): object.__setattr__(self, name, value)
 
+    def unused(self) -> set[str]:
+        "Settings that version 0.2 did not have and that decide nothing here: records leave them out."
+        of_adversary = {"adversary", "adversary_steps", "adversary_warmup"}
+        return ({"copies"} if self.copies is None else set()) | (set() if self.adversary else of_adversary)
+
     def noted(self) -> dict[str, object]:  # name -> value
         "What decides the outcome, for records as version 0.2 wrote them: what is newer only where it is used."
-        return {name: value for name, value in vars(self).items() if name != "compiled" or value}
+        unused = self.unused() | (set() if self.compiled else {"compiled"})
+        return {name: value for name, value in vars(self).items() if name not in unused}
 
 def _not_negative(name: str, value: float) -> float:
     number = real_number(name, value, -math.inf)
     if number < 0: raise ValueError(f"{name}={value!r} must be >= 0 and finite")
     return number
 
-# %% ../../nbs/04_training.ipynb #a2466df3
-def _state_of(model: nn.Module) -> dict[str, Tensor]:
-    "Everything in a network that training may change: its state dict, and buffers that are not in it."
-    state = model.state_dict()
-    return state | {f"not persistent.{n}": b for n, b in model.named_buffers() if n not in state}
-
-def _restore(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    "Fill a network with such a state, in place."
-    extra = {n.removeprefix("not persistent."): t for n, t in state.items() if n.startswith("not persistent.")}
-    model.load_state_dict({n: t for n, t in state.items() if not n.startswith("not persistent.")})
-    with torch.no_grad():
-        for name, buffer in model.named_buffers():
-            if name in extra: buffer.copy_(extra[name])
-
-def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-
-def _save_run(path: Path, model: nn.Module, optimizer: torch.optim.SGD, record: Record, history: list[dict]) -> None:
-    momentum = {n: optimizer.state[p].get("momentum_buffer") for n, p in model.named_parameters()}
-    tensors = {f"model.{n}": t for n, t in _state_of(model).items()}
-    tensors |= {f"momentum.{n}": t for n, t in momentum.items() if t is not None}
-    save_tensors(path, tensors, record.metadata(history=history, reached=fingerprint(model)))
-
-def _load_run(path: Path, model: nn.Module, optimizer: torch.optim.SGD, record: Record) -> list[dict]:
-    "Restore a run into `model` and `optimizer`; its history, empty if there is no file."
-    if not path.exists(): return []
-    header, tensors = load_tensors(path)
-    if not {"settings", "history"} <= header.keys():
-        raise ValueError(f"{path} is no checkpoint of `fit`: choose another file")
-    found, now = json.loads(header["settings"]), record.settings["start"]
-    if now == json.loads(header.get("reached", "null")): found["start"] = now  # the network in the file goes on too
-    record.check(found)
-    _restore(model, _part(tensors, "model."))
-    momentum = _part(tensors, "momentum.")
-    for n, p in model.named_parameters():
-        if n in momentum: optimizer.state[p]["momentum_buffer"] = momentum[n].to(p)
-    return json.loads(header["history"])
-
-@contextmanager
-def _checkpointed(
-    path: str | os.PathLike | None,  # None: nothing is kept
-    model: nn.Module,
-    optimizer: torch.optim.SGD,
-    settings: Mapping,               # of the run; also the images and the augmenter
-) -> Iterator[tuple[list[dict], Callable[[], None]]]:  # history so far, and what saves it together with the network
-    "Continue a run from its file as its one writer; if it is stopped, the network goes back to what the file holds."
-    if path is None:
-        yield [], lambda: None
-        return
-    path = Path(path)
-    with held_by_first(lambda: one_writer(path)):
-        images = {"images": fingerprint(settings["images"])}
-        record = Record.of(path, {"start": fingerprint(model), **settings, **images})
-        history = _load_run(path, model, optimizer, record)
-        def save():
-            if rank_and_world_size()[0] == 0: _save_run(path, model, optimizer, record, history)
-        try: yield history, save
-        except BaseException:
-            if path.exists(): _restore(model, _part(load_tensors(path)[1], "model."))
-            raise
-
 # %% ../../nbs/04_training.ipynb #136d6c56
 def _copies(recipe: Recipe) -> int:
     "Noisy copies of an image in a batch."
-    return 2 if recipe.consistency else 1
+    if recipe.copies is not None: return recipe.copies
+    return 2 if recipe.consistency or recipe.adversary else 1
 
 def _logits(model: Callable[[Tensor], Tensor], images: Tensor, precision: torch.dtype) -> Tensor:
     "What the network says while it trains; a batch norm that sees one number per channel is an error about batch_size."
@@ -213,24 +175,17 @@ def _objective(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
     if not recipe.consistency: return loss
     return loss + _consistency_loss(logits.unflatten(0, (-1, _copies(recipe))), recipe.consistency)
 
-def _my_part(images: Tensor, labels: Tensor, copies: int) -> tuple[Tensor, Tensor, float]:
-    "What this process trains on, and the weight of its loss; copies of an image stay together."
-    part, weight = batch_shard(len(labels) // copies)
-    images, labels = (t.unflatten(0, (-1, copies))[part].flatten(0, 1) for t in (images, labels))
-    return images, labels, weight
-
 def _train_epoch(
     model: Callable[[Tensor], Tensor],       # the network, or what calls it
     optimizer: torch.optim.SGD,
-    noisy: Iterator[tuple[Tensor, Tensor]],  # see `noisy_batches`
+    parts: Iterator[tuple[Tensor, Tensor, float]],  # see `_my_parts`
     rates: Iterator[float],                  # a learning rate for each batch
     recipe: Recipe,
 ) -> tuple[float, float]:
-    "One pass; mean loss and accuracy on the noisy images."
+    "One pass; mean loss and accuracy on the images as they are shown."
     loss_sum, right, seen = 0, 0, 0
-    for (images, labels), rate in zip(noisy, rates):
+    for (images, labels, weight), rate in zip(parts, rates):
         for group in optimizer.param_groups: group["lr"] = rate
-        images, labels, weight = _my_part(images, labels, _copies(recipe))
         logits = _logits(model, images, _PRECISIONS[recipe.precision])
         loss = _objective(logits, labels, recipe)
         optimizer.zero_grad(set_to_none=True)
@@ -244,14 +199,48 @@ def _train_epoch(
         raise FloatingPointError(f"the training loss became {mean}: lower the learning rate")
     return mean, right / seen
 
+_Call = Callable[[Tensor], Tensor]
+
 @contextmanager
-def _called(model: nn.Module, recipe: Recipe, data: ImageData) -> Iterator[Callable[[Tensor], Tensor]]:
-    "What is called in each step: the network, compiled if the recipe says so, with images in its own precision."
+def _called(model: nn.Module, recipe: Recipe, data: ImageData) -> Iterator[tuple[_Call, _Call]]:
+    "What a step trains and what it attacks: the network, compiled if asked for, with images in its own precision."
     model.train()
-    whole = recipe.batch_size * _copies(recipe)
-    dtype = dtype_of(model)
+    whole, dtype = recipe.batch_size * _copies(recipe), dtype_of(model)
+    def of(call: _Call) -> _Call: return lambda images: call(images.to(dtype))
     with compiled_calls(model, whole, data.shape) if recipe.compiled else nullcontext(data_parallel(model)) as call:
-        yield lambda images: call(images.to(dtype))
+        yield of(call), of(call if recipe.compiled else model)
+
+# %% ../../nbs/04_training.ipynb #96b2c27f
+def _adversary(
+    model: nn.Module,   # the network
+    call: _Call,        # what calls it
+    sigma: float,
+    recipe: Recipe,
+    epoch: int,         # from 0; decides how far images may be moved
+) -> Callable[[Tensor, Tensor, Tensor], Tensor]:  # images, noise of their copies (channels last), labels -> images
+    "What moves images to where the smoothed network is weakest (chapter 4a)."
+    distance = recipe.adversary * min(1, (epoch + 1) / recipe.adversary_warmup)
+    def logits(images: Tensor) -> Tensor: return _logits(call, images, _PRECISIONS[recipe.precision])
+    def move(pixels: Tensor, noise: Tensor, labels: Tensor) -> Tensor:
+        images, noise = pixels.contiguous().permute(0, 3, 1, 2), sigma * noise.permute(0, 1, 4, 2, 3)
+        with frozen(model): worst = worst_points(logits, images, labels, noise, distance, recipe.adversary_steps)
+        return worst.permute(0, 2, 3, 1)
+    return move
+
+def _my_parts(
+    data: ImageData,
+    sigma: float,
+    recipe: Recipe,
+    generator: torch.Generator,
+    move: Callable[[Tensor, Tensor, Tensor], Tensor],  # see `_adversary`
+) -> Iterator[tuple[Tensor, Tensor, float]]:
+    "What this process trains on, and the weight of its loss; copies of an image stay together."
+    copies = _copies(recipe)
+    for pixels, noise, labels in _batches_and_noise(data, recipe.batch_size, generator, recipe.augmenter, copies):
+        part, weight = batch_shard(len(labels))
+        pixels, noise, labels = pixels[part], noise.unflatten(0, (-1, copies))[part], labels[part]
+        if recipe.adversary: pixels = move(pixels, noise, labels)
+        yield _noisy(pixels, noise.flatten(0, 1), sigma), labels.repeat_interleave(copies), weight
 
 # %% ../../nbs/04_training.ipynb #e76512c4
 def fit(
@@ -263,23 +252,26 @@ def fit(
     checkpoint: str | os.PathLike | None = None,  # state file, written after each epoch and continued from
     progress: bool = True,              # show a progress bar
     **changes: object,                  # fields of `Recipe` that are to differ, such as `epochs=10`
-) -> list[dict]:  # for each epoch: epoch, loss, accuracy (on noisy training images), seconds
-    "Noise-augmented training (Cohen et al. 2019); leaves `model` in eval mode."
+) -> list[dict]:  # for each epoch: epoch, loss, accuracy (on training images as they are shown), seconds
+    """Noise-augmented training (Cohen et al. 2019), with an adversary if asked for (Salman et al. 2019).
+
+    Leaves `model` in eval mode."""
     check_image_data(data)
     sigma, recipe = _not_negative("sigma", sigma), changed(recipe, **changes)
     device, optimizer = data.images.device, make_optimizer(model, recipe.weight_decay)
     settings = dict(images=data, sigma=sigma, device=device.type, **recipe.noted())
     per_epoch = len(batch_sizes(len(data), recipe.batch_size, merge_single=True))
     shown = dict(desc="train", unit="epoch", disable=not progress)
-    kept = _checkpointed(checkpoint, model, optimizer, settings)
-    with kept as (history, save), memory_kept(), _called(model, recipe, data) as call:
+    kept = checkpointed(checkpoint, model, optimizer, settings)
+    with kept as (history, save), memory_kept(), _called(model, recipe, data) as (call, attacked):
         done = len(history)
         for epoch in tqdm(range(done, recipe.epochs), initial=done, total=recipe.epochs, **shown):
             begin, steps = time.perf_counter(), range(epoch * per_epoch, (epoch + 1) * per_epoch)
             rates = (learning_rate(step, recipe.epochs * per_epoch, recipe.lr) for step in steps)
             stream = make_generator(recipe.seed, epoch, device=device)
-            noisy = noisy_batches(data, sigma, recipe.batch_size, stream, recipe.augmenter, _copies(recipe))
-            loss, accuracy = _train_epoch(call, optimizer, noisy, rates, recipe)
+            move = _adversary(model, attacked, sigma, recipe, epoch)
+            parts = _my_parts(data, sigma, recipe, stream, move)
+            loss, accuracy = _train_epoch(call, optimizer, parts, rates, recipe)
             seconds = round(time.perf_counter() - begin, 3)
             history.append({"epoch": epoch + 1, "loss": loss, "accuracy": accuracy, "seconds": seconds})
             broadcast_buffers(model)
