@@ -1,0 +1,64 @@
+"""A finished study as one file: what its tables and pictures are made of, with the provenance of every network.
+
+A study's folder holds weights and checkpoints, a hundred times as much as anybody reads again. `pack` writes the
+certificates, the policies, the facts and what each network was made with; `unpack` gives them back as
+`arq_nb.lab.tables.Measured`, for the same tables and pictures as the study itself.
+
+    python nbs/experiments/packed.py nbs/experiments/headroom.py:study:2.5 runs/headroom results/headroom/2.5.json
+"""
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from arq_nb.certify.logs import CertificateLog
+from arq_nb.core.record import write_atomically
+from arq_nb.lab.study import load_study, Place, Stage
+from arq_nb.lab.tables import Measured
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def _network(stage: Stage, place: Place) -> dict | None:
+    "A finished network as plain data; None if it is not finished."
+    if (found := place.result()) is None: return None
+    one, chosen = stage.measured(place), place.of(stage.chosen)
+    log = one.log
+    return {"method": one.method, "seed": one.seed, "facts": one.facts, "policy": stage.chosen.policy(chosen).text,
+            "images": stage.test(place).name, "idx": log.idx.tolist(), "label": log.label.tolist(),
+            "predict": log.predict.tolist(), "radius": np.round(log.radius, 4).tolist(),
+            "settings": found["settings"], "provenance": found["provenance"]}
+
+
+def pack(stages: Sequence[Stage], folder: str | Path, path: str | Path) -> int:  # networks in the file
+    "Write what is finished of a study to one file; `ValueError` for a network that was made from uncommitted code."
+    networks = [one for stage in stages if (one := _network(stage, Place(folder, stage))) is not None]
+    dirty = [f"{one['method']} {one['seed']}" for one in networks if one["provenance"]["commit"].endswith("-dirty")]
+    if dirty: raise ValueError(f"made from uncommitted code: {', '.join(dirty)}")
+    def line(one): return json.dumps(one)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(Path(path), lambda p: p.write_text("[\n" + ",\n".join(map(line, networks)) + "\n]\n"))
+    return len(networks)
+
+
+def rows(name: str) -> list[dict]:  # of `results/NAME.json`
+    "The networks of a packed study as plain data."
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def unpack(name: str) -> list[Measured]:
+    "The networks of a packed study."
+    found = []
+    for one in rows(name):
+        idx, label, predict, radius = (np.array(one[k]) for k in ("idx", "label", "predict", "radius"))
+        log = CertificateLog(idx, label, predict, radius, (predict == label).astype(int), np.full(len(idx), np.nan))
+        facts = one["facts"] | {"policy": one["policy"], "commit": one["provenance"]["commit"]}
+        found.append(Measured(one["method"], one["seed"], log, facts))
+    return found
+
+
+if __name__ == "__main__":
+    study, folder, target = sys.argv[1:]
+    print(pack(load_study(study), folder, target), "networks in", target)
