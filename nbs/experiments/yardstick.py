@@ -1,0 +1,134 @@
+"""What the study of the head-room has measured, for its page: finished policies, and what judges say of them.
+
+    python nbs/experiments/yardstick.py runs/headroom    # packs what is made there into results/headroom
+"""
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from headroom import ACR_LOSS, budget_of, CURVATURE, study
+from judging import judges
+from packed import pack, RESULTS, rows, unpack
+
+from arq_nb.certify.logs import average_certified_radius, CertificateLog
+from arq_nb.core.record import write_atomically
+from arq_nb.lab.study import Place, Stage
+from arq_nb.quant.policies import Policy
+from arq_nb.search.additive import AdditiveModel, Harms
+from arq_nb.search.config import SearchConfig
+from arq_nb.search.trust import agreement
+
+FOLDER = RESULTS / "headroom"
+
+
+def logs(bits: float) -> dict[str, list[CertificateLog]]:
+    "Policy -> certificates, one log a seed."
+    found = {}
+    for one in unpack(f"headroom/{bits:g}"): found.setdefault(one.method, []).append(one.log)
+    return found
+
+
+def finished(bits: float) -> dict[str, float]:
+    "Policy -> ACR, the mean over its seeds."
+    return {name: float(np.mean([average_certified_radius(log) for log in some])) for name, some in logs(bits).items()}
+
+
+def policies(bits: float) -> dict[str, Policy]:
+    "Name -> policy, as it was finished."
+    layers = [layer.name for layer in budget_of(bits).layers]
+    def policy(text): return Policy({n: tuple(map(int, b.split("/"))) for n, b in zip(layers, text.split())})
+    return {row["method"]: policy(row["policy"]) for row in rows(f"headroom/{bits:g}")}
+
+
+def stored(name: str) -> dict:
+    "A file of `results/headroom`; empty if it is not there."
+    path = FOLDER / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def harms(kind: str) -> Harms:
+    "Layer -> (weight bits, activation bits) -> harm: of `curvature` or `acr`."
+    def pair(text): return tuple(map(int, text.split("/")))
+    return {n: {pair(k): v for k, v in row.items()} for n, row in stored("harms")[kind].items()}
+
+
+def sums(kind: str, some: Mapping[str, Policy]) -> dict[str, float]:
+    "Minus the sum of the harms of each policy's inner layers."
+    table = harms(kind)
+    return {name: -sum(table[layer][policy.bits[layer]] for layer in table) for name, policy in some.items()}
+
+
+def from_anchors(bits: float, anchors: int, draws: int = 100, kind: str | None = "curvature") -> list[tuple]:
+    "Tau over all other policies and over their better half, of an additive model fitted to a few finished ones."
+    env, rng = SearchConfig(max_bits=6).environment(budget_of(bits)), np.random.default_rng(0)
+    names, ends, found = [*finished(bits)], finished(bits), []
+    some, prior = policies(bits), None if kind is None else harms(kind)
+    for _ in range(draws):
+        order = rng.permutation(names)
+        known, asked = order[:anchors], order[anchors:]
+        model = AdditiveModel(env, prior).fit([some[n] for n in known], [ends[n] for n in known])
+        said = model.predict([some[n] for n in asked])[0]
+        one = agreement(said, [ends[n] for n in asked], draws=2)
+        found.append((one.tau, one.better_half))
+    return found
+
+
+def _line(judge: str, said: Mapping[str, float], ends: Mapping[str, float], seconds: float, once: float) -> dict:
+    names = [name for name in ends if name in said]
+    found = agreement([said[n] for n in names], [ends[n] for n in names])
+    return {"judge": judge, "tau": found.tau, "low": found.low, "high": found.high, "better half": found.better_half,
+            "policies": found.policies, "seconds": seconds, "once": once}
+
+
+def said(bits: float) -> dict[str, tuple[dict[str, float], float, float]]:
+    "Judge -> what it says of each policy, seconds a policy, seconds once."
+    texts, found = {policy.text: name for name, policy in policies(bits).items()}, {}
+    for judge, one in stored(f"judges-{bits:g}").items():
+        answers = [a for a in one["answers"] if a["policy"] in texts]
+        seconds = float(np.median([a["seconds"] for a in answers]))
+        for column, label in (("acr", ""), ("accuracy", ", share of right votes")):
+            if label and "certified" in judge: continue
+            found[judge + label] = {texts[a["policy"]]: a[column] for a in answers}, seconds, one["once"]
+    return found
+
+
+def scores(bits: float) -> pd.DataFrame:
+    "A line for each judge."
+    ends, some = finished(bits), policies(bits)
+    lines = [_line(judge, *about[:1], ends, *about[1:]) for judge, about in said(bits).items()]
+    once = stored("harms").get("once", {})
+    for kind, label in (("curvature", "HAWQ's sum"), ("acr", "sum of losses of ACR")):
+        if kind in once: lines.append(_line(label, sums(kind, some), ends, 0.0, once[kind]))
+    return pd.DataFrame(lines).set_index("judge")
+
+
+def write(name: str, value: object) -> None:
+    write_atomically(FOLDER / f"{name}.json", lambda p: p.write_text(json.dumps(value) + "\n"))
+
+
+def result(stage: Stage, root: Path) -> dict | None:
+    "What a stage has written; `ValueError` if it was made from uncommitted code."
+    found = Place(root, stage).result()
+    if found and found["provenance"]["commit"].endswith("-dirty"): raise ValueError(f"{stage}: uncommitted code")
+    return found
+
+
+def pack_all(root: Path, budgets: Sequence[float] = (2.5, 3.0)) -> None:
+    "Everything that is made in a folder, as far as it is made."
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    tables = {kind: result(stage, root) for kind, stage in (("curvature", CURVATURE), ("acr", ACR_LOSS))}
+    done = {kind: found for kind, found in tables.items() if found}
+    once = {kind: found["provenance"]["seconds"] for kind, found in done.items()}
+    if done: write("harms", {kind: found["harm"] for kind, found in done.items()} | {"once": once})
+    for bits in budgets:
+        print(pack(study(str(bits)), root, FOLDER / f"{bits:g}.json"), f"networks of {bits:g} bits")
+        made = {judge: found for judge, stage in judges(bits).items() if (found := result(stage, root))}
+        about = {judge: {"answers": found["answers"], "once": found["setup_seconds"], "settings": found["settings"],
+                         "provenance": found["provenance"]} for judge, found in made.items()}
+        if about: write(f"judges-{bits:g}", about)
+
+
+if __name__ == "__main__": pack_all(Path(sys.argv[1]))
