@@ -3,43 +3,68 @@
 Many policies within one budget, each trained by the final protocol and certified on the open half of the test images;
 some with several seeds, which tell the noise of training from what is a property of the bits.
 
-    arq-nb experiment nbs/experiments/headroom.py:study:2.5 --out runs/headroom --minutes 60 --processes 2
+    arq-nb experiment nbs/experiments/headroom.py:study:resnet20:2.5 --out runs/headroom --minutes 60 --processes 2
 """
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import numpy as np
 from methods import by_acr, by_curvature, by_nipq, given, HarmStage, ProgramStage, ShippedStage
 from presets import CIFAR
+from tiny import mobilenet_half, NETWORKS
+from torch import nn
 
 from arq_nb.certify.settings import Certify
 from arq_nb.core.data import augment
-from arq_nb.lab.stages import by_uniform_bits, FinishStage, PolicyStage
+from arq_nb.lab.stages import by_uniform_bits, FinishStage, PolicyStage, TrainStage
 from arq_nb.lab.study import Stage
 from arq_nb.quant.budgets import Budget
 from arq_nb.quant.models import resnet20
 from arq_nb.quant.policies import Policy
+from arq_nb.search.config import SearchConfig
 from arq_nb.search.environment import BitWidthEnv, uniform_policy
-from arq_nb.search.judges import SearchConfig
 from arq_nb.train.finish import Finish
 from arq_nb.train.training import Recipe
 
-SIGMA, SHAPE = 0.5, (3, 32, 32)
-BITS = 2.5, 3.0
 MUTATIONS = 9
 SEEDS = {"uniform": 3, "late": 3, "activation-heavy": 3, "mutation 1": 3}  # of the others: one
-POOL = replace(CIFAR, held_out=2_500)  # 2,500 images that no network is trained on
-FLOAT = ShippedStage(resnet20, POOL, SIGMA)
-CURVATURE = HarmStage(FLOAT, by_curvature)
-ACR_LOSS = HarmStage(FLOAT, partial(by_acr, images=200, samples=100))
-FINISH = Finish(Recipe(lr=0.02, consistency=5.0, augmenter=augment), Certify(n=1_000, backend="int8"))
-FINISH_IMAGES = 20_000
+WIDTHS = 2, 3, 4, 5, 6  # bits that programs choose from
 
 
-def budget_of(bits: float) -> Budget:
-    "What as many bits everywhere would cost."
-    return Budget.bitops(resnet20(), SHAPE, fraction=(bits / 32) ** 2)
+@dataclass(frozen=True)
+class Yard:
+    "A network and how its policies are finished."
+    name: str
+    network: TrainStage
+    model: Callable[..., nn.Module]     # makes one like it
+    shape: tuple[int, int, int]
+    budgets: tuple[float, ...]          # in bits everywhere
+    finish: Finish
+    images: int                         # training images of the fine-tuning
+    harm_images: tuple[int, int]        # held-out images, and noise samples of each, of the ACR program
+
+    def budget(self, bits: float) -> Budget:
+        "What as many bits everywhere would cost."
+        model = self.model(num_classes=10)
+        return Budget.bitops(model, self.shape, fraction=(bits / 32) ** 2)
+
+    @property
+    def curvature(self) -> HarmStage: return HarmStage(self.network, by_curvature, WIDTHS)
+
+    @property
+    def acr_loss(self) -> HarmStage:
+        images, samples = self.harm_images
+        return HarmStage(self.network, partial(by_acr, images=images, samples=samples), WIDTHS)
+
+
+POOL = replace(CIFAR, held_out=2_500)   # 2,500 images that no network is trained on
+YARDS = {yard.name: yard for yard in (
+    Yard("resnet20", ShippedStage(resnet20, POOL, 0.5), resnet20, (3, 32, 32), (2.5, 3.0),
+         Finish(Recipe(lr=0.02, consistency=5.0, augmenter=augment), Certify(n=1_000, backend="int8")), 20_000,
+         (200, 100)),
+    Yard("mobilenet", NETWORKS[0.25], mobilenet_half, (3, 64, 64), (3.0, 4.0),
+         Finish(Recipe(epochs=4, lr=0.02, augmenter=augment), Certify(n=1_000, backend="int8")), 9_000, (100, 50)))}
 
 
 def wishes(env: BitWidthEnv, bits: float) -> dict[str, np.ndarray]:  # name -> a wish in bits for each decision
@@ -73,9 +98,9 @@ def mutations(env: BitWidthEnv, policy: Policy, count: int) -> list[Policy]:
 
 
 @lru_cache
-def policies(bits: float) -> Mapping[str, Policy]:
+def policies(yard: str, bits: float) -> Mapping[str, Policy]:
     "Name -> policy, all different and within the budget; those of other methods come on top."
-    env = SearchConfig().environment(budget_of(bits))
+    env = SearchConfig().environment(YARDS[yard].budget(bits))
     uniform = env.project(env.actions_from(uniform_policy(env.budget, cut=True)))
     found = {uniform: "uniform"}
     for name, wish in wishes(env, bits).items():
@@ -84,24 +109,26 @@ def policies(bits: float) -> Mapping[str, Policy]:
     return {name: policy for policy, name in found.items()}
 
 
-def choices(bits: float) -> dict[str, PolicyStage]:
+def choices(yard: str, bits: float) -> dict[str, PolicyStage]:
     "Name -> how its policy is found."
-    about = dict(bits=bits, config=SearchConfig(augmenter=augment), images=2_000)
-    stages = {name: PolicyStage(FLOAT, partial(given, text=policy.text), bits=bits)
-              for name, policy in policies(bits).items()}
-    def program(harm): return ProgramStage(FLOAT, by_uniform_bits, bits, harm=harm)
-    return stages | {"HAWQ": program(CURVATURE), "NIPQ": PolicyStage(FLOAT, partial(by_nipq, epochs=5), **about),
-                     "ACR program": program(ACR_LOSS)}
+    y, recipe = YARDS[yard], YARDS[yard].finish.recipe
+    def stage(method: Callable, **more: object) -> PolicyStage: return PolicyStage(y.network, method, bits=bits, **more)
+    def program(harm: HarmStage) -> ProgramStage: return ProgramStage(y.network, by_uniform_bits, bits, harm=harm)
+    found = {name: stage(partial(given, text=policy.text)) for name, policy in policies(yard, bits).items()}
+    learned = stage(partial(by_nipq, epochs=5), config=SearchConfig(augmenter=recipe.augmenter), images=2_000)
+    return found | {"HAWQ": program(y.curvature), "NIPQ": learned, "ACR program": program(y.acr_loss)}
 
 
-def finished(stage: PolicyStage, name: str, seed: int = 0) -> FinishStage:
+def finished(yard: str, stage: Stage, name: str, seed: int = 0) -> FinishStage:
     "A network of the study."
-    return FinishStage(stage, name, FINISH, FINISH_IMAGES, None, seed, half="open")
+    y = YARDS[yard]
+    return FinishStage(stage, name, y.finish, y.images, None, seed, half="open")
 
 
-def study(bits: str) -> list[Stage]:
-    "The networks of one budget; first every policy once, then the further seeds."
-    stages = choices(float(bits))
-    once = [finished(stage, name) for name, stage in stages.items()]
-    more = [finished(stages[name], name, seed) for seed in (1, 2) for name, seeds in SEEDS.items() if seed < seeds]
+def study(yard: str, bits: str) -> list[Stage]:
+    "The networks of one budget: first every policy once and the float network, then the further seeds."
+    stages = choices(yard, float(bits)) | {"float32": YARDS[yard].network}
+    once = [finished(yard, stage, name) for name, stage in stages.items()]
+    more = [finished(yard, stages[name], name, seed)
+            for seed in (1, 2) for name, seeds in SEEDS.items() if seed < seeds]
     return [*once, *more]

@@ -1,23 +1,21 @@
 """What judges say of the policies of the head-room study, and at what price.
 
-    arq-nb experiment nbs/experiments/judging.py:study:2.5 --out runs/headroom
+    arq-nb experiment nbs/experiments/judging.py:study:resnet20:2.5 --out runs/headroom
 """
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-from headroom import choices, FLOAT
+from headroom import choices, Yard, YARDS
 from methods import AwareStage
 
 from arq_nb.certify.smoothing import SmoothedClassifier
-from arq_nb.core.data import augment
 from arq_nb.lab.stages import by_uniform_bits, PolicyStage, TrainStage
 from arq_nb.lab.study import Place, Stage
 from arq_nb.quant.policies import dequantize, Policy, quantize
 from arq_nb.search.judges import Evaluation, Judge, KeptJudge, RadiusJudge, SearchConfig
 from arq_nb.search.shared_weights import SharedWeightsJudge
 from arq_nb.train.finish import tune
-from arq_nb.train.training import Recipe
 
 class InheritingJudge(RadiusJudge):
     "Candidates begin with the weights of the best policy so far, instead of the float network's."
@@ -73,25 +71,27 @@ def shared_weights(stage: JudgedStage, at: Place, epochs: int) -> Judge:
     return SharedWeightsJudge(*parts_of(stage, at), budget, stage.config, epochs)
 
 
-BASE = SearchConfig(consistency=5.0, augmenter=augment, backend="int8", max_bits=6, progress=False)
-SAMPLES = BASE.changed(reward="plug-in", samples=10)          # 10 samples of each of 2,000 images, no confidence bound
-BOUND = BASE.changed(reward="bound", n=1_000, n_p=100)        # 100 replays of each of 200 images, certified
-STARTS = Recipe(lr=0.02, consistency=5.0, precision="bfloat16", augmenter=augment)
+def settings(yard: Yard) -> tuple[SearchConfig, SearchConfig]:
+    "10 samples of each of 2,000 images without a confidence bound; 100 replays of each of 200 images, certified."
+    recipe = replace(yard.finish.recipe, epochs=1)
+    base = SearchConfig(recipe=recipe, backend="int8", max_bits=6, progress=False)
+    return base.changed(reward="plug-in", samples=10), base.changed(reward="bound", n=1_000, n_p=100)
 
 
-def judges(bits: float) -> dict[str, JudgedStage]:
+def judges(yard: str, bits: float) -> dict[str, JudgedStage]:
     "Name -> judge, from cheap to dear."
-    policies = tuple(choices(bits).values())
-    start = AwareStage(FLOAT, PolicyStage(FLOAT, by_uniform_bits, bits), STARTS)
+    y, policies = YARDS[yard], tuple(choices(yard, bits).values())
+    samples, bound = settings(y)
+    start = AwareStage(y.network, PolicyStage(y.network, by_uniform_bits, bits), y.finish.recipe)
     def of(images: int, kind: Callable = fine_tuning, **more: object) -> JudgedStage:
-        return JudgedStage(FLOAT, kind, policies, **{"config": SAMPLES, "images": images, **more})
+        return JudgedStage(y.network, kind, policies, **{"config": samples, "images": images, **more})
     return {
-        "8 steps, certified": of(1_000, config=BOUND, held_out=200), "8 steps": of(1_000), "32 steps": of(4_000),
-        "96 steps": of(12_000), "QAT start, 8 steps": of(1_000, start=start),
+        "8 steps, certified": of(1_000, config=bound, held_out=200), "8 steps": of(1_000), "32 steps": of(4_000),
+        "94 steps": of(12_000), "QAT start, 8 steps": of(1_000, start=start),
         "QAT start, 32 steps": of(4_000, start=start), "inherited, 8 steps": of(1_000, inheriting),
         "shared weights": of(12_000, partial(shared_weights, epochs=4))}
 
 
-def study(bits: str) -> list[Stage]:
+def study(yard: str, bits: str) -> list[Stage]:
     "The judges of one budget."
-    return [*judges(float(bits)).values()]
+    return [*judges(yard, float(bits)).values()]

@@ -1,15 +1,15 @@
 """What the study of the head-room has measured, for its page: finished policies, and what judges say of them.
 
-    python nbs/experiments/yardstick.py runs/headroom    # packs what is made there into results/headroom
+    python nbs/experiments/yardstick.py runs/headroom resnet20   # packs what is made there into results/headroom
 """
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from headroom import ACR_LOSS, budget_of, CURVATURE, study
+from headroom import study, Yard, YARDS
 from judging import judges
 from packed import pack, RESULTS, rows, unpack
 
@@ -21,53 +21,61 @@ from arq_nb.search.additive import AdditiveModel, Harms
 from arq_nb.search.config import SearchConfig
 from arq_nb.search.trust import agreement
 
-FOLDER = RESULTS / "headroom"
+RESNET = YARDS["resnet20"]
 
 
-def logs(bits: float) -> dict[str, list[CertificateLog]]:
+def name_of(yard: Yard, bits: float) -> str:
+    "Of the packed networks."
+    return f"headroom/{yard.name}-{bits:g}"
+
+
+def logs(yard: Yard, bits: float) -> dict[str, list[CertificateLog]]:
     "Policy -> certificates, one log a seed."
     found = {}
-    for one in unpack(f"headroom/{bits:g}"): found.setdefault(one.method, []).append(one.log)
+    for one in unpack(name_of(yard, bits)): found.setdefault(one.method, []).append(one.log)
     return found
 
 
-def finished(bits: float) -> dict[str, float]:
+def finished(yard: Yard, bits: float) -> dict[str, float]:
     "Policy -> ACR, the mean over its seeds."
-    return {name: float(np.mean([average_certified_radius(log) for log in some])) for name, some in logs(bits).items()}
+    def mean(some): return float(np.mean([average_certified_radius(log) for log in some]))
+    return {name: mean(some) for name, some in logs(yard, bits).items() if name != "float32"}
 
 
-def policies(bits: float) -> dict[str, Policy]:
+def policies(yard: Yard, bits: float) -> dict[str, Policy]:
     "Name -> policy, as it was finished."
-    layers = [layer.name for layer in budget_of(bits).layers]
+    layers = [layer.name for layer in yard.budget(bits).layers]
     def policy(text): return Policy({n: tuple(map(int, b.split("/"))) for n, b in zip(layers, text.split())})
-    return {row["method"]: policy(row["policy"]) for row in rows(f"headroom/{bits:g}")}
+    return {row["method"]: policy(row["policy"]) for row in rows(name_of(yard, bits)) if row["method"] != "float32"}
 
 
-def stored(name: str) -> dict:
-    "A file of `results/headroom`; empty if it is not there."
-    path = FOLDER / f"{name}.json"
+def stored(yard: Yard, name: str) -> dict:
+    "Another file of a network; empty if it is not there."
+    path = RESULTS / f"headroom/{yard.name}-{name}.json"
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def harms(kind: str) -> Harms:
+def harms(yard: Yard, kind: str) -> Harms:
     "Layer -> (weight bits, activation bits) -> harm: of `curvature` or `acr`."
     def pair(text): return tuple(map(int, text.split("/")))
-    return {n: {pair(k): v for k, v in row.items()} for n, row in stored("harms")[kind].items()}
+    return {n: {pair(k): v for k, v in row.items()} for n, row in stored(yard, "harms")[kind].items()}
 
 
-def sums(kind: str, some: Mapping[str, Policy]) -> dict[str, float]:
+def sums(yard: Yard, kind: str, some: Mapping[str, Policy]) -> dict[str, float]:
     "Minus the sum of the harms of each policy's inner layers."
-    table = harms(kind)
+    table = harms(yard, kind)
     return {name: -sum(table[layer][policy.bits[layer]] for layer in table) for name, policy in some.items()}
 
 
-def from_anchors(bits: float, anchors: int, draws: int = 100, kind: str | None = "curvature") -> list[tuple]:
+def from_anchors(
+    yard: Yard, bits: float, anchors: int, draws: int = 100, kind: str | None = "curvature"
+) -> list[tuple[float, float]]:
     "Tau over all other policies and over their better half, of an additive model fitted to a few finished ones."
-    env, rng = SearchConfig(max_bits=6).environment(budget_of(bits)), np.random.default_rng(0)
-    names, ends, found = [*finished(bits)], finished(bits), []
-    some, prior = policies(bits), None if kind is None else harms(kind)
+    env, rng = SearchConfig(max_bits=6).environment(yard.budget(bits)), np.random.default_rng(0)
+    ends, found = finished(yard, bits), []
+    some, prior = policies(yard, bits), None if kind is None else harms(yard, kind)
     for _ in range(draws):
-        order = rng.permutation(names)
+        order = rng.permutation([*ends])
         known, asked = order[:anchors], order[anchors:]
         model = AdditiveModel(env, prior).fit([some[n] for n in known], [ends[n] for n in known])
         said = model.predict([some[n] for n in asked])[0]
@@ -83,10 +91,10 @@ def _line(judge: str, said: Mapping[str, float], ends: Mapping[str, float], seco
             "policies": found.policies, "seconds": seconds, "once": once}
 
 
-def said(bits: float) -> dict[str, tuple[dict[str, float], float, float]]:
+def said(yard: Yard, bits: float) -> dict[str, tuple[dict[str, float], float, float]]:
     "Judge -> what it says of each policy, seconds a policy, seconds once."
-    texts, found = {policy.text: name for name, policy in policies(bits).items()}, {}
-    for judge, one in stored(f"judges-{bits:g}").items():
+    texts, found = {policy.text: name for name, policy in policies(yard, bits).items()}, {}
+    for judge, one in stored(yard, f"judges-{bits:g}").items():
         answers = [a for a in one["answers"] if a["policy"] in texts]
         seconds = float(np.median([a["seconds"] for a in answers]))
         for column, label in (("acr", ""), ("accuracy", ", share of right votes")):
@@ -95,18 +103,18 @@ def said(bits: float) -> dict[str, tuple[dict[str, float], float, float]]:
     return found
 
 
-def scores(bits: float) -> pd.DataFrame:
+def scores(yard: Yard, bits: float) -> pd.DataFrame:
     "A line for each judge."
-    ends, some = finished(bits), policies(bits)
-    lines = [_line(judge, *about[:1], ends, *about[1:]) for judge, about in said(bits).items()]
-    once = stored("harms").get("once", {})
+    ends, some = finished(yard, bits), policies(yard, bits)
+    lines = [_line(judge, *about[:1], ends, *about[1:]) for judge, about in said(yard, bits).items()]
+    once = stored(yard, "harms").get("once", {})
     for kind, label in (("curvature", "HAWQ's sum"), ("acr", "sum of losses of ACR")):
-        if kind in once: lines.append(_line(label, sums(kind, some), ends, 0.0, once[kind]))
+        if kind in once: lines.append(_line(label, sums(yard, kind, some), ends, 0.0, once[kind]))
     return pd.DataFrame(lines).set_index("judge")
 
 
-def write(name: str, value: object) -> None:
-    write_atomically(FOLDER / f"{name}.json", lambda p: p.write_text(json.dumps(value) + "\n"))
+def write(yard: Yard, name: str, value: object) -> None:
+    write_atomically(RESULTS / f"headroom/{yard.name}-{name}.json", lambda p: p.write_text(json.dumps(value) + "\n"))
 
 
 def result(stage: Stage, root: Path) -> dict | None:
@@ -116,19 +124,19 @@ def result(stage: Stage, root: Path) -> dict | None:
     return found
 
 
-def pack_all(root: Path, budgets: Sequence[float] = (2.5, 3.0)) -> None:
+def pack_all(root: Path, yard: Yard) -> None:
     "Everything that is made in a folder, as far as it is made."
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    tables = {kind: result(stage, root) for kind, stage in (("curvature", CURVATURE), ("acr", ACR_LOSS))}
+    tables = {kind: result(stage, root) for kind, stage in (("curvature", yard.curvature), ("acr", yard.acr_loss))}
     done = {kind: found for kind, found in tables.items() if found}
     once = {kind: found["provenance"]["seconds"] for kind, found in done.items()}
-    if done: write("harms", {kind: found["harm"] for kind, found in done.items()} | {"once": once})
-    for bits in budgets:
-        print(pack(study(str(bits)), root, FOLDER / f"{bits:g}.json"), f"networks of {bits:g} bits")
-        made = {judge: found for judge, stage in judges(bits).items() if (found := result(stage, root))}
+    for bits in yard.budgets:
+        count = pack(study(yard.name, str(bits)), root, RESULTS / f"{name_of(yard, bits)}.json")
+        print(f"{yard.name}, {bits:g} bits: {count} networks")
+        made = {judge: found for judge, stage in judges(yard.name, bits).items() if (found := result(stage, root))}
         about = {judge: {"answers": found["answers"], "once": found["setup_seconds"], "settings": found["settings"],
                          "provenance": found["provenance"]} for judge, found in made.items()}
-        if about: write(f"judges-{bits:g}", about)
+        if about: write(yard, f"judges-{bits:g}", about)
+    if done: write(yard, "harms", {kind: found["harm"] for kind, found in done.items()} | {"once": once})
 
 
-if __name__ == "__main__": pack_all(Path(sys.argv[1]))
+if __name__ == "__main__": pack_all(Path(sys.argv[1]), YARDS[sys.argv[2]])
