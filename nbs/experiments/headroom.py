@@ -39,6 +39,7 @@ class Yard:
     network: TrainStage
     model: Callable[..., nn.Module]     # makes one like it
     shape: tuple[int, int, int]
+    classes: int
     budgets: tuple[float, ...]          # in bits everywhere
     finish: Finish
     images: int                         # training images of the fine-tuning
@@ -46,7 +47,7 @@ class Yard:
 
     def budget(self, bits: float) -> Budget:
         "What as many bits everywhere would cost."
-        model = self.model(num_classes=10)
+        model = self.model(num_classes=self.classes)
         return Budget.bitops(model, self.shape, fraction=(bits / 32) ** 2)
 
     @property
@@ -60,10 +61,10 @@ class Yard:
 
 POOL = replace(CIFAR, held_out=2_500)   # 2,500 images that no network is trained on
 YARDS = {yard.name: yard for yard in (
-    Yard("resnet20", ShippedStage(resnet20, POOL, 0.5), resnet20, (3, 32, 32), (2.5, 3.0),
+    Yard("resnet20", ShippedStage(resnet20, POOL, 0.5), resnet20, (3, 32, 32), 10, (2.5, 3.0),
          Finish(Recipe(lr=0.02, consistency=5.0, augmenter=augment), Certify(n=1_000, backend="int8")), 20_000,
          (200, 100)),
-    Yard("mobilenet", NETWORKS[0.25], mobilenet_half, (3, 64, 64), (3.0, 4.0),
+    Yard("mobilenet", NETWORKS[0.25], mobilenet_half, (3, 64, 64), 20, (3.0, 4.0),
          Finish(Recipe(epochs=4, lr=0.02, augmenter=augment), Certify(n=1_000, backend="int8")), 9_000, (100, 50)))}
 
 
