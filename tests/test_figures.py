@@ -10,6 +10,7 @@ from PIL import Image
 
 from arq_nb.certify.logs import CertificateLog
 from arq_nb.core.data import ImageData, load_digits_data
+from arq_nb.lab import evidence
 from arq_nb.lab.figures import bits_per_layer, certified_accuracy_curves, noisy_images, save_figure
 from arq_nb.lab.search_figures import evaluations_to_reach, pareto, plot_searches, search_history
 from arq_nb.lab.tables import differences, markdown, measure, Measured, MISSING, over_seeds, readable
@@ -124,6 +125,9 @@ def test_what_was_not_measured_is_called_so():
     assert shown["worst to best seed"].tolist() == ["one seed", "0.200 to 0.250", MISSING]
     assert shown["ACR"].tolist() == ["0.225", "0.225", MISSING]
     assert shown["BitOPs %"].tolist() == ["100.00", "1.56", MISSING]
+    assert shown["95 % interval"].tolist()[2] == MISSING
+    alone = readable(measure(NETWORKS[:2]), seeds=True)["95 % interval"]
+    assert all(text.endswith("(images alone)") for text in alone)
 
 
 def test_one_image_has_no_interval():
@@ -137,14 +141,36 @@ def test_tables_that_cannot_be():
     with pytest.raises(ValueError, match="a: the log is empty"): measure([Measured("a", 0, make_log([], []))])
 
 
-def test_differences_are_over_common_seeds():
+def test_differences_are_over_all_seeds():
     gaps = differences(NETWORKS)
     assert gaps.index.tolist() == ["float32", "HAQ"]
     assert gaps.seeds.tolist() == [1, 0]
-    assert gaps.loc["float32", "difference"] == pytest.approx(0.2 - 0.225)
+    assert gaps.over.tolist()[0] == "images and seeds"
+    assert gaps.loc["float32", "difference"] == pytest.approx(0.225 - 0.225)
     assert gaps.loc["HAQ", ["difference", "low", "high"]].isna().all()
     with pytest.raises(ValueError, match="no method 'NIPQ' among the networks"): differences(NETWORKS, "NIPQ")
     with pytest.raises(ValueError, match="'ARQ' is there twice with seed 0"): differences([*NETWORKS, NETWORKS[1]])
+
+
+def test_one_seed_says_that_training_is_left_out():
+    gaps = differences(NETWORKS[:2])
+    assert gaps.over.tolist() == ["images"]
+    noisy = evidence.gap([NETWORKS[1].log], [LOG], evidence.TrainingNoise(0.1, 4))
+    assert noisy.over == "images and seeds"
+    assert noisy.high - noisy.low > gaps.high.iloc[0] - gaps.low.iloc[0]
+
+
+def test_a_forest_plot_with_nothing_but_the_reference():
+    fig = evidence.forest_plot({"a": {"uniform": [LOG], "ARQ": []}})
+    assert "not measured" in [text.get_text() for text in fig.axes[1].texts]
+
+
+def test_halves_and_spreads_that_cannot_be():
+    with pytest.raises(ValueError, match="half='both' is unknown"): evidence.test_half(load_digits_data("test"), "both")
+    with pytest.raises(ValueError, match="at least 3 policies"): evidence.spread({"a": [LOG], "b": [LOG]})
+    alike = {name: [LOG] for name in "abc"}
+    assert evidence.spread(alike, evidence.TrainingNoise(0.01, 4)).reliability == 0
+    with pytest.raises(ValueError, match="needs at least 2 images"): evidence.gap([make_log([0.5], [1])] * 2, [])
 
 
 def test_logs_of_other_images_are_not_averaged():
