@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
@@ -221,7 +220,8 @@ def _texts(logs: Sequence[CertificateLog], found: Gap | None, radii: Sequence[fl
 def _draw_gap(ax: Axes, y: float, found: Gap, reach: float, color: str) -> None:
     "A point and its interval; an arrow at the edge for what lies beyond it."
     if abs(found.difference) > reach:
-        ax.plot(math.copysign(0.97 * reach, found.difference), y, "<" if found.difference < 0 else ">", color=color, ms=5)
+        side, marker = math.copysign(0.97 * reach, found.difference), "<" if found.difference < 0 else ">"
+        ax.plot(side, y, marker=marker, color=color, ms=5)
         return
     told, look = found.low > 0 or found.high < 0, "-" if "seeds" in found.over else ":"
     ax.plot([found.low, found.high], [y, y], color=color, lw=1.6, linestyle=look, solid_capstyle="butt")
@@ -273,8 +273,8 @@ def forest_plot(
     for block, methods in blocks.items():
         rows = height + 1 + np.arange(len(methods))
         _draw_block(ax, rows, methods, found[block], reach, (reference, original, ours))
-        ax.annotate(block, (0, height), (-4, 0), ("axes fraction", "data"), "offset points", weight="bold", fontsize=8.5,
-                    ha="right", va="center", annotation_clip=False)
+        about = dict(weight="bold", fontsize=8.5, ha="right", va="center", annotation_clip=False)
+        ax.annotate(block, (0, height), (-4, 0), ("axes fraction", "data"), "offset points", **about)
         for y, (name, logs) in zip(rows, methods.items()):
             ticks[y] = name
             for x, text in zip(places, _texts(logs, found[block].get(name), radii)): write(x, y, text, name == ours)
