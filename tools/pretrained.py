@@ -29,10 +29,11 @@ def ship(folder: Path, start: str) -> str:
     settings, history = json.loads(about["settings"]), json.loads(about["history"])
     if len(history) != settings["epochs"]:
         raise SystemExit(f"{folder}: {len(history)} of {settings['epochs']} epochs are done")
+    # before anything is written, which would make the checkout differ from its commit
+    made = {key: value for key, value in provenance(run.device).items() if key in ("commit", "versions", "utc")}
     name = f"{run.model}-{run.data}-sigma{run.sigma:g}"
     save_weights(model.to(memory_format=torch.contiguous_format), DEST / f"{name}.safetensors")
     (DEST / f"{name}.safetensors").chmod(0o644)
-    made = {key: value for key, value in provenance(run.device).items() if key in ("commit", "versions", "utc")}
     accuracy = {f"{what}, {how}": evaluate(model, images, *noise)
                 for what, images in (("held-out training images", holdout), ("test images", test))
                 for how, noise in (("clean", ()), ("noisy", (run.sigma,)))}
