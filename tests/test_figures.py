@@ -58,7 +58,7 @@ def test_bits_that_cannot_be_drawn(policies, sentence):
 
 @pytest.mark.parametrize("history, options, sentence", [
     ([], {}, "at least one row with episode, reward, acr"), ([dict(episode=0, acr=0.4)], {}, "row 0 lacks reward"),
-    ([ROW | dict(kind="guess")], {}, "allowed are given, random, agent"),
+    ([ROW | dict(kind="guess")], {}, "allowed are given, random, mutation"),
     ([ROW | dict(acr=float("nan"))], {}, "acr=nan"),
     ([ROW], {"against": "hours"}, "'episode' and 'seconds'")])
 def test_searches_that_cannot_be_drawn(history, options, sentence):

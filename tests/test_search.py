@@ -24,9 +24,10 @@ from arq_nb.quant.budgets import Budget, BudgetError
 from arq_nb.quant.models import resnet8
 from arq_nb.quant.policies import Policy
 from arq_nb.search.agent import _ReplayBuffer, DDPG, DDPGConfig
+from arq_nb.search.config import _PROPOSALS
 from arq_nb.search.environment import BitWidthEnv, make_env, rollout, uniform_policy
 from arq_nb.search.judges import AccuracyJudge, Evaluation, Judge, KeptJudge, RadiusJudge, SearchConfig
-from arq_nb.search.rivals import _TrialLog, evolutionary_search, haq, random_search
+from arq_nb.search.rivals import agent_search, evolutionary_search, haq, random_search
 from arq_nb.search.search import _Origin, _search_settings, read_history, row_policy, search
 from arq_nb.search.sensitivities import _average_traces, acr_sensitivity, Curvature, integer_program, nipq
 from arq_nb.search.shared_weights import SharedWeightsJudge
@@ -180,7 +181,7 @@ def test_one_seed_rules_a_search():
 
 
 def test_settings_are_written_as_version_0_2_did():
-    assert plain(SearchConfig().flat()) == plain(dict(
+    assert plain(SearchConfig(proposals="ranked").flat()) == plain(dict(
         mode="separate", min_bits=2, max_bits=8, edge_bits=8, epochs=1, lr=0.02, batch_size=128, weight_decay=5e-4,
         n0=100, n=1_000, n_p=100, alpha=0.001, alpha_zeta=0.001, gamma=0.99, consistency=0.0, backend="float32",
         reward_scale=0.1, change=4.0, candidates=32, agent=DDPGConfig(warmup_episodes=5, noise=0.2)))
@@ -272,7 +273,7 @@ def test_search_refuses_and_takes_older_names(network, budget, images):
     with pytest.raises(ValueError, match="policies=0"): search(network, *images, budget, 0.5, policies=0)
     with pytest.raises(ValueError, match="finishing on a test set needs a folder"):
         search(network, *images, budget, 0.5, policies=1, test=images[1])
-    with pytest.raises(ValueError, match="'samples' is no setting"): search(network, *images, budget, 0.5, samples=3)
+    with pytest.raises(ValueError, match="'replays' is no setting"): search(network, *images, budget, 0.5, replays=3)
     start, judge = Policy.uniform(network, 2, 2), Counting()
     older = search(network, *images, budget, 0.5, episodes=3, evaluator=judge, starts=[start], config=CONFIG, seed=1)
     config = CONFIG.changed(judge=Counting(), warm_starts=[start], seed=1)
@@ -399,13 +400,23 @@ def test_a_killed_search_continues_to_the_same_end(tmp_path):
 
 # ---------------------------------------------------------------- rivals, sensitivities
 
-def test_trials_are_counted(network, budget):
-    with pytest.raises(ValueError, match="policies=0"): _TrialLog(Counting(), budget, 0)
-    trials = _TrialLog(Counting(), budget, 1)
-    trials(uniform_policy(budget))
-    with pytest.raises(ValueError, match="all 1 policies are judged"): trials(uniform_policy(budget, cut=True))
-    with pytest.raises(ValueError, match="costs"): trials(Policy.uniform(network, 8, 8))
-    assert trials.fresh(lambda: uniform_policy(budget), tries=3) is None
+def test_policies_are_counted(budget):
+    for method in (agent_search, random_search, evolutionary_search):
+        with pytest.raises(ValueError, match="policies=0"): method(Counting(), budget, 0)
+
+
+@pytest.mark.parametrize("proposals", _PROPOSALS)
+def test_every_way_of_proposing_is_continued(network, budget, images, proposals, tmp_path):
+    config = CONFIG.changed(judge=Counting(), proposals=proposals, seed=1)
+    whole = search(network, *images, budget, 0.5, 5, config=config)
+    for policies in (3, 5): parts = search(network, *images, budget, 0.5, policies, out=tmp_path, config=config)
+    assert [row["policy"] for row in parts.history] == [row["policy"] for row in whole.history]
+    assert [row["kind"] for row in parts.history] == [row["kind"] for row in whole.history]
+    assert len({str(row["policy"]) for row in parts.history}) == 5
+    assert Policy.load(tmp_path / "policy.json") == parts.policy == whole.policy
+    other = "random" if proposals == "mutation" else "mutation"
+    with pytest.raises(ValueError, match="config.proposals="):
+        search(network, *images, budget, 0.5, 6, out=tmp_path, config=replace(config, proposals=other))
 
 
 def test_rivals_begin_alike_and_end_when_nothing_is_new(budget):

@@ -42,7 +42,10 @@ def _running_best(
 
 # %% ../../nbs/23b_search_figures.ipynb #b87b604e
 _KINDS = {"given": dict(marker="D", color="#D55E00"), "random": dict(marker="o", facecolors="none", edgecolors="0.45"),
-          "agent": dict(marker="^", color="#0072B2")}
+          "mutation": dict(marker="x", color="0.3"), "ranked": dict(marker="^", color="#0072B2"),
+          "optimum": dict(marker="s", color="#0072B2"), "thompson": dict(marker="v", color="#56B4E9"),
+          "actor": dict(marker="P", color="#009E73"), "child": dict(marker="+", color="#CC79A7"),
+          "agent": dict(marker="^", color="#0072B2")}   # of version 0.2: "agent" was a ranked mutation, "random" any other
 
 def _draw_tries(ax: Axes, x: np.ndarray, acr: np.ndarray, kinds: np.ndarray) -> None:
     "A mark for each policy, by where it came from."

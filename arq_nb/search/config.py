@@ -7,7 +7,7 @@ __all__ = ['Evaluation', 'Judge', 'SearchConfig']
 
 # %% ../../nbs/12a_search_settings.ipynb #s12imp00
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Protocol, runtime_checkable
 
@@ -62,7 +62,9 @@ class _ByName(type):
 _OF_CERTIFY = "n0", "n", "alpha", "alpha_zeta", "backend", "method", "noise"   # what decides the outcome of a search
 _OF_REWARD, _REWARDS = ("reward", "samples"), ("bound", "plug-in")
 _OF_SEARCH = ("mode", "min_bits", "max_bits", "edge_bits", "n_p", "gamma", "reward_scale", "change", "candidates",
-              "agent")
+              "agent", "proposals")
+_PROPOSALS = ("thompson", "mutation", "ranked", "ranked without actor", "actor", "actor in the model", "evolution",
+              "random")
 
 @dataclass(frozen=True)
 class SearchConfig(metaclass=_ByName):
@@ -85,8 +87,10 @@ class SearchConfig(metaclass=_ByName):
     min_bits: int = 2                  # fewest bits of an inner layer
     max_bits: int = 8                  # most bits of an inner layer
     edge_bits: int = 8                 # bits of the first and the last layer
-    change: float = 4.0                # decisions of the best policy that an episode changes, on average
-    candidates: int = 32               # proposals of which the most promising is played
+    proposals: str = "thompson"        # what is tried next: "thompson", "mutation", "ranked", "actor", "evolution", ...
+    prior: Mapping[str, Mapping[tuple[int, int], float]] | None = None  # a guess of harms, e.g. `hessian_sensitivity`
+    change: float = 4.0                # decisions of the best policy that a mutation changes, on average
+    candidates: int = 32               # "ranked": mutations of which the most promising is played
     agent: DDPGConfig = DDPGConfig(warmup_episodes=5, noise=0.2)
     seed: int = 0                      # of everything random; the recipe and the certificates take it over
     warm_starts: Sequence[Policy] = () # policies to try first, after the uniform one, e.g. that of `hawq`
@@ -97,6 +101,8 @@ class SearchConfig(metaclass=_ByName):
     def __post_init__(self):
         if not self.change > 0 or self.candidates < 1:
             raise ValueError(f"change={self.change} must be positive and candidates={self.candidates} at least 1")
+        if self.proposals not in _PROPOSALS:
+            raise ValueError(f"proposals={self.proposals!r}: choose from {', '.join(_PROPOSALS)}")
         if self.reward not in _REWARDS: raise ValueError(f"reward={self.reward!r}: choose from {', '.join(_REWARDS)}")
         whole_number("samples", self.samples)
         if (self.certify.skip, self.certify.max) != (1, None):
@@ -112,7 +118,7 @@ class SearchConfig(metaclass=_ByName):
     ) -> dict:  # name -> value, the agent's settings as one
         "What decides the outcome of a search, on one level as version 0.2 wrote it down; what is newer, if it is used."
         newer = {"precision": "float32", "method": "incremental", "noise": "gaussian",
-                 "reward": "bound", "samples": self.samples if self.reward == "bound" else None}
+                 "proposals": "ranked", "reward": "bound", "samples": self.samples if self.reward == "bound" else None}
         parts = (self, _OF_REWARD + (() if judged else _OF_SEARCH)), (self.certify, _OF_CERTIFY)
         found = {name: getattr(part, name) for part, names in parts for name in names}
         found |= {name: value for name, value in self.recipe.noted().items() if name not in ("augmenter", "seed")}

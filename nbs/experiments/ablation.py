@@ -1,0 +1,59 @@
+"""What in a search finds policies: proposals and ways of handing in, compared on a stand-in of known truth (chapter 17).
+
+    python nbs/experiments/ablation.py resnet20     # results/ablation/resnet20.json, written anew after each seed
+"""
+import json
+import sys
+import time
+from pathlib import Path
+
+from arq_nb.core.record import write_atomically
+from arq_nb.lab.study import provenance
+from arq_nb.quant.budgets import Budget
+from arq_nb.quant.models import resnet8, resnet20
+from arq_nb.search.additive import AdditiveModel, best_policy
+from arq_nb.search.config import SearchConfig
+from arq_nb.search.rivals import agent_search, StandIn, values_handed_in
+from arq_nb.search.search import row_policy
+
+NETWORKS = {"resnet8": (resnet8, (1, 8, 8)), "resnet20": (resnet20, (3, 32, 32))}
+NOISES, SEEDS, POLICIES = (0.15, 0.5), 12, 40
+COUNTS = 2, 5, 10, 15, 20, 25, 30, 35, 40
+METHODS = {   # what the chapter calls it -> proposals, and whether the rough guess is the prior's scale
+    "thompson": ("thompson", False), "thompson with a guess": ("thompson", True), "ranked": ("ranked", False),
+    "no actor": ("ranked without actor", False), "actor only (HAQ)": ("actor", False),
+    "DDPG in the model": ("actor in the model", False), "not ranked": ("mutation", False),
+    "evolution": ("evolution", False), "random": ("random", False)}
+
+
+def one_search(budget: Budget, noise: float, seed: int, method: str) -> dict:
+    "True values of what would be handed in after some numbers of judgments."
+    begin, (proposals, guess) = time.perf_counter(), METHODS[method]
+    judge = StandIn(budget, seed, noise)
+    config = SearchConfig(seed=seed, proposals=proposals, prior=judge.guess if guess else None)
+    history = agent_search(judge, budget, POLICIES, config).history
+    seconds = time.perf_counter() - begin
+    lucky, likely = zip(*values_handed_in(judge, history, config, COUNTS))
+    env, optimum = config.environment(budget), []
+    for count in COUNTS:
+        policies, rewards = [row_policy(r) for r in history[:count]], [r["reward"] for r in history[:count]]
+        optimum.append(judge.value(best_policy(env, AdditiveModel(env, config.prior).fit(policies, rewards).mean)))
+    values = {"luck": lucky, "posterior": likely, "optimum": optimum}
+    return {"noise": noise, "seed": seed, "method": method, "seconds": round(seconds, 1),
+            **{how: [round(value, 4) for value in some] for how, some in values.items()}}
+
+
+def main(name: str) -> None:
+    make, shape = NETWORKS[name]
+    budget, rows = Budget(make(), shape, bits=4), []
+    path = Path(__file__).parent / "results" / "ablation" / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = {"network": name, "policies": POLICIES, "counts": COUNTS, "provenance": provenance()}
+    for seed in range(SEEDS):
+        rows += [one_search(budget, noise, seed, method) for noise in NOISES for method in METHODS]
+        found = json.dumps({**about, "seeds": seed + 1, "rows": rows}, indent=None, separators=(",", ":"))
+        write_atomically(path, lambda p, text=found.replace("},{", "},\n{"): p.write_text(text + "\n"))
+        print(f"{name}: seed {seed}", flush=True)
+
+
+if __name__ == "__main__": main(sys.argv[1])
