@@ -23,7 +23,7 @@ from ..quant.policies import Policy, quantize
 from ..quant.quantizers import LSQ, UniformQuantizer
 from .agent import truncated_normal
 from .judges import RadiusJudge, SearchConfig
-from .search import given_policies
+from .proposals import given_policies
 from ..train.training import fit, noisy_batches
 
 # %% ../../nbs/16_shared_weights.ipynb #669fbd2d
