@@ -464,3 +464,28 @@ def test_sensitivities_refuse(network, budget, images):
     with pytest.raises(ValueError, match="sigma=0.0"): acr_sensitivity(network, *images, 0.0, config=CONFIG)
     with pytest.raises(ValueError, match="NIPQ trains without consistency=1.0"):
         nipq(network, images[0], budget, 0.5, Recipe(consistency=1.0))
+
+
+@pytest.mark.parametrize("kind", [RadiusJudge, SharedWeightsJudge])
+def test_a_plug_in_reward_needs_no_certificates(network, budget, images, kind, tmp_path, monkeypatch):
+    "It is the same whatever the settings of certificates; what it says of the original is kept."
+    train, holdout = images
+    policy, plain = Policy.uniform(network, 4, 4), CONFIG.changed(reward="plug-in", samples=7)
+    def judge(config): return kind(network, train, holdout, 0.5, *([budget] if kind is SharedWeightsJudge else []), config)
+    first, second = judge(plain), judge(plain.changed(n=200, n_p=100, gamma=0.9, alpha=0.01))
+    assert first.evaluate(policy) == second.evaluate(policy)
+    assert first.original_acr == second.original_acr
+    assert first.cache is None
+    assert judge(plain.changed(samples=8)).evaluate(policy) != first.evaluate(policy)
+    if kind is SharedWeightsJudge: return
+    kept = tmp_path / "original.safetensors"
+    assert kind(network, train, holdout, 0.5, plain, kept).original_acr == first.original_acr
+    monkeypatch.setattr(RadiusJudge, "candidate", None)   # from the file
+    assert kind(network, train, holdout, 0.5, plain, kept).original_acr == first.original_acr
+
+
+def test_settings_that_are_not_used_are_not_noted():
+    assert "reward" not in SearchConfig().flat()
+    assert "samples" not in SearchConfig(samples=20).flat()
+    assert SearchConfig(reward="plug-in").flat()["samples"] == 10
+    assert "reward" in SearchConfig(reward="plug-in").flat(judged=True)

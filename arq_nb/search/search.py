@@ -93,15 +93,15 @@ def play(
         yield history
 
 # %% ../../nbs/15_search.ipynb #s15hand1
-def _handed_in(
+def _by_expectation(
     history: Sequence[Mapping],  # at least one row
     env: BitWidthEnv,            # its decisions
     config: SearchConfig,        # its prior
-) -> Mapping:  # a row
-    "The row of the policy of which an additive model of all rewards expects most."
+) -> list[Mapping]:  # rows
+    "The rows, the policy of which an additive model of all rewards expects most first; this one is handed in."
     policies, rewards = [row_policy(row) for row in history], [row["reward"] for row in history]
     expected, _ = AdditiveModel(env, config.prior).fit(policies, rewards).predict(policies)
-    return history[int(expected.argmax())]
+    return [history[i] for i in np.argsort(-expected, kind="stable")]
 
 # %% ../../nbs/15_search.ipynb #a5f62c45
 def _write_history(folder: Path, history: list[dict], best: Mapping, original_acr: float) -> None:
@@ -205,6 +205,7 @@ class SearchResult:
     original_acr: float            # of the float network, on the held-out images; NaN if the judge does not know it
     certificates: CertificateLog | None = None  # of the finished network, if the settings have `test` images
     origin: _Origin | None = field(default=None, repr=False)  # what `finish` needs
+    ranking: tuple[Policy, ...] = field(default=(), repr=False)  # all that were judged, the most promising first
 
     @classmethod
     def of(
@@ -217,8 +218,9 @@ class SearchResult:
         "The policy that a history speaks for, with what is needed to finish it."
         if origin is None and all(hasattr(judge, name) for name in ("model", "train", "sigma", "config")):
             origin = _Origin(judge.model, judge.train, judge.sigma, judge.config)
-        chosen = _handed_in(history, proposals.env, proposals.config)
-        return cls(row_policy(chosen), history, getattr(judge, "original_acr", math.nan), origin=origin)
+        ranking = [row_policy(row) for row in _by_expectation(history, proposals.env, proposals.config)]
+        original_acr = getattr(judge, "original_acr", math.nan)
+        return cls(ranking[0], history, original_acr, origin=origin, ranking=tuple(dict.fromkeys(ranking)))
 
     def __repr__(self) -> str:
         rows = [row for row in self.history if row_policy(row) == self.policy]
@@ -283,7 +285,7 @@ def search(
         shown = dict(desc="search", unit="policy", disable=not config.progress)
         with tqdm(total=policies, initial=done, **shown) as bar:
             for _ in islice(play(judge, proposals, history), policies - done):
-                best = _handed_in(history, proposals.env, config)
+                best, *_ = _by_expectation(history, proposals.env, config)
                 save(proposals, best, getattr(judge, "original_acr", math.nan))
                 bar.set_postfix(best=f"{best['reward']:+.4f}", cost=f"{best['cost']:.3%}")
                 bar.update()
