@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from arq_nb.certify.logs import read_log
+from arq_nb.core.record import load_tensors
 from arq_nb.lab import cli
 from arq_nb.lab.commands import _policy_of
 from arq_nb.lab.runs import Run
@@ -112,6 +113,15 @@ def test_options_reach_the_settings_that_they_name():
     config = cli._arguments("search", words.split())["config"]
     assert (config.recipe.lr, config.certify.noise, config.n_p) == (0.5, "sound", 3)
     assert (config.recipe.batch_size, config.certify.batch_size, config.agent.batch_size) == (7, None, 9)
+
+
+def test_training_with_an_adversary_goes_from_the_terminal_into_the_checkpoint(arq, tmp_path):
+    out = tmp_path / "run"
+    words = "--data digits --model resnet8 --adversary 0.5 --adversary-steps 1 --adversary-warmup 2 --copies 3"
+    assert arq("train", "--out", out, *words.split())[0] == 0
+    settings = json.loads(load_tensors(out / "training.safetensors")[0]["settings"])
+    told = {name: settings[name] for name in ("adversary", "adversary_steps", "adversary_warmup", "copies")}
+    assert told == dict(adversary=0.5, adversary_steps=1, adversary_warmup=2, copies=3)
 
 
 def test_spellings_of_older_versions():

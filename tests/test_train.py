@@ -16,12 +16,13 @@ from arq_nb.certify.settings import Certify
 from arq_nb.core.archives import load_dataset
 from arq_nb.core.data import augment, ImageData, to_float
 from arq_nb.core.fingerprint import fingerprint
-from arq_nb.core.record import one_writer, Record, save_tensors
+from arq_nb.core.record import one_writer, plain, Record, save_tensors
 from arq_nb.core.rng import make_generator
 from arq_nb.quant.backends import deployed
 from arq_nb.quant.models import resnet8
 from arq_nb.quant.policies import calibrate, Policy, quantize
 from arq_nb.quant.quantizers import LSQ, PACT, UniformQuantizer
+from arq_nb.train.adversarial import worst_points
 from arq_nb.train.finish import finetune, Finish, finish, finished
 from arq_nb.train.network import load, SmoothedNetwork
 from arq_nb.train.training import evaluate, fit, noisy_batches, Recipe
@@ -98,7 +99,8 @@ def small(trained) -> SmoothedNetwork:
 
 @pytest.mark.parametrize("wrong", [
     dict(epochs=0), dict(epochs=1.5), dict(lr=0.0), dict(lr=float("nan")), dict(batch_size=0), dict(weight_decay=-1e-4),
-    dict(consistency=-1.0), dict(precision="half"), dict(augmenter=3), dict(seed=-1), dict(seed=True)])
+    dict(consistency=-1.0), dict(precision="half"), dict(augmenter=3), dict(seed=-1), dict(seed=True), dict(copies=0),
+    dict(adversary=-0.5), dict(adversary=float("inf")), dict(adversary_steps=0), dict(adversary_warmup=0.5)])
 def test_a_recipe_names_the_setting_that_is_none(wrong):
     (name, value), = wrong.items()
     with contains(f"{name}={value!r}"): Recipe(**wrong)
@@ -216,6 +218,63 @@ def test_a_checkpoint_of_version_02_is_continued(tmp_path):
     assert fit(network(1), FEW, 0.5, checkpoint=path, progress=False) == history
 
 
+# ---- with an adversary
+
+ADVERSARY = dict(adversary=0.5, adversary_warmup=3, copies=3, consistency=1.0)
+
+
+def quantized_network(seed: int) -> nn.Module:
+    net = network(seed)
+    return calibrate(quantize(net, Policy.uniform(net, 4, 4)), to_float(FEW.images))
+
+
+@pytest.mark.parametrize("make", [network, quantized_network])
+def test_a_stopped_training_with_an_adversary_goes_on_to_the_same_bits(make, tmp_path):
+    run = dict(sigma=0.5, epochs=4, batch_size=90, progress=False, **ADVERSARY)
+    whole, parts, later = make(1), make(1), make(1)
+    history = fit(whole, FEW, augmenter=interrupting(10**9), **run)
+    with pytest.raises(KeyboardInterrupt):
+        fit(parts, FEW, augmenter=interrupting(6), checkpoint=tmp_path / "run", **run)
+    assert all(p.requires_grad for p in parts.parameters())
+    continued = fit(later, FEW, augmenter=interrupting(10**9), checkpoint=tmp_path / "run", **run)
+    assert [row["loss"] for row in continued] == [row["loss"] for row in history]
+    assert same_weights(whole, later)
+    for change, sentence in {"adversary": "adversary=0.5 there, 4.0 now", "copies": "copies=3 there, 4 now"}.items():
+        with contains(sentence):
+            fit(make(1), FEW, augmenter=interrupting(9), checkpoint=tmp_path / "run", **run | {change: 4})
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_an_adversary_of_a_network_in_its_own_precision(dtype):
+    net = network(1).to(dtype)
+    fit(net, FEW, 0.5, lr=0.01, adversary=0.5, progress=False)
+    assert all(p.isfinite().all() for p in net.parameters())
+    assert {p.dtype for p in net.parameters()} == {dtype}
+
+
+def test_gradients_of_a_quantized_network_reach_the_image():
+    images, labels = to_float(FEW.images[:4]), FEW.labels[:4]
+    noise = 0.5 * torch.randn(4, 2, 1, 8, 8, generator=make_generator(0))
+    net = quantized_network(1).eval()
+    for steps in (1, 3):
+        moved = worst_points(net, images, labels, noise, 0.5, steps)
+        lengths = (moved - images).flatten(1).norm(dim=1)
+        assert lengths.max() <= 0.5 + 1e-5
+        assert lengths.min() > 0.1
+        assert moved.min() >= 0
+        assert moved.max() <= 1
+
+
+def test_only_settings_that_decide_something_are_noted():
+    usual = set(Recipe().noted())
+    assert usual.isdisjoint({"compiled", "copies", "adversary", "adversary_steps", "adversary_warmup"})
+    assert set(Recipe(adversary=0.5).noted()) - usual == {"adversary", "adversary_steps", "adversary_warmup"}
+    assert set(Recipe(copies=3).noted()) - usual == {"copies"}
+    assert set(plain(Recipe(adversary_steps=7))) == usual | {"compiled"}   # names of stages as before
+    assert plain(Recipe(adversary=0.5))["adversary_steps"] == 2
+    with contains("copies=1 must be a whole number of at least 2"): Recipe(consistency=1.0, copies=1)
+
+
 # ---- by a compiler
 
 def quantized_pooled() -> nn.Module:
@@ -226,7 +285,8 @@ def quantized_pooled() -> nn.Module:
 
 @pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++", "c++"))), reason="NO COMPILER")
 def test_a_compiled_training_is_the_same_function_and_another_run(tmp_path):
-    run = dict(sigma=0.5, epochs=2, batch_size=32, lr=0.01, progress=False)
+    "Against an adversary, so that both what is trained and what is attacked are compiled."
+    run = dict(sigma=0.5, epochs=2, batch_size=32, lr=0.01, adversary=0.5, progress=False)
     plain, compiled, continued = quantized_pooled(), quantized_pooled(), quantized_pooled()
     history = fit(plain, FEW, **run)
     stopping = dict(compiled=True, checkpoint=tmp_path / "run")
@@ -261,6 +321,7 @@ from arq_nb.train.training import fit
 torch.manual_seed(0)   # without batch norm, of which each process would have statistics of its own
 network = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
 fit(network, load_dataset("digits").every(4), 0.5, epochs=2, batch_size=50, consistency=1.0, progress=False)
+fit(network, load_dataset("digits").every(4), 0.5, epochs=1, batch_size=50, adversary=0.5, progress=False)
 """
 
 
@@ -309,7 +370,8 @@ def test_a_folder_is_only_continued_by_the_same_call(trained, tmp_path):
                "quantizer='PACT' there, 'LSQ' now": dict(quantizer=LSQ), "lr=0.02 there, 0.03 now": dict(lr=0.03),
                "n=100 there, 200 now": dict(n=200), "backend=": dict(backend="bfloat16"), "seed=": dict(seed=1),
                "consistency=": dict(consistency=1.0), "certify.noise=": dict(noise="sound"),
-               "certify.method=": dict(method="early"), "recipe.precision=": dict(precision="bfloat16")}
+               "certify.method=": dict(method="early"), "recipe.precision=": dict(precision="bfloat16"),
+               "recipe.adversary_steps=not noted there, 2 now": dict(adversary=0.5)}
     for sentence, change in refused.items():
         with contains(sentence): finish(**about | change)
     (out / "settings.json").unlink()   # as version 0.1 left it

@@ -109,7 +109,8 @@ def _settings(model: nn.Module, policy: Policy, train: ImageData, sigma: float, 
     "What decides a finished network and its certificates, named as in version 0.2; what is new, if it is used."
     noted = settings.recipe.noted()
     recipe = {name: noted.pop(name) for name in _OF_RECIPE}
-    used = {name: value for name, value in noted.items() if name != "seed" and (name, value) != ("precision", "float32")}
+    noted.pop("seed")
+    used = {name: value for name, value in noted.items() if (name, value) != ("precision", "float32")}
     new = {"recipe": used} if used else {}
     return dict(network=fingerprint(model), policy=policy.bits, train=fingerprint(train), sigma=sigma,
                 device=str(train.images.device), quantizer=settings.quantizer, **recipe, **new,
