@@ -35,7 +35,7 @@ _HOMES = {
     "training": ("train.training",),
     "environment": ("search.environment", "quant.quantizers"),
     "agent": ("search.agent",),
-    "baselines": ("search.rivals", "search.environment", "search.judges",
+    "baselines": ("search.rivals", "search.proposals", "search.environment", "search.judges",
                   "lab.tables", "lab.figures", "lab.search_figures"),
     "sensitivities": ("search.sensitivities",),
     "figures": ("lab.figures", "lab.search_figures", "lab.tables", "lab.explorer"),

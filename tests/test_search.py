@@ -471,7 +471,8 @@ def test_a_plug_in_reward_needs_no_certificates(network, budget, images, kind, t
     "It is the same whatever the settings of certificates; what it says of the original is kept."
     train, holdout = images
     policy, plain = Policy.uniform(network, 4, 4), CONFIG.changed(reward="plug-in", samples=7)
-    def judge(config): return kind(network, train, holdout, 0.5, *([budget] if kind is SharedWeightsJudge else []), config)
+    more = [budget] if kind is SharedWeightsJudge else []
+    def judge(config): return kind(network, train, holdout, 0.5, *more, config)
     first, second = judge(plain), judge(plain.changed(n=200, n_p=100, gamma=0.9, alpha=0.01))
     assert first.evaluate(policy) == second.evaluate(policy)
     assert first.original_acr == second.original_acr

@@ -41,11 +41,12 @@ def _running_best(
     return np.maximum.accumulate(np.where(broken, np.arange(len(rewards)), 0))
 
 # %% ../../nbs/23b_search_figures.ipynb #b87b604e
+# in version 0.2, "agent" was a ranked mutation and "random" any other
 _KINDS = {"given": dict(marker="D", color="#D55E00"), "random": dict(marker="o", facecolors="none", edgecolors="0.45"),
           "mutation": dict(marker="x", color="0.3"), "ranked": dict(marker="^", color="#0072B2"),
           "optimum": dict(marker="s", color="#0072B2"), "thompson": dict(marker="v", color="#56B4E9"),
           "actor": dict(marker="P", color="#009E73"), "child": dict(marker="+", color="#CC79A7"),
-          "agent": dict(marker="^", color="#0072B2")}   # of version 0.2: "agent" was a ranked mutation, "random" any other
+          "agent": dict(marker="^", color="#0072B2")}
 
 def _draw_tries(ax: Axes, x: np.ndarray, acr: np.ndarray, kinds: np.ndarray) -> None:
     "A mark for each policy, by where it came from."

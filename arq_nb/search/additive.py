@@ -133,8 +133,8 @@ def _table(env: BitWidthEnv, harms: np.ndarray) -> dict[str, dict[tuple[int, int
         mine = [(kinds, harm) for (own, kinds), harm in zip(env.steps, harms) if own == name]
         pairs = [(w, a) for w in bits for a in bits if len(mine) == 2 or w == a]
         if env.budget.choices is not None: pairs = [pair for pair in pairs if pair in env.budget.choices[name]]
-        def of(pair): return sum(harm * 4.0 ** (env.min_bits - pair[kinds[0] == "activation"]) for kinds, harm in mine)
-        table[name] = {pair: of(pair) for pair in pairs}
+        table[name] = {pair: sum(harm * 4.0 ** (env.min_bits - pair[kinds[0] == "activation"]) for kinds, harm in mine)
+                       for pair in pairs}
     return table
 
 # %% ../../nbs/14a_additive.ipynb #a14scal1

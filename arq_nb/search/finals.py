@@ -8,7 +8,7 @@ __all__ = []
 # %% ../../nbs/15a_finals.ipynb #f15imp00
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from .search import SearchResult
 # %% ../../nbs/15a_finals.ipynb #f15rung0
 @dataclass(frozen=True)
 class Rung:
-    """One round of finals.
+    """
+    One round of finals.
 
         Rung("20 epochs", [judge_of_seed_0, judge_of_seed_1], survivors=1)
     """
@@ -35,7 +36,8 @@ class Rung:
 
 @dataclass(frozen=True)
 class Finals:
-    """What finals found.
+    """
+    What finals found.
 
         last = finals(found, fresh, out="runs/finals")
         last.policy, last.table
@@ -52,8 +54,11 @@ def halving(
     policies: Mapping[str, Policy],  # by name
     rungs: Sequence[Rung],           # from the cheapest to the most precise
 ) -> Finals:
-    "The policy that survives all rungs; `ValueError` without policies or rungs. A policy with two names takes part once."
-    if not policies or not rungs: raise ValueError(f"{len(policies)} policies and {len(rungs)} rungs: at least one of each")
+    """The policy that survives all rungs; one with two names takes part once.
+
+    `ValueError` without policies or rungs."""
+    if not policies or not rungs:
+        raise ValueError(f"{len(policies)} policies and {len(rungs)} rungs: at least one of each")
     names, table = {}, []
     for name, policy in policies.items(): names[policy] = f"{names[policy]}, {name}" if policy in names else name
     left = [*names]

@@ -36,7 +36,8 @@ def given_policies(
 
 # %% ../../nbs/14b_proposals.ipynb #b14base0
 class Proposals:
-    """What to judge next, given what was judged.
+    """
+    What to judge next, given what was judged.
 
         proposals = proposals_for(env, SearchConfig(proposals="thompson"))
         actions, kind = proposals.propose({policy: reward})   # None if there is nothing new
@@ -94,7 +95,8 @@ class _Mutation(Proposals):
         chance = torch.Generator().manual_seed(int(rng.integers(2**62)))
         changed = torch.rand(shape, generator=chance) < self.config.change / len(best)
         changed[torch.arange(count), torch.randint(len(best), (count,), generator=chance)] = True
-        within = start + (torch.rand(shape, generator=chance) - 0.5) * (0.98 / (self.env.max_bits - self.env.min_bits + 1))
+        share = 0.98 / (self.env.max_bits - self.env.min_bits + 1)
+        within = start + (torch.rand(shape, generator=chance) - 0.5) * share
         wishes = truncated_normal(self.centers(best, count), _noise_at(len(judged), self.config.agent), chance)
         return torch.where(changed, wishes.float(), within).numpy()
 

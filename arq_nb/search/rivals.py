@@ -22,7 +22,7 @@ from ..quant.policies import Policy
 from ..quant.program import integer_program
 from .config import Evaluation, Judge, SearchConfig
 from .judges import AccuracyJudge, judge_many
-from .proposals import _Evolution, Proposals, proposals_for, random_policy
+from .proposals import _Evolution, Proposals, proposals_for
 from .search import play, row_policy, search, SearchResult
 
 # %% ../../nbs/17_rivals.ipynb #7d530ee0
@@ -32,12 +32,11 @@ def agent_search(
     policies: int,   # how many different ones to judge
     config: SearchConfig = SearchConfig(),  # proposals, environment, warm starts and seed
 ) -> SearchResult:
-    "The loop of `search` with any judge and without a folder: as many episodes as `policies`, each with one of its own."
+    "The loop of `search` with any judge and without a folder: as many episodes as `policies`."
     return _searched(judge, proposals_for(config.environment(budget), config), policies)
 
 def _searched(judge: Judge, proposals: Proposals, policies: int) -> SearchResult:
-    history = []
-    for history in islice(play(judge, proposals), whole_number("policies", policies)): pass
+    *_, history = islice(play(judge, proposals), whole_number("policies", policies))
     return SearchResult.of(history, judge, proposals)
 
 # %% ../../nbs/17_rivals.ipynb #aa10haq0

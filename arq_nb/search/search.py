@@ -36,7 +36,7 @@ from .additive import AdditiveModel
 from .config import Evaluation, Judge, SearchConfig
 from .environment import BitWidthEnv, rollout
 from .judges import RadiusJudge
-from .proposals import given_policies, Proposals, proposals_for
+from .proposals import Proposals, proposals_for
 from ..train.finish import Finish, finish, finished
 from ..train.network import SmoothedNetwork
 

@@ -1,4 +1,4 @@
-"""What in a search finds policies: proposals and ways of handing in, compared on a stand-in of known truth (chapter 17).
+"""What in a search finds policies: proposals and ways of handing in, on a stand-in of known truth (chapter 17).
 
     python nbs/experiments/ablation.py resnet20     # results/ablation/resnet20.json, written anew after each seed
 """
