@@ -210,11 +210,41 @@ def test_time_is_over_in_a_pool(two, toys, tmp_path):
 
 
 def test_a_study_in_a_file(toys, tmp_path, capsys):
-    assert run_study(f"{toys}:chain", tmp_path / "out") is None  # nothing in it is a network
+    assert run_study(f"{toys}:chain", tmp_path / "out", uncommitted=True) is None  # nothing in it is a network
     assert len([line for line in capsys.readouterr().out.splitlines() if "count-" in line]) == 3
     for study, problem in ((f"{toys}:nothing", "has no 'nothing'"), (f"{tmp_path}/none.py:a", "there is no file"),
                            (f"{toys}:os", "no list of stages"), ("arq_nb.lab.study", "say which stages")):
         with pytest.raises(ValueError, match=problem): load_study(study)
+
+
+def test_uncommitted_code_is_refused_or_marked(toys, tmp_path, monkeypatch):
+    from arq_nb.lab import study
+    monkeypatch.setattr(study, "code_state", lambda: ("0123456789", tuple(f"arq_nb/{c}.py" for c in "abcdefg")))
+    with pytest.raises(ValueError, match=r"arq_nb/a.py, .*arq_nb/e.py and 2 more differ from commit 0123456789"):
+        run_study(f"{toys}:chain", tmp_path)
+    assert not list(tmp_path.iterdir())
+    run_study(f"{toys}:chain", tmp_path, uncommitted=True)
+    origin = Place(tmp_path, load_study(f"{toys}:chain")[0]).result()["provenance"]
+    assert (origin["commit"], len(origin["uncommitted"])) == ("0123456789-dirty", 7)
+    monkeypatch.setattr(study, "code_state", lambda: ("unknown", ()))  # installed, no checkout
+    run_study(f"{toys}:chain", tmp_path / "installed")
+
+
+def test_stored_results_from_uncommitted_code_are_compared_with_none():
+    from pictures import differences, results
+    from stored import stored
+    marked = [n for n in stored("cifar10_resnet20", "cpu").networks if n.facts.get("uncommitted")]
+    assert marked
+    assert all(n.log is not None for n in marked)
+    short = stored("cifar10_resnet20", "cpu-short")
+    dirty = {n.method for n in short.networks if n.facts["sigma"] == 0.25 and n.facts.get("uncommitted")}
+    assert dirty
+    assert "float32 (uncommitted code)" in results(short, 1).index
+    assert results(short, 0.25).seeds["ARQ"] == "1 of 3"
+    logs = sum(n.log is not None for n in short.networks)
+    assert sum(len(short.logs(s, 4, m)) for s in (0.25, 0.5, 1) for m in {n.method for n in short.networks}) < logs
+    assert differences(short, 0.25, reference="float32").seeds["ARQ"] == 1
+    assert differences(short, 1, reference="float32").difference.isna().all()
 
 
 def test_other_settings_are_another_stage(tmp_path):
@@ -282,7 +312,7 @@ def test_finals_and_rounded_starts(tmp_path):
         finish_images=60, search=SearchConfig(n=20, n0=10, n_p=10, agent=DDPGConfig(hidden=8)),
         training=Recipe(lr=0.2, batch_size=512), finish=Finish(Recipe(lr=0.02), Certify(n0=10, n=20)))
     made = Made(EXPERIMENTS["digits_resnet8"], small, tmp_path)
-    assert made.run() == []
+    assert made.run(uncommitted=True) == []
     finals, guest = made.search(0.5, 4, "arq"), made.search(0.5, 4, "uniform_lsq")
     assert guest["policy"] in [row["policy"] for row in finals["finalists"]]
     assert finals["finalists"][0]["acr"] == max(row["acr"] for row in finals["finalists"])

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
@@ -30,7 +30,7 @@ from .. import __version__
 from ..core.fingerprint import fingerprint
 from ..core.processes import held_by_first, init_processes, on_first, rank_and_world_size
 from ..core.record import check_same, one_writer, plain, Record
-from .tables import measure, Measured, readable
+from .tables import mark_uncommitted, measure, Measured, readable
 
 # %% ../../nbs/25_study.ipynb #884752fa
 def _noted(value: object) -> object:
@@ -131,22 +131,48 @@ def _processor() -> str:
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return f"{names[0] if names else platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
 
-def _commit() -> str:
-    "The commit of the package's own repository, `-dirty` if files differ from it; else unknown."
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
-    here = Path(__file__).parent if "__file__" in globals() else "."
-    try: done = subprocess.run(command, cwd=here, capture_output=True, text=True)
-    except OSError: return "unknown"  # no git here
-    return done.stdout.strip() if done.returncode == 0 else "unknown"
+def _git(root: Path, *words: str) -> str | None:
+    "What git says; None where there is no git, no repository, or no such file in it."
+    try: done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True)
+    except OSError: return None
+    return done.stdout if done.returncode == 0 else None
 
+def _state(
+    root: Path,  # folder that has the package in it
+) -> tuple[str, tuple[str, ...]]:  # commit or "unknown", files
+    "The commit of a checkout of the package, and its files of code that differ from it; nothing of what is none."
+    if _git(root, "ls-files", "--error-unmatch", "arq_nb/__init__.py") is None: return "unknown", ()
+    commit = (_git(root, "rev-parse", "--short=10", "HEAD") or "unknown").strip()
+    of_package = "--untracked-files=all", "--", "arq_nb/*.py", ":(exclude)arq_nb/_modidx.py"
+    of_studies = "--untracked-files=no", "--", "nbs/experiments/*.py"
+    lines = [line for asked in (of_package, of_studies)
+             for line in (_git(root, "status", "--porcelain", *asked) or "").splitlines()]
+    return commit, tuple(sorted({line[3:].split(" -> ")[-1] for line in lines}))
+
+@lru_cache(maxsize=1)
+def code_state() -> tuple[str, tuple[str, ...]]:
+    "The same of this package, as this process has found it when it began to work."
+    return _state(Path(__file__).parents[2] if "__file__" in globals() else Path("..").resolve())
+
+def refuse_uncommitted(allowed: bool) -> None:
+    "`ValueError` that names the files if the code of a checkout differs from its commit, unless that is `allowed`."
+    commit, files = code_state()
+    if allowed or not files: return
+    more = f" and {len(files) - 5} more" if len(files) > 5 else ""
+    raise ValueError(f"{', '.join(files[:5])}{more} differ from commit {commit}, so nobody could make these results "
+                     "again: commit them, or say uncommitted=True (--uncommitted), and the results are marked")
+
+# %% ../../nbs/25_study.ipynb #dd657b11
 def provenance(
     device: str = "cpu",
 ) -> dict:  # plain JSON
-    "Where, when and with what a result is made."
+    "Where, when and with what a result is made; the commit ends in `-dirty` if the code differed from it."
     processor = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
     used = {"arq_nb": __version__, "python": platform.python_version()}
     used |= {name: version(name) for name in ("torch", "torchvision")}
-    return {"commit": _commit(), "device": device, "processes": rank_and_world_size()[1], "processor": processor,
+    commit, files = code_state()
+    made = {"commit": f"{commit}-dirty", "uncommitted": list(files)} if files else {"commit": commit}
+    return {**made, "device": device, "processes": rank_and_world_size()[1], "processor": processor,
             "versions": used, "utc": time.strftime("%Y-%m-%d %H:%M", time.gmtime())}
 
 # %% ../../nbs/25_study.ipynb #b5025e50
@@ -155,6 +181,7 @@ def _make(at: Place) -> float:  # seconds
     with held_by_first(lambda: one_writer(at.folder / "result.json")):
         if on_first(at.result) is not None: return 0.0
         at.check_time()
+        code_state()   # as it is before the work begins
         begin = time.perf_counter()
         found = plain(at.stage.make(at))
         seconds = round(time.perf_counter() - begin, 1)
@@ -247,9 +274,14 @@ def measured(
     stages: Sequence[Stage],    # of a study
     folder: str | os.PathLike,  # of the study
 ) -> list[Measured]:  # for `measure`, `readable` and `differences`
-    "The networks of a study, measured or not."
-    lines = [stage.measured(Place(folder, stage)) for stage in stages]
-    return [line for line in lines if line is not None]
+    "The networks of a study, measured or not; those that were made from uncommitted code are marked in their facts."
+    found = []
+    for stage in stages:
+        at = Place(folder, stage)
+        if (line := stage.measured(at)) is None: continue
+        made = [result for one in (stage, *_behind(stage).values()) if (result := at.of(one).result()) is not None]
+        found.append(mark_uncommitted(line, [result.get("provenance", {}).get("commit", "") for result in made]))
+    return found
 
 # %% ../../nbs/25_study.ipynb #eda6c5d4
 def load_study(
@@ -279,8 +311,10 @@ def run_study(
     processes: int = 1,          # on this machine
     scheduler: str | None = None,  # address of a scheduler of Dask, to work on its machines
     device: str = "cpu",         # "cpu" or "cuda"
+    uncommitted: bool = False,   # also if code differs from its commit; such results are marked, and compared with none
 ) -> pd.DataFrame | None:  # of text, a line for each method; None without networks to certify
-    "Run a study, and print what was measured."
+    "Run a study, and print what was measured; `ValueError` for code that is not committed (in a checkout of git)."
+    refuse_uncommitted(uncommitted)
     stages = load_study(study)
     with workers(processes, scheduler) as executor: run(stages, out, executor, minutes, init_processes(device))
     networks = measured(stages, out)

@@ -9,7 +9,7 @@ __all__ = ['Measured', 'compare_policies', 'measure', 'readable', 'markdown', 'd
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -55,6 +55,17 @@ class Measured:
         facts = {name: record[name] for name in ("bitops_fraction", "size_bytes")}
         facts["seconds"] = record["train_seconds"] + record["certify_seconds"]
         return cls(method or folder.name, seed, read_log(folder / "certificates.tsv"), facts)
+
+# %% ../../nbs/24_tables.ipynb #23d09012
+UNCOMMITTED = "uncommitted"  # among the facts of a network whose code is in no commit
+
+def mark_uncommitted(
+    one: Measured,
+    commits: Iterable[str],  # that it was made from
+) -> Measured:
+    "The same, marked if one of the commits says that files differed from it."
+    if not any(commit.endswith("-dirty") for commit in commits): return one
+    return replace(one, facts={**one.facts, UNCOMMITTED: True})
 
 # %% ../../nbs/24_tables.ipynb #430a1fd7
 def _policies_by_seed(policies: Mapping[str, Policy | Sequence[Policy]], seeds: Sequence[int]) -> dict[str, list]:
@@ -168,16 +179,30 @@ def _with_seeds(texts: dict[str, str], rows: pd.DataFrame, noise: tuple[float, i
     counted = {"seeds": f"{rows.acr.count()} of {len(rows)}"} | {name: texts[name] for name in names[:until]}
     return counted | _seed_texts(rows, noise) | {name: texts[name] for name in names[until:]}
 
+def _committed(
+    rows: pd.DataFrame,  # of one method
+) -> tuple[pd.DataFrame, str]:  # the same with NaN for what does not count, and a mark for the name
+    "The seeds from committed code; if there are none, those that are there, and a mark."
+    if UNCOMMITTED not in rows: return rows, ""
+    marked = rows[UNCOMMITTED].eq(True)
+    if not marked.any(): return rows, ""
+    left = rows.where(~marked).assign(method=rows.method)
+    return (left, "") if left.acr.notna().any() else (rows, " (uncommitted code)")
+
 # %% ../../nbs/24_tables.ipynb #cea1b261
 def readable(
     table: pd.DataFrame,  # of `measure`, at least a row; of one noise level and budget
     titles: Mapping[str, str] = {},  # method -> what to call it
     seeds: bool = False,  # also say how many seeds there are, how far their ACRs lie apart, and the interval over both
 ) -> pd.DataFrame:  # of text, a row a method, in the order of the table
-    "The table as people read it: means over the seeds, shares in percent, sizes in kB of 1000 bytes."
-    methods = table.groupby("method", sort=False)
-    rows, noise = {titles.get(method, method): _readable_row(some) for method, some in methods}, _seed_noise(table)
-    if seeds: rows = {name: _with_seeds(rows[name], some, noise) for name, (_, some) in zip(rows, methods)}
+    """The table as people read it: means over the seeds, shares in percent, sizes in kB of 1000 bytes.
+
+    Seeds from uncommitted code are left out; a method that has no others is marked in its name."""
+    methods, rows = {m: _committed(some) for m, some in table.groupby("method", sort=False)}, {}
+    noise = _seed_noise(pd.concat([some for some, _ in methods.values()]))
+    for method, (some, mark) in methods.items():
+        texts = _readable_row(some)
+        rows[titles.get(method, method) + mark] = _with_seeds(texts, some, noise) if seeds else texts
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="network")
 
 # %% ../../nbs/24_tables.ipynb #271e08a2
@@ -200,13 +225,14 @@ def over_seeds(
 
 def logs_by_method(
     networks: Iterable[Measured],  # one for each method and seed
-) -> dict[str, list[CertificateLog]]:  # method -> a log for each seed, as far as there are any
+) -> dict[str, list[CertificateLog]]:  # method -> a log for each seed, as far as there are any from committed code
     "What `forest_plot` draws; `ValueError` for a method that is there twice with the same seed."
     found, known = {}, set()
     for one in networks:
         if (one.method, one.seed) in known: raise ValueError(f"{one.method!r} is there twice with seed {one.seed}")
         known.add((one.method, one.seed))
-        found.setdefault(one.method, []).extend([] if one.log is None else [one.log])
+        counts = one.log is not None and not one.facts.get(UNCOMMITTED)
+        found.setdefault(one.method, []).extend([one.log] if counts else [])
     return found
 
 # %% ../../nbs/24_tables.ipynb #ba7963b8

@@ -12,7 +12,7 @@ from arq_nb.certify.logs import CertificateLog
 from arq_nb.lab import tables
 from arq_nb.lab.figures import bits_per_layer, certified_accuracy_curves
 from arq_nb.lab.search_figures import pareto, plot_searches
-from arq_nb.lab.tables import measure, Measured, readable
+from arq_nb.lab.tables import measure, Measured, readable, UNCOMMITTED
 from arq_nb.quant.costs import layer_table
 from arq_nb.search.search import SearchResult
 
@@ -22,6 +22,13 @@ RADII = 0.25, 0.5, 0.75, 1.0
 def measurements(outcome: Outcome) -> pd.DataFrame:
     "A row for each network of the plan: sigma, bits, method, seed, and what `measure` says; NaN if not measured."
     return measure(outcome.networks, RADII).astype({"bits": "Int64"})
+
+
+def _drawn(outcome: Outcome) -> pd.DataFrame:
+    "The rows that were measured, from committed code."
+    table = measurements(outcome)
+    marked = table[UNCOMMITTED].eq(True) if UNCOMMITTED in table else False
+    return table[table.acr.notna() & ~pd.Series(marked, index=table.index)]
 
 
 def _chosen(outcome: Outcome, sigma: float, bits: int) -> list[Measured]:
@@ -47,8 +54,8 @@ def certificates(outcome: Outcome, sigma: float, bits: int, method: str) -> dict
 
 
 def differences(outcome: Outcome, sigma: float, bits: int = 4, reference: str = "arq") -> pd.DataFrame:
-    "ACR of `reference` minus that of the others, image by image, over common seeds, with 95 % bootstrap intervals."
-    networks = [Measured(TITLES[n.method], n.seed, n.log) for n in _chosen(outcome, sigma, bits)]
+    "ACR of `reference` minus that of the others, image by image, with 95 % intervals over images and seeds."
+    networks = [Measured(TITLES[n.method], n.seed, n.log, n.facts) for n in _chosen(outcome, sigma, bits)]
     return tables.differences(networks, TITLES[reference])
 
 
@@ -76,8 +83,8 @@ def draw_bits(outcome: Outcome, sigma: float, bits: int = 4,
 
 def draw_costs(outcome: Outcome, sigma: float) -> Figure | None:
     "ACR against BitOPs for all budgets, means over seeds."
-    table = measurements(outcome)
-    known = table[(table.sigma == sigma) & table.acr.notna()]
+    table = _drawn(outcome)
+    known = table[table.sigma == sigma]
     means = known.groupby(["method", known.bits.fillna(0)], sort=False)[["bitops_fraction", "acr"]].mean()
     several = len({bits for _, bits in means.index} - {0}) > 1
     def name(method, bits): return TITLES[method] + (f", {bits:g} bits" if bits and several else "")
@@ -100,8 +107,8 @@ def draw_searches(outcome: Outcome, sigma: float, bits: int = 4) -> Figure | Non
 
 def draw_times(outcome: Outcome, sigma: float, bits: int = 4) -> Figure | None:
     "ACR on the test images against the seconds that choosing the bits took, a mark a seed."
-    table = measurements(outcome)
-    known = table[(table.sigma == sigma) & (table.bits == bits) & table.acr.notna()]
+    table = _drawn(outcome)
+    known = table[(table.sigma == sigma) & (table.bits == bits)]
     if not len(known): return None
     fig, ax = plt.subplots(figsize=(5.5, 3), layout="constrained")
     for (method, rows), marker in zip(known.groupby("method", sort=False), "osD^vP*X<"):

@@ -3,6 +3,8 @@
 `results/EXPERIMENT/PRESET/sigmaS[/Bbit]/METHOD/seedN` was written by version 0.1: `record.json` and `certificates.tsv`
 of a finished network, `policy.json` and `search.json` of the choice of its bits; each says with which settings, commit,
 versions and processor it was made. Both kinds of results become the same list of `arq_nb.lab.tables.Measured`.
+
+Of the 555 files 83 were made from uncommitted code: tables call their networks so, and nothing is compared with them.
 """
 import json
 from dataclasses import dataclass, fields, replace
@@ -14,8 +16,8 @@ from presets import AGENTS, Experiment, EXPERIMENTS, Preset, SEARCHES, Stages
 from arq_nb.certify.logs import read_log
 from arq_nb.core.record import check_same, plain
 from arq_nb.lab.stages import FinishStage
-from arq_nb.lab.study import measured, Place, run
-from arq_nb.lab.tables import Measured
+from arq_nb.lab.study import measured, Place, refuse_uncommitted, run
+from arq_nb.lab.tables import mark_uncommitted, Measured, UNCOMMITTED
 from arq_nb.quant.policies import Policy
 
 RESULTS = Path(__file__).parent / "results"
@@ -77,9 +79,10 @@ class Outcome:
         return [(s.float_stage.sigma, getattr(s.chosen, "bits", None), s.method, s.seed) for s in self.stages]
 
     def logs(self, sigma: float, bits: int, method: str) -> dict:
-        "seed -> certificates; only what was measured."
+        "seed -> certificates; only what was measured, and from committed code."
         some = [n for n in self.networks if n.facts["sigma"] == sigma and n.method == method]
-        return {n.seed: n.log for n in some if n.facts["bits"] in (None, bits) and n.log is not None}
+        known = [n for n in some if n.log is not None and UNCOMMITTED not in n.facts]
+        return {n.seed: n.log for n in known if n.facts["bits"] in (None, bits)}
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,8 @@ class Stored(Outcome):
         facts = {name: record[name] for name in FACTS} | {"evaluations": search["evaluations"]}
         facts |= {"search_seconds": search["seconds"], "seconds": record["train_seconds"] + record["certify_seconds"]}
         log = read_log(self.folder / cell.folder / "certificates.tsv")
-        return Measured(cell.method, cell.seed, log, about | facts)
+        commits = [made["provenance"]["commit"] for made in (record, search) if "provenance" in made]
+        return mark_uncommitted(Measured(cell.method, cell.seed, log, about | facts), commits)
 
     @cached_property
     def networks(self) -> list[Measured]:
@@ -145,8 +149,9 @@ class Made(Outcome):
     "What a study has made in a folder."
     root: Path
 
-    def run(self, methods: tuple[str, ...] = (), **how: object) -> list:
-        "Make what is missing; `how` is for `arq_nb.lab.study.run`."
+    def run(self, methods: tuple[str, ...] = (), uncommitted: bool = False, **how: object) -> list:
+        "Make what is missing; `how` is for `arq_nb.lab.study.run`. Uncommitted code is refused unless it is asked for."
+        refuse_uncommitted(uncommitted)
         return run([s for s in self.stages if not methods or s.method in methods], self.root, **how)
 
     @property
