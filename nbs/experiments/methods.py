@@ -115,7 +115,7 @@ class FinalsStage(Stage):
     def make(self, at: Place) -> dict:
         searched, seed, unseen = at.of(self.search).result(), self.search.seed, self.unseen(at)
         rewards = {row["policy"]: row["reward"] for row in searched["history"]}
-        best = sorted(rewards, key=rewards.get, reverse=True)[: self.finalists]
+        best = searched["ranking"][: self.finalists]   # by expectation: the luckiest judgment is not the best policy
         like = self.search.policy(at)
         some = [*(as_policy(text, like) for text in best), *(guest.policy(at) for guest in self.guests)]
         train, network = self.float_stage.images.parts(at).some(self.images, seed, 2), (self.start or self).network(at)
