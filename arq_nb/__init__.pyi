@@ -5,7 +5,7 @@ from .certify.settings import Certify as Certify
 from .core.data import ImageData as ImageData
 from .quant.policies import Policy as Policy
 from .train.training import Recipe as Recipe
-from .search.judges import SearchConfig as SearchConfig
+from .search.config import SearchConfig as SearchConfig
 from .certify.smoothing import SmoothedClassifier as SmoothedClassifier
 from .train.network import SmoothedNetwork as SmoothedNetwork
 from .certify.logs import average_certified_radius as average_certified_radius
