@@ -169,15 +169,15 @@ def spread(
     if (noise := noise or _noise_of(tables)) is None: raise ValueError("one seed of each policy: give `noise`")
     means, n = np.stack([table.mean(0) for table in tables]), radii.shape[1]
     left = means - means.mean(1, keepdims=True) - means.mean(0) + means.mean()
-    images, freedom = np.sum(left**2) / (len(tables) - 1) / (n - 1) / n, len(tables) - 1
-    seen, share = means.mean(1).var(ddof=1), np.mean([1 / count for count in counts])
-    about = noise.chance, images, share
-    rng = np.random.default_rng(seed)
-    drawn = [v * f / rng.chisquare(f, 100_000) for v, f in ((seen, freedom), (noise.sd**2, noise.freedom))]
-    low, high = np.quantile(_true_variance(*drawn, *about), [(1 - confidence) / 2, (1 + confidence) / 2])
-    true, single = _true_variance(seen, noise.sd**2, *about), noise.sd**2 + images - share * noise.chance
-    sds = map(math.sqrt, (true, low, high, seen, noise.sd**2, images))
-    return Spread(len(tables), *sds, float(true / (true + single)) if true else 0.0)
+    freedom, share = len(tables) - 1, float(np.mean([1 / count for count in counts]))
+    images, seen = float(np.sum(left**2)) / freedom / (n - 1) / n, float(means.mean(1).var(ddof=1))
+    about, rng = dict(chance=noise.chance, images=images, share=share), np.random.default_rng(seed)
+    seen_drawn = seen * freedom / rng.chisquare(freedom, 100_000)
+    noise_drawn = noise.sd**2 * noise.freedom / rng.chisquare(noise.freedom, 100_000)
+    drawn, true = _true_variance(seen_drawn, noise_drawn, **about), float(_true_variance(seen, noise.sd**2, **about))
+    low, high = np.sqrt(np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])).tolist()
+    reliability = true / (true + noise.sd**2 + images - share * noise.chance) if true else 0.0
+    return Spread(len(tables), math.sqrt(true), low, high, math.sqrt(seen), noise.sd, math.sqrt(images), reliability)
 
 # %% ../../nbs/24a_evidence.ipynb #e24a0051
 def constant_log(
@@ -227,7 +227,7 @@ def _draw_gap(ax: Axes, y: float, found: Gap, reach: float, color: str) -> None:
     ax.plot([found.low, found.high], [y, y], color=color, lw=1.6, linestyle=look, solid_capstyle="butt")
     ax.plot(found.difference, y, "o", color=color, mfc=color if told else "white", ms=5.5, mew=1.4, zorder=3)
 
-def _draw_block(ax: Axes, rows: Sequence[float], methods: _Methods, found: Mapping[str, Gap], reach: float,
+def _draw_block(ax: Axes, rows: np.ndarray, methods: _Methods, found: Mapping[str, Gap], reach: float,
                 special: tuple[str, str, str]) -> None:
     "The rows of one setting; `special`: the reference, the float network, our own method."
     reference, original, ours = special
@@ -265,7 +265,7 @@ def forest_plot(
     inches = 0.215 * sum(len(methods) + 1.3 for methods in blocks.values()) + 1.15
     fig, (ax, side) = plt.subplots(1, 2, figsize=(8.6, inches), sharey=True, width_ratios=(1, 1.15), dpi=110)
     places, ticks = [0, 1.55, 3.1, *(4 + 0.75 * i for i in range(len(radii) + 1))], {}
-    def write(x, y, text, bold=False):
+    def write(x: float, y: float, text: str, bold: bool = False) -> None:
         side.text(x, y, text, ha="center", va="center", fontsize=8, weight="bold" if bold else "normal")
     for x, head in zip(places, ("ACR", "difference", "clean %", *(f"{r:g}" for r in radii), "seeds")):
         write(x, 0, head, bold=True)
