@@ -75,6 +75,7 @@ export: install ## arq_nb/**/*.py from the notebooks, and what type checkers nee
 
 clean-nbs: install ## remove what should not be committed from the notebooks
 	$(BIN)/nbdev_clean
+	$(BIN)/python tools/smaller_pictures.py nbs/*.ipynb nbs/experiments/*.ipynb
 
 hooks: install ## git hooks by pre-commit (lint, spell, clean, export), and a merge driver for notebooks
 	-git config --unset core.hooksPath

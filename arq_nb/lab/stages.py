@@ -213,7 +213,7 @@ class PolicyStage(Stage):
         seconds = sum(at.of(s).result()["search_seconds"] for s in self.starts) + time.perf_counter() - begin
         return {"policy": found.policy.text, **about, "search_seconds": round(seconds, 1),
                 "evaluations": len({row["policy"] for row in history}), "original_acr": found.original_acr,
-                "history": history}
+                "history": history, "ranking": [policy.text for policy in found.ranking]}
 
 def _kept_judge(
     stage: PolicyStage,
