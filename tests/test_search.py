@@ -15,6 +15,7 @@ from torch import nn
 
 from arq_nb.certify.logs import average_certified_radius, certify_dataset
 from arq_nb.certify.settings import certify_images
+from arq_nb.certify.smoothing import SmoothedClassifier
 from arq_nb.core.archives import load_dataset
 from arq_nb.core.data import ImageData
 from arq_nb.core.fingerprint import fingerprint
@@ -26,7 +27,7 @@ from arq_nb.quant.policies import Policy
 from arq_nb.search.agent import _ReplayBuffer, DDPG, DDPGConfig
 from arq_nb.search.config import _PROPOSALS
 from arq_nb.search.environment import BitWidthEnv, make_env, rollout, uniform_policy
-from arq_nb.search.judges import AccuracyJudge, Evaluation, Judge, KeptJudge, RadiusJudge, SearchConfig
+from arq_nb.search.judges import _right_votes, AccuracyJudge, Evaluation, Judge, KeptJudge, RadiusJudge, SearchConfig
 from arq_nb.search.rivals import agent_search, evolutionary_search, haq, random_search
 from arq_nb.search.search import _Origin, _search_settings, read_history, row_policy, search
 from arq_nb.search.sensitivities import _average_traces, acr_sensitivity, Curvature, integer_program, nipq
@@ -490,3 +491,20 @@ def test_settings_that_are_not_used_are_not_noted():
     assert "samples" not in SearchConfig(samples=20).flat()
     assert SearchConfig(reward="plug-in").flat()["samples"] == 10
     assert "reward" in SearchConfig(reward="plug-in").flat(judged=True)
+
+
+@pytest.mark.parametrize("samples", [7, 120])
+def test_few_votes_are_the_same_whatever_the_batch_size(network, images, samples):
+    "And a batch is never much larger than asked for; logits that are not finite are refused."
+    holdout, sizes = images[1], []
+    def f(x):
+        sizes.append(len(x))
+        return network(x)
+    def votes(f, batch_size):
+        return _right_votes(SmoothedClassifier(f, 0.5, batch_size=batch_size), holdout, samples, 0)
+    found = votes(f, 200)
+    assert found.tolist() == votes(f, 60).tolist()
+    assert max(sizes) <= 200
+    assert 0 < found.sum() < samples * len(holdout)
+    def broken(x): return network(x) / 0
+    with pytest.raises(ValueError, match="NaN or infinite"): votes(broken, 60)

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.special import ndtri
-from torch import nn
+from torch import nn, Tensor
 
 from ..certify.incremental import build_cache, CertificateCache, certify_incremental
 from ..certify.logs import average_certified_radius, CertificateLog, clean_accuracy
 from ..certify.settings import certify_images
-from ..core.rng import make_generator, SELECTION
+from ..core.rng import CHUNK, make_generator, SELECTION
 from ..certify.smoothing import SmoothedClassifier
 from ..core.background import answers
 from ..core.data import check_image_data, ImageData, to_float
@@ -79,6 +79,20 @@ def _kept_number(path: Path, about: Mapping, make: Callable[[], float]) -> float
     if rank_and_world_size()[0] == 0: record.write(path, number=number)
     return number
 
+def _few_copies(classifier: SmoothedClassifier, images: Tensor, samples: int, seed: int) -> Iterator[Tensor]:
+    """Batches of noisy copies, image after image, from one stream for all images.
+
+    (`noisy_copies` draws whole chunks of 50 for each image, which few samples would waste.)"""
+    stream, pixels = make_generator(seed, SELECTION, device=images.device), images.permute(0, 2, 3, 1)
+    pieces = [(i, min(CHUNK, samples - start)) for i in range(len(images)) for start in range(0, samples, CHUNK)]
+    at_once = max(1, classifier.copies_at_once(images.shape) // min(CHUNK, samples))
+    for first in range(0, len(pieces), at_once):
+        places, sizes = zip(*pieces[first : first + at_once])
+        noisy = pixels.new_empty(sum(sizes), *pixels.shape[1:])
+        for i, copies in zip(places, noisy.split(sizes)):
+            classifier.noise.fill(copies, pixels[i], classifier.sigma, stream)
+        yield noisy.permute(0, 3, 1, 2)
+
 @torch.inference_mode()
 def _right_votes(
     classifier: SmoothedClassifier,
@@ -86,17 +100,13 @@ def _right_votes(
     samples: int,  # of each image
     seed: int,     # of the noise, the same for all classifiers
 ) -> np.ndarray:  # (images,) votes for the true class
-    "How many of so many noisy samples of each image are classified right."
-    device, shape = classifier.device, data.shape
-    images, stream = to_float(data.images).to(device), make_generator(seed, SELECTION, device=device)
-    at_once = max(1, classifier.copies_at_once(shape) // samples)
-    def batches() -> Iterator[torch.Tensor]:
-        for some in images.permute(0, 2, 3, 1).split(at_once):
-            noisy = some.new_empty(len(some), samples, *some.shape[1:])
-            for copies, pixels in zip(noisy, some): classifier.noise.fill(copies, pixels, classifier.sigma, stream)
-            yield noisy.flatten(0, 1).permute(0, 3, 1, 2)
-    with classifier.checked(images[:1]) as it: classes = torch.cat([a.argmax(1) for a in answers(it.f, batches(), 2)])
-    return (classes.view(-1, samples) == data.labels.to(device)[:, None]).sum(1).cpu().numpy()
+    "How many of so many noisy samples of each image are right; `ValueError` for logits that are not finite."
+    images, classes = to_float(data.images).to(classifier.device), []
+    with classifier.checked(images[:1]) as it:
+        for logits in answers(it.f, _few_copies(classifier, images, samples, seed), 2):
+            if not torch.isfinite(logits).all(): raise ValueError("the classifier gave NaN or infinite logits")
+            classes.append(logits.argmax(1))
+    return (torch.cat(classes).view(-1, samples) == data.labels.to(images.device)[:, None]).sum(1).cpu().numpy()
 
 class RadiusJudge(_NetworkJudge):
     """
