@@ -73,8 +73,10 @@ def wishes(env: BitWidthEnv, bits: float) -> dict[str, np.ndarray]:  # name -> a
     steps = len(env.steps)
     depth = np.repeat(np.linspace(0, 1, steps // 2), 2)                       # 0: front, 1: back
     weight = np.array([kinds[0] == "weight" for _, kinds in env.steps])
+    kinds = {layer.name: layer.kind for layer in env.budget.layers}
+    depthwise = np.array([kinds[name] == "depthwise" for name, _ in env.steps])
     forward, pairs = 1e-3 * np.arange(steps), np.arange(steps) // 2
-    return {
+    return ({"depthwise-heavy": bits + 4 * depthwise + forward} if depthwise.any() else {}) | {
         "cut behind": bits - forward, "cut alternately": bits + 0.3 * (pairs % 2) + forward,
         "cut in weights": bits - 0.3 * weight + 0.1 * forward,
         "cut in activations": bits + 0.3 * weight + 0.1 * forward,
