@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from headroom import choices, Yard, YARDS
-from methods import AwareStage
+from methods import AwareStage, StartStage
 
 from arq_nb.certify.smoothing import SmoothedClassifier
 from arq_nb.lab.stages import by_uniform_bits, PolicyStage, TrainStage
@@ -83,12 +83,15 @@ def judges(yard: str, bits: float) -> dict[str, JudgedStage]:
     y, policies = YARDS[yard], tuple(choices(yard, bits).values())
     samples, bound = settings(y)
     start = AwareStage(y.network, PolicyStage(y.network, by_uniform_bits, bits), y.finish.recipe)
+    above = StartStage(PolicyStage(y.network, by_uniform_bits, bits), samples.changed(aware_epochs=1), y.images)
     def of(images: int, kind: Callable = fine_tuning, **more: object) -> JudgedStage:
         return JudgedStage(y.network, kind, policies, **{"config": samples, "images": images, **more})
     return {
         "8 steps, certified": of(1_000, config=bound, held_out=200), "8 steps": of(1_000), "32 steps": of(4_000),
         "94 steps": of(12_000), "QAT start, 8 steps": of(1_000, start=start),
         "QAT start, 32 steps": of(4_000, start=start), "inherited, 8 steps": of(1_000, inheriting),
+        "start above, 8 steps": of(1_000, start=above), "start above, 32 steps": of(4_000, start=above),
+        "start above, 8 steps, certified": of(1_000, config=bound, held_out=200, start=above),
         "shared weights": of(12_000, partial(shared_weights, epochs=4))}
 
 

@@ -84,6 +84,13 @@ def from_anchors(
     return found
 
 
+def smoothed(yard: Yard, bits: float, answers: Mapping[str, float]) -> dict[str, float]:
+    "What the additive model makes of a judge's answers: the noise of one is weighed against all others."
+    some, env = policies(yard, bits), SearchConfig(max_bits=6).environment(yard.budget(bits))
+    model = AdditiveModel(env).fit([some[n] for n in answers], [*answers.values()])
+    return dict(zip(answers, model.predict([some[n] for n in answers])[0]))
+
+
 def _line(judge: str, said: Mapping[str, float], ends: Mapping[str, float], seconds: float, once: float) -> dict:
     names = [name for name in ends if name in said]
     found = agreement([said[n] for n in names], [ends[n] for n in names])
@@ -106,7 +113,10 @@ def said(yard: Yard, bits: float) -> dict[str, tuple[dict[str, float], float, fl
 def scores(yard: Yard, bits: float) -> pd.DataFrame:
     "A line for each judge."
     ends, some = finished(yard, bits), policies(yard, bits)
-    lines = [_line(judge, *about[:1], ends, *about[1:]) for judge, about in said(yard, bits).items()]
+    lines = []
+    for judge, (answers, seconds, once) in said(yard, bits).items():
+        lines.append(_line(judge, answers, ends, seconds, once))
+        lines.append(_line(f"{judge}, in the model", smoothed(yard, bits, answers), ends, seconds, once))
     once = stored(yard, "harms").get("once", {})
     for kind, label in (("curvature", "HAWQ's sum"), ("acr", "sum of losses of ACR")):
         if kind in once: lines.append(_line(label, sums(yard, kind, some), ends, 0.0, once[kind]))
