@@ -37,7 +37,7 @@ from ..quant.models import load_weights, save_weights
 from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
 from ..search.environment import uniform_policy
-from ..search.judges import aware_start, Judge, KeptJudge, RadiusJudge, SearchConfig
+from ..search.judges import Judge, KeptJudge, RadiusJudge, SearchConfig
 from ..search.rivals import agent_search
 from ..search.search import row_policy, SearchResult
 from ..train.finish import Finish, finish
@@ -185,7 +185,6 @@ class PolicyStage(Stage):
     images: int | None = 2_000   # training images that fine-tune a candidate; None: all
     held_out: int = 50           # images that drive the search
     starts: tuple[Stage, ...] = ()  # stages whose policies a search judges first
-    start: Stage | None = None   # with the network that candidates begin with; None: as the settings say
     seed: int = 0
 
     @property
@@ -226,11 +225,8 @@ def _kept_judge(
     config = stage.config.changed(seed=stage.seed, progress=sys.stderr.isatty())
     def make():
         train, holdout = parts.some(stage.images, stage.seed, 1), parts.held_out(stage.held_out)
-        kept, network, sigma = at.folder / "start.safetensors", stage.network(at), stage.sigma
-        if stage.start is None: start = aware_start(network, train, stage.budget(at), sigma, config, kept)
-        else: start = stage.start.network(at)
-        more = {"kept": at.folder / "original.safetensors"} if kind is RadiusJudge else {}
-        return kind(network, train, holdout, sigma, config, start=start, **more)
+        kept = {"kept": at.folder / "original.safetensors"} if kind is RadiusJudge else {}
+        return kind(stage.network(at), train, holdout, stage.sigma, config, **kept)
     return KeptJudge(make, at.folder / "judge.json", {"stage": stage.name, "device": at.device}, at.check_time)
 
 def by_search(

@@ -60,7 +60,7 @@ class _ByName(type):
         return of_init.replace(parameters=list(of_init.parameters.values())[1:])
 
 _OF_CERTIFY = "n0", "n", "alpha", "alpha_zeta", "backend", "method", "noise"   # what decides the outcome of a search
-_OF_REWARD, _REWARDS = ("reward", "samples", "aware_epochs"), ("bound", "plug-in")
+_OF_REWARD, _REWARDS = ("reward", "samples"), ("bound", "plug-in")
 _OF_SEARCH = ("mode", "min_bits", "max_bits", "edge_bits", "n_p", "gamma", "reward_scale", "change", "candidates",
               "agent", "proposals")
 _PROPOSALS = ("thompson", "mutation", "ranked", "ranked without actor", "actor", "actor in the model", "evolution",
@@ -82,7 +82,6 @@ class SearchConfig(metaclass=_ByName):
     gamma: float = 0.99                # "incremental": share of votes from which on it is certified directly
     reward: str = "bound"              # "bound": certified radii; "plug-in": radii as the votes suggest, unproven
     samples: int = 10                  # "plug-in": noisy samples of each held-out image
-    aware_epochs: int = 0              # candidates begin with weights trained so long at few bits; 0: the float network's
     reward_scale: float = 0.1          # lambda, the reward for a radius of 1
     mode: str = "separate"             # weights and activations as two actions, or "shared"
     min_bits: int = 2                  # fewest bits of an inner layer
@@ -106,7 +105,6 @@ class SearchConfig(metaclass=_ByName):
             raise ValueError(f"proposals={self.proposals!r}: choose from {', '.join(_PROPOSALS)}")
         if self.reward not in _REWARDS: raise ValueError(f"reward={self.reward!r}: choose from {', '.join(_REWARDS)}")
         whole_number("samples", self.samples)
-        whole_number("aware_epochs", self.aware_epochs, 0)
         if (self.certify.skip, self.certify.max) != (1, None):
             raise ValueError("skip and max are no settings of a search: it uses all of the held-out images, give fewer")
         seed = whole_number("seed", self.seed, 0)
@@ -120,8 +118,7 @@ class SearchConfig(metaclass=_ByName):
     ) -> dict:  # name -> value, the agent's settings as one
         "What decides the outcome of a search, on one level as version 0.2 wrote it down; what is newer, if it is used."
         newer = {"precision": "float32", "method": "incremental", "noise": "gaussian",
-                 "proposals": "ranked", "reward": "bound", "samples": self.samples if self.reward == "bound" else None,
-                 "aware_epochs": 0}
+                 "proposals": "ranked", "reward": "bound", "samples": self.samples if self.reward == "bound" else None}
         parts = (self, _OF_REWARD + (() if judged else _OF_SEARCH)), (self.certify, _OF_CERTIFY)
         found = {name: getattr(part, name) for part, names in parts for name in names}
         found |= {name: value for name, value in self.recipe.noted().items() if name not in ("augmenter", "seed")}

@@ -104,7 +104,7 @@ def finals(
 def _judge(found: SearchResult, holdout: ImageData, epochs: int, seed: int, out: str | os.PathLike | None) -> KeptJudge:
     "The search's judge with more training and another seed, which keeps its answers if there is a folder."
     o = found.origin
-    config = o.config.changed(epochs=epochs, seed=o.config.seed + seed, judge=None, aware_epochs=0)
+    config = o.config.changed(epochs=epochs, seed=o.config.seed + seed, judge=None)
     def make(): return RadiusJudge(o.model, o.train, holdout, o.sigma, config)
     about = {"network": o.model, "train": o.train, "holdout": holdout, "sigma": o.sigma, "seed": config.seed,
              "augmenter": config.recipe.augmenter, "config": config.flat(judged=True)}

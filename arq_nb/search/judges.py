@@ -6,7 +6,6 @@
 __all__ = ['RadiusJudge', 'AccuracyJudge', 'KeptJudge', 'judge_many']
 
 # %% ../../nbs/13_judges.ipynb #2b02aeb3
-import copy
 import json
 import math
 import time
@@ -30,11 +29,9 @@ from ..core.background import answers
 from ..core.data import check_image_data, ImageData, to_float
 from ..core.fingerprint import fingerprint
 from ..core.processes import on_first, rank_and_world_size
-from ..core.record import check_same, load_tensors, Record, save_tensors, write_atomically
+from ..core.record import check_same, Record, write_atomically
 from ..quant.backends import check_backend, deployed
-from ..quant.budgets import Budget
-from ..quant.models import load_weights
-from ..quant.policies import dequantize, Policy, quantize
+from ..quant.policies import Policy, quantize
 from ..quant.quantizers import FLOAT_BITS
 from .config import Evaluation, Judge, SearchConfig
 from ..train.finish import tune
@@ -46,15 +43,11 @@ class _NetworkJudge:
     "What judges of a network have in common: policies are fine-tuned alike, and the same policy is judged once."
     original_acr = math.nan   # of a judge that looks at no radius
 
-    def __init__(
-        self, model: nn.Module, train: ImageData, holdout: ImageData, sigma: float, config: SearchConfig,
-        start: nn.Module | None = None,
-    ):
+    def __init__(self, model: nn.Module, train: ImageData, holdout: ImageData, sigma: float, config: SearchConfig):
         check_image_data(train, "train")
         check_image_data(holdout, "holdout")
         check_backend(model, train.shape, config.certify.backend)
         self.model, self.train, self.holdout, self.sigma, self.config = model, train, holdout, sigma, config
-        self.start = model if start is None else start
         self.known: dict[Policy, Evaluation] = {}
         self.fitted: dict = {}   # quantizers of the network's weights, see `quantize`
 
@@ -65,7 +58,7 @@ class _NetworkJudge:
 
     def candidate(self, policy: Policy) -> SmoothedClassifier:
         "The network with this policy, fine-tuned and smoothed as it is judged."
-        network, _ = tune(quantize(self.start, policy, fitted=self.fitted), self.train, self.sigma, self.config.recipe)
+        network, _ = tune(quantize(self.model, policy, fitted=self.fitted), self.train, self.sigma, self.config.recipe)
         return self._smoothed(network)
 
     def _smoothed(self, network: nn.Module) -> SmoothedClassifier:
@@ -132,9 +125,8 @@ class RadiusJudge(_NetworkJudge):
         sigma: float,          # noise, in units of the input
         config: SearchConfig = SearchConfig(),  # its recipe, certificates, `n_p`, `gamma`, `reward_scale`
         kept: Path | None = None,  # file for what is found out about the float network; None: it is not kept
-        start: nn.Module | None = None,  # float network that candidates begin with; None: `model`
     ):
-        super().__init__(model, train, holdout, sigma, config, start)
+        super().__init__(model, train, holdout, sigma, config)
         self.cache = None
         if config.reward == "bound" and config.certify.method == "incremental":
             self.cache = CertificateCache.kept(kept, self._about(), self._votes) if kept else self._votes()
@@ -148,7 +140,7 @@ class RadiusJudge(_NetworkJudge):
 
     def _about(self) -> dict:
         "All that decides what is found out about it."
-        own = {k: fingerprint(getattr(self, k)) for k in ("model", "start", "train", "holdout")}
+        own = {k: fingerprint(getattr(self, k)) for k in ("model", "train", "holdout")}
         more = dict(sigma=self.sigma, device=str(self.train.images.device), augmenter=self.config.recipe.augmenter)
         return own | more | self.config.flat(judged=True) | {"seed": self.config.seed}
 
@@ -189,34 +181,6 @@ class RadiusJudge(_NetworkJudge):
         acr, accuracy = self._measured(self.candidate(policy))
         return Evaluation(self.config.reward_scale * (acr - self.original_acr), acr, accuracy)
 
-# %% ../../nbs/13_judges.ipynb #cbdf3809
-def _holds(path: Path | None, record: Record) -> bool:
-    "Whether a file of tensors was made with these settings."
-    try: header, _ = load_tensors(path)
-    except (OSError, TypeError, ValueError): return False
-    return header.get("settings") == record.metadata()["settings"]
-
-def aware_start(
-    model: nn.Module,      # float network; not changed
-    train: ImageData,      # for fine-tuning, as a judge has them
-    budget: Budget,        # the bits are uniform, and one more than it allows
-    sigma: float,          # noise, in units of the input
-    config: SearchConfig,  # its recipe and `aware_epochs`; 0: the float network itself
-    kept: Path | None = None,  # file for the weights; None: they are not kept
-) -> nn.Module:  # float network
-    "The network that candidates begin with: trained at few bits, so that little damage is left to repair."
-    if not config.aware_epochs: return model
-    wide = [config.environment(budget).uniform(bits) for bits in range(config.min_bits, config.max_bits + 1)]
-    policy = next((policy for policy in wide if not budget.allows(policy)), wide[-1])
-    about = {"model": fingerprint(model), "train": fingerprint(train), "sigma": sigma, "policy": policy.bits,
-             "device": str(train.images.device), "augmenter": config.recipe.augmenter, "seed": config.seed}
-    record = Record.of(kept or "start", about | config.flat(judged=True))
-    if on_first(lambda: _holds(kept, record)): return load_weights(copy.deepcopy(model), kept)
-    recipe = replace(config.recipe, epochs=config.aware_epochs)
-    start = dequantize(tune(quantize(model, policy), train, sigma, recipe)[0]).eval()
-    if kept is not None and rank_and_world_size()[0] == 0: save_tensors(kept, start.state_dict(), record.metadata())
-    return start
-
 # %% ../../nbs/13_judges.ipynb #f60c0ae6
 class AccuracyJudge(_NetworkJudge):
     """
@@ -234,9 +198,8 @@ class AccuracyJudge(_NetworkJudge):
         holdout: ImageData,    # for the reward
         sigma: float,          # noise of the fine-tuning, in units of the input
         config: SearchConfig = SearchConfig(),  # its recipe and `reward_scale`
-        start: nn.Module | None = None,  # float network that candidates begin with; None: `model`
     ):
-        super().__init__(model, train, holdout, sigma, config, start)
+        super().__init__(model, train, holdout, sigma, config)
         self.original_accuracy = evaluate(deployed(model), holdout)
 
     def _evaluate(self, policy: Policy) -> Evaluation:

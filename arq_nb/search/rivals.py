@@ -21,7 +21,7 @@ from ..quant.budgets import Budget
 from ..quant.policies import Policy
 from ..quant.program import integer_program
 from .config import Evaluation, Judge, SearchConfig
-from .judges import AccuracyJudge, aware_start, judge_many
+from .judges import AccuracyJudge, judge_many
 from .proposals import _Evolution, Proposals, proposals_for
 from .search import play, row_policy, search, SearchResult
 
@@ -51,9 +51,7 @@ def haq(
     config: SearchConfig = SearchConfig(),
 ) -> SearchResult:  # `acr` is NaN in its history: HAQ does not look at it
     "HAQ: all decisions by the DDPG actor, with clean accuracy as the reward."
-    start = aware_start(model, train, budget, sigma, config, Path(out) / "start.safetensors" if out else None)
-    judge = AccuracyJudge(model, train, holdout, sigma, config, start)
-    config = replace(config, proposals="actor", judge=judge)
+    config = replace(config, proposals="actor", judge=AccuracyJudge(model, train, holdout, sigma, config))
     return search(model, train, holdout, budget=budget, sigma=sigma, policies=policies, out=out, config=config)
 
 # %% ../../nbs/17_rivals.ipynb #4b181d7a

@@ -35,7 +35,7 @@ from ..quant.policies import Policy
 from .additive import AdditiveModel
 from .config import Evaluation, Judge, SearchConfig
 from .environment import BitWidthEnv, rollout
-from .judges import aware_start, RadiusJudge
+from .judges import RadiusJudge
 from .proposals import Proposals, proposals_for
 from ..train.finish import Finish, finish, finished
 from ..train.network import SmoothedNetwork
@@ -244,13 +244,6 @@ class SearchResult:
 # %% ../../nbs/15_search.ipynb #226d4595
 _OLDER = {"episodes": "policies", "evaluator": "judge", "starts": "warm_starts"}  # names of version 0.2
 
-def _own_judge(origin: _Origin, holdout: ImageData, budget: Budget, folder: Path | None) -> RadiusJudge:
-    "The judge of a search that was given none; what it finds out about the float network is kept in the folder."
-    own = origin.model, origin.train
-    def kept(name): return folder and folder / f"{name}.safetensors"
-    start = aware_start(*own, budget, origin.sigma, origin.config, kept("start"))
-    return RadiusJudge(*own, holdout, origin.sigma, origin.config, kept("original"), start)
-
 def _with_settings_beside(function: Callable[..., SearchResult]) -> Callable[..., SearchResult]:
     "Lets settings stand beside `config`, as in `fit`, and under the names of version 0.2."
     signature = inspect.signature(function)
@@ -286,7 +279,8 @@ def search(
     origin, proposals = _Origin(model, train, sigma, config), proposals_for(config.environment(budget), config)
     with _kept(folder, lambda: _search_settings(origin, holdout, budget)) as (history, state, save):
         if state: proposals.load_state_dict(state)
-        judge = config.judge or _own_judge(origin, holdout, budget, folder)
+        kept = folder and folder / "original.safetensors"
+        judge = RadiusJudge(model, train, holdout, sigma, config, kept) if config.judge is None else config.judge
         done = min(len(history), policies)
         shown = dict(desc="search", unit="policy", disable=not config.progress)
         with tqdm(total=policies, initial=done, **shown) as bar:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from headroom import choices, Yard, YARDS
-from methods import AwareStage, StartStage
+from methods import AwareStage
 
 from arq_nb.certify.smoothing import SmoothedClassifier
 from arq_nb.lab.stages import by_uniform_bits, PolicyStage, TrainStage
@@ -80,19 +80,20 @@ def settings(yard: Yard) -> tuple[SearchConfig, SearchConfig]:
 
 def judges(yard: str, bits: float) -> dict[str, JudgedStage]:
     "Name -> judge, from cheap to dear."
-    y, policies = YARDS[yard], tuple(choices(yard, bits).values())
+    y, stages = YARDS[yard], choices(yard, bits)
     samples, bound = settings(y)
-    start = AwareStage(y.network, PolicyStage(y.network, by_uniform_bits, bits), y.finish.recipe)
-    above = StartStage(PolicyStage(y.network, by_uniform_bits, bits), samples.changed(aware_epochs=1), y.images)
+    def trained(name: str) -> AwareStage: return AwareStage(y.network, stages[name], y.finish.recipe)
     def of(images: int, kind: Callable = fine_tuning, **more: object) -> JudgedStage:
-        return JudgedStage(y.network, kind, policies, **{"config": samples, "images": images, **more})
+        about = {"config": samples, "images": images, "held_out": y.held_out}
+        return JudgedStage(y.network, kind, tuple(stages.values()), **about | more)
+    few = {"config": bound, "held_out": y.held_out // 10}
     return {
-        "8 steps, certified": of(1_000, config=bound, held_out=200), "8 steps": of(1_000), "32 steps": of(4_000),
-        "94 steps": of(12_000), "QAT start, 8 steps": of(1_000, start=start),
-        "QAT start, 32 steps": of(4_000, start=start), "inherited, 8 steps": of(1_000, inheriting),
-        "start above, 8 steps": of(1_000, start=above), "start above, 32 steps": of(4_000, start=above),
-        "start above, 8 steps, certified": of(1_000, config=bound, held_out=200, start=above),
-        "shared weights": of(12_000, partial(shared_weights, epochs=4))}
+        "8 steps, certified": of(1_000, **few), "8 steps": of(1_000),
+        "32 steps, certified": of(4_000, **few), "32 steps": of(4_000), "94 steps": of(12_000),
+        "QAT start, 8 steps": of(1_000, start=trained("uniform")),
+        "QAT start, 32 steps": of(4_000, start=trained("uniform")),
+        "another QAT start, 8 steps": of(1_000, start=trained("cut behind")),
+        "inherited, 8 steps": of(1_000, inheriting), "shared weights": of(12_000, partial(shared_weights, epochs=4))}
 
 
 def study(yard: str, bits: str) -> list[Stage]:

@@ -20,8 +20,7 @@ from arq_nb.quant.budgets import Budget
 from arq_nb.quant.models import load_pretrained, load_weights, pretrained_record, save_weights
 from arq_nb.quant.policies import dequantize, Policy
 from arq_nb.quant.quantizers import FLOAT_BITS
-from arq_nb.search.environment import uniform_policy
-from arq_nb.search.judges import AccuracyJudge, aware_start, SearchConfig
+from arq_nb.search.judges import AccuracyJudge, SearchConfig
 from arq_nb.search.rivals import evolutionary_search, random_search
 from arq_nb.search.search import SearchResult
 from arq_nb.search.sensitivities import acr_program, acr_sensitivity, hawq, hessian_sensitivity, integer_program, nipq
@@ -62,10 +61,10 @@ class ShippedStage(TrainStage):
 
 @dataclass(frozen=True)
 class AwareStage(Stage):
-    "The float network, trained at the uniform bits of a budget: a start for the final fine-tuning of all methods."
+    "The float network, trained with the bits of a policy: a start for the fine-tuning of others."
     files: ClassVar = ("aware.safetensors",)
     float_stage: TrainStage
-    budget: PolicyStage | None = None  # whose uniform bits it is trained at; None: 32
+    chosen: PolicyStage | None = None  # whose policy it is trained with; None: 32 bits
     recipe: Recipe = Recipe(epochs=3, lr=0.05)
 
     def network(self, at: Place) -> nn.Module:
@@ -74,29 +73,12 @@ class AwareStage(Stage):
     def make(self, at: Place) -> dict:
         start, parts, sigma = self.float_stage.network(at), self.float_stage.images.parts(at), self.float_stage.sigma
         policy = Policy.uniform(start, FLOAT_BITS, FLOAT_BITS)
-        if self.budget is not None: policy = uniform_policy(self.budget.budget(at), cut=True)
+        if self.chosen is not None: policy = self.chosen.policy(at)
         state = at.folder / "training.safetensors"
         network, history = finetune(start, policy, parts.train, sigma, self.recipe, checkpoint=state)
         save_weights(dequantize(network), at.folder / self.files[0])
         unseen = parts.held_out(self.float_stage.images.held_out)
         return {"policy": policy.text, "history": history, "accuracy": evaluate(network, unseen, sigma)}
-
-
-@dataclass(frozen=True)
-class StartStage(Stage):
-    "The network that the candidates of all searches of a budget begin with, see `aware_start`."
-    files: ClassVar = ("start.safetensors",)
-    budget: PolicyStage        # whose budget it is
-    config: SearchConfig       # its recipe and `aware_epochs`
-    images: int | None = None  # training images; None: all
-
-    def network(self, at: Place) -> nn.Module:
-        return load_weights(self.budget.float_stage.untrained(at), at.of(self).folder / self.files[0])
-
-    def make(self, at: Place) -> dict:
-        network, train = self.budget.network(at), self.budget.float_stage.images.parts(at).some(self.images, 0, 1)
-        aware_start(network, train, self.budget.budget(at), self.budget.sigma, self.config, at.folder / self.files[0])
-        return {"trained_on": train.name}
 
 
 @dataclass(frozen=True)

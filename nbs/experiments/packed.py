@@ -21,6 +21,14 @@ from arq_nb.lab.tables import Measured
 RESULTS = Path(__file__).parent / "results"
 
 
+def _search(found: dict) -> dict:
+    "What was judged, handed in and spent in a search; empty for a policy that was calculated."
+    if not found.get("history"): return {}
+    history = [[row["policy"], row["acr"], row["accuracy"], round(row["seconds"], 1)] for row in found["history"]]
+    return {"search": {"history": history, "finalists": found.get("finalists", []),
+                       "seconds": found["search_seconds"], "commit": found["provenance"]["commit"]}}
+
+
 def _network(stage: Stage, place: Place) -> dict | None:
     "A finished network as plain data; None if it is not finished."
     if (found := place.result()) is None: return None
@@ -29,7 +37,7 @@ def _network(stage: Stage, place: Place) -> dict | None:
     return {"method": one.method, "seed": one.seed, "facts": one.facts, "policy": stage.chosen.policy(chosen).text,
             "images": stage.test(place).name, "idx": log.idx.tolist(), "label": log.label.tolist(),
             "predict": log.predict.tolist(), "radius": np.round(log.radius, 4).tolist(),
-            "settings": found["settings"], "provenance": found["provenance"]}
+            "settings": found["settings"], "provenance": found["provenance"], **_search(chosen.result() or {})}
 
 
 def pack(stages: Sequence[Stage], folder: str | Path, path: str | Path) -> int:  # networks in the file

@@ -67,21 +67,30 @@ def sums(yard: Yard, kind: str, some: Mapping[str, Policy]) -> dict[str, float]:
     return {name: -sum(table[layer][policy.bits[layer]] for layer in table) for name, policy in some.items()}
 
 
-def from_anchors(
-    yard: Yard, bits: float, anchors: int, draws: int = 100, kind: str | None = "curvature"
+def from_few(
+    yard: Yard, bits: float, count: int, judge: str | None = None, draws: int = 30
 ) -> list[tuple[float, float]]:
-    "Tau over all other policies and over their better half, of an additive model fitted to a few finished ones."
-    env, rng = SearchConfig(max_bits=6).environment(yard.budget(bits)), np.random.default_rng(0)
-    ends, found = finished(yard, bits), []
-    some, prior = policies(yard, bits), None if kind is None else harms(yard, kind)
+    """Tau over all other policies and over their better half, of an additive model that was fitted to a few.
+
+    Their values are those of a judge, or what they are worth when finished."""
+    env, rng, found = SearchConfig(max_bits=6).environment(yard.budget(bits)), np.random.default_rng(0), []
+    ends, some = finished(yard, bits), policies(yard, bits)
+    values = ends if judge is None else said(yard, bits)[judge][0]
     for _ in range(draws):
-        order = rng.permutation([*ends])
-        known, asked = order[:anchors], order[anchors:]
-        model = AdditiveModel(env, prior).fit([some[n] for n in known], [ends[n] for n in known])
-        said = model.predict([some[n] for n in asked])[0]
-        one = agreement(said, [ends[n] for n in asked], draws=2)
+        order = rng.permutation([name for name in ends if name in values])
+        known, asked = order[:count], order[count:]
+        model = AdditiveModel(env).fit([some[n] for n in known], [values[n] for n in known])
+        guessed = model.predict([some[n] for n in asked])[0]
+        one = agreement(guessed, [ends[n] for n in asked], draws=2)
         found.append((one.tau, one.better_half))
     return found
+
+
+def closeness(yard: Yard, bits: float) -> dict[str, float]:
+    "How near a policy is to the uniform one, in units of rounding: no judge, but what a biased judge may go by."
+    def rounding(policy): return 4.0 ** (2 - np.array([*policy.bits.values()], float))
+    some = policies(yard, bits)
+    return {name: -float(np.abs(rounding(p) - rounding(some["uniform"])).sum()) for name, p in some.items()}
 
 
 def smoothed(yard: Yard, bits: float, answers: Mapping[str, float]) -> dict[str, float]:
@@ -120,6 +129,7 @@ def scores(yard: Yard, bits: float) -> pd.DataFrame:
     once = stored(yard, "harms").get("once", {})
     for kind, label in (("curvature", "HAWQ's sum"), ("acr", "sum of losses of ACR")):
         if kind in once: lines.append(_line(label, sums(yard, kind, some), ends, 0.0, once[kind]))
+    lines.append(_line("closeness to uniform", closeness(yard, bits), ends, 0.0, 0.0))
     return pd.DataFrame(lines).set_index("judge")
 
 
