@@ -256,11 +256,11 @@ def forest_plot(
     radii: Sequence[float] = (0.25, 0.5, 0.75),  # where certified accuracy is told, in units of the input
     ours: str = "ARQ",                # a method that is drawn in another color
     original: str = "float32",        # the method of the dashed line
-    noise: TrainingNoise | None = None,  # of training; None: as the methods of a block tell together
+    noise: Mapping[str, TrainingNoise] = {},  # setting -> noise of training; others: as its methods tell together
     note: str = "",                   # a line at the bottom
 ) -> Figure:
     "Each method minus the reference: a block a setting, with clean and certified accuracy beside it."
-    found = {block: gaps(methods, reference, noise) for block, methods in blocks.items()}
+    found = {block: gaps(methods, reference, noise.get(block)) for block, methods in blocks.items()}
     reach, height = _reach(one for some in found.values() for one in some.values()), 0.0
     inches = 0.215 * sum(len(methods) + 1.3 for methods in blocks.values()) + 1.15
     fig, (ax, side) = plt.subplots(1, 2, figsize=(8.6, inches), sharey=True, width_ratios=(1, 1.15), dpi=110)

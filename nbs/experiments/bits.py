@@ -24,7 +24,7 @@ from arq_nb.search.judges import AccuracyJudge
 UNIFORM = "uniform", "cut behind", "cut alternately"
 KNOWN = *UNIFORM, "HAWQ", "NIPQ", "ACR program"
 STARTS = "HAWQ", "NIPQ"
-EVALUATIONS, FINALISTS, JUDGE_IMAGES = 32, 2, 1_000
+EVALUATIONS, FINALISTS = 20, 2
 by_clean_accuracy = partial(by_search, judge=AccuracyJudge)
 SEARCHES = {   # method -> how it is rewarded, and what it proposes
     "ARQ": (by_search, "thompson"), "mutation": (by_search, "mutation"), "random": (by_search, "random"),
@@ -41,7 +41,7 @@ def choices(yard: Yard, bits: float) -> dict[str, PolicyStage]:
 def searching(yard: Yard, bits: float, method: str, seed: int) -> FinalsStage:
     "How a search comes to its policy."
     found, (by, proposals) = choices(yard, bits), SEARCHES[method]
-    stage = PolicyStage(yard.network, by, bits, evaluations=EVALUATIONS, images=JUDGE_IMAGES,
+    stage = PolicyStage(yard.network, by, bits, evaluations=EVALUATIONS, images=yard.judge_images,
                         config=settings(yard)[0].changed(proposals=proposals), held_out=yard.held_out,
                         starts=tuple(found[name] for name in STARTS), seed=seed)
     return FinalsStage(stage, (), FINALISTS, yard.finish, yard.images, 500, start=yard.network)

@@ -45,6 +45,7 @@ class Yard:
     images: int                         # training images of the fine-tuning
     harm_images: tuple[int, int]        # held-out images, and noise samples of each, of the ACR program
     held_out: int                       # images that judges look at; the others are for finals
+    judge_images: int                   # training images for each candidate of a search
 
     def budget(self, bits: float) -> Budget:
         "What as many bits everywhere would cost."
@@ -64,9 +65,10 @@ POOL = replace(CIFAR, held_out=2_500)   # 2,500 images that no network is traine
 YARDS = {yard.name: yard for yard in (
     Yard("resnet20", ShippedStage(resnet20, POOL, 0.5), resnet20, (3, 32, 32), 10, (2.5, 3.0),
          Finish(Recipe(lr=0.02, consistency=5.0, augmenter=augment), Certify(n=1_000, backend="int8")), 20_000,
-         (200, 100), 2_000),
+         (200, 100), 2_000, 12_000),
     Yard("mobilenet", NETWORKS[0.25], mobilenet_half, (3, 64, 64), 20, (3.0, 4.0),
-         Finish(Recipe(epochs=4, lr=0.02, augmenter=augment), Certify(n=1_000, backend="int8")), 9_000, (100, 50), 600))}
+         Finish(Recipe(epochs=4, lr=0.02, augmenter=augment), Certify(n=1_000, backend="int8")), 9_000,
+         (100, 50), 600, 9_000))}
 
 
 def wishes(env: BitWidthEnv, bits: float) -> dict[str, np.ndarray]:  # name -> a wish in bits for each decision
