@@ -24,17 +24,17 @@ demo: install ## train, search and certify on digits: a table and figures in run
 
 # Real photographs: sigma 0.25, warm start from a network trained without noise. The same command goes on after a stop.
 cifar10: TRAIN := --epochs 3
-cifar10: SEARCH := --policies 14 --warmup-episodes 8 --finetune-images 2000
+cifar10: SEARCH := --policies 10 --finetune-images 6000
 cifar10: CERTIFY := --finetune-images 12000 --skip 10
 cifar10-long: TRAIN := --epochs 8
-cifar10-long: SEARCH := --policies 60 --warmup-episodes 30 --finetune-images 3000
+cifar10-long: SEARCH := --policies 24 --finetune-images 12000
 cifar10-long: CERTIFY := --finetune-images 20000 --skip 8
 cifar10: install ## ARQ on CIFAR-10 with ResNet-20 from the archives in ARQ_DATA, in 10 to 20 minutes: table and figures in runs/cifar10
 cifar10-long: install ## the same with more training and a longer search, in an hour: runs/cifar10-long
 cifar10 cifar10-long:
 	$(BIN)/arq-nb train --out runs/$@ --data cifar10 --root $(ARQ_DATA)/cifar10-jpeg.tar.xz $(ARQ_DATA)/cifar10-original-subset.tar.xz \
 		--model resnet20 --sigma 0.25 --holdout 200 --start $(ARQ_DATA)/resnet20-cifar10-clean.safetensors --lr 0.1 $(TRAIN)
-	$(BIN)/arq-nb search --out runs/$@ --n 500 --agent-noise 0.06 $(SEARCH)
+	$(BIN)/arq-nb search --out runs/$@ --n 500 $(SEARCH)
 	for network in float32 uniform4 arq; do $(BIN)/arq-nb certify --out runs/$@ --network $$network --epochs 1 $(CERTIFY) || exit; done
 	$(BIN)/arq-nb report --out runs/$@
 

@@ -196,7 +196,7 @@ def test_the_ten_lines_run_as_written(tmp_path, monkeypatch):
     photographs(tmp_path / "photos", dict(train=20, test=2))
     monkeypatch.chdir(tmp_path)
     program, numbers = ten_lines(), {"size=224": "size=32", "hold_out=500": "hold_out=4", "epochs=10": "epochs=1",
-                                     "policies=100": "policies=2", "epochs=3": "epochs=1", "n=1_000": "n=100",
+                                     "policies=24": "policies=2", "epochs=3": "epochs=1", "n=1_000": "n=100",
                                      "resnet18(": "squeezenet1_1("}
     assert len(program.splitlines()) <= 10
     for big, little in numbers.items():

@@ -76,7 +76,7 @@ def _budget(
 
 def search_run(
     out: Path,                     # run folder
-    policies: int = 100,           # how many to try
+    policies: int = 24,            # how many to try
     bits: float | None = None,     # budget: the BitOPs of so many bits by so many everywhere; 4 if none is given
     size_kb: float | None = None,  # or in kB (1000 bytes) of the stored network
     fraction: float | None = None,  # or in BitOPs as a share of the float network's; 1/64 is 4 bits by 4 bits
