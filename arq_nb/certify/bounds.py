@@ -67,10 +67,20 @@ def check_enough(
 
 # %% ../../nbs/01a_bounds.ipynb #80a269b9
 def coverage_violated(
-    failures: int,   # wrong certificates
-    trials: int,     # certificates, independent of each other
+    failures: int,   # wrong claims: given, and not true
+    trials: int,     # claims that were asked for, independent of each other, those that were not given included
     alpha: float,    # promised error probability
     tail: float = 1e-6,
 ) -> bool:
     "True if so many failures are impossible (binomial tail below `tail`) for an error probability of at most `alpha`."
     return bool(stats.binom.sf(failures - 1, trials, alpha) < tail)
+
+def detectable_rate(
+    trials: int,          # as of `coverage_violated`
+    alpha: float,         # promised error probability
+    tail: float = 1e-6,
+    power: float = 0.95,  # chance to find it
+) -> float:  # NaN if not even certain failure is found
+    "The smallest true error rate that `coverage_violated` finds with probability `power`."
+    failures = stats.binom.isf(tail, trials, alpha) + 1  # the fewest that it calls impossible
+    return float(stats.beta.ppf(power, failures, trials - failures + 1))
