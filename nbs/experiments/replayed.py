@@ -30,7 +30,7 @@ from arq_nb.train.finish import finetune
 from arq_nb.train.training import evaluate, noisy_batches, Recipe
 
 RESULTS = Path(__file__).parent / "results/certification/cpu"
-IMAGES, N0, OWN, CACHED, REPLAYED = 100, 500, 200, 10_000, 4_200
+IMAGES, N0, OWN, CACHED, REPLAYED = 100, 500, 200, 8_000, 3_400
 SHAPE = 3, 32, 32
 
 
