@@ -268,20 +268,27 @@ def attacked_accuracy(
 # %% ../../nbs/22_attacks.ipynb #f9895375
 def attacks_inside(
     smoothed: SmoothedClassifier,      # its `f` must be differentiable
-    images: Tensor,                    # (images, channels, height, width) in [0, 1]
-    predictions: Tensor | Sequence[int],  # (images,) certified classes, no abstentions
-    radii: Tensor | Sequence[float],   # (images,) certified radii, positive
+    images: Tensor,                    # (images, channels, height, width) in [0, 1], all that were submitted
+    predictions: Tensor | Sequence[int],  # (images,) certified classes, -1 = abstained
+    radii: Tensor | Sequence[float],   # (images,) certified radii, positive unless abstained
     generator: torch.Generator,        # on the device of `smoothed`; not that of the certificates
     attack: Attack = Attack(),         # how hard it tries; `alpha` is that of one PREDICT
     **changes: object,                 # single settings by name, such as levels=255
 ) -> int:  # images for which PREDICT names another class within the radius
     """Attack every image just inside its certified radius and count the successes.
 
-    Honest certificates allow about (their alpha + `alpha`) of the images."""
+    Honest certificates allow about (their alpha + `alpha`) of the images that were submitted for certification,
+    abstentions included. Of the certificates that were issued any share may be wrong."""
     a, images = changed(attack, **changes), check_images(images)
     check_votes(a.n, a.alpha)
-    inside = 0.999 * torch.as_tensor(radii, dtype=images.dtype)
+    predictions, radii = torch.as_tensor(predictions).cpu(), torch.as_tensor(radii, dtype=images.dtype).cpu()
+    if not predictions.shape == radii.shape == (len(images),):
+        raise ValueError(f"{tuple(predictions.shape)} predictions and {tuple(radii.shape)} radii for {len(images)} "
+                         "images: one each is needed, -1 where the certifier abstained")
+    issued = (predictions != ABSTAIN).nonzero().flatten()
+    if not len(issued): return 0
+    images, predictions = images[issued.to(images.device)], predictions[issued]
     with smoothed.checked(images.to(smoothed.device)) as it:
-        tried = pgd(it, images, predictions, radii=inside, generator=generator, attack=a)
+        tried = pgd(it, images, predictions, radii=0.999 * radii[issued], generator=generator, attack=a)
         answers = it.predict_batch(tried, [generator] * len(tried), n=a.n, alpha=a.alpha)
-    return int(((answers != ABSTAIN) & (answers != np.asarray(torch.as_tensor(predictions).cpu()))).sum())
+    return int(((answers != ABSTAIN) & (answers != predictions.numpy())).sum())
