@@ -30,7 +30,7 @@ from arq_nb.train.finish import finetune
 from arq_nb.train.training import evaluate, noisy_batches, Recipe
 
 RESULTS = Path(__file__).parent / "results/certification/cpu"
-IMAGES, N0, OWN, CACHED, REPLAYED = 100, 500, 200, 8_000, 3_400
+IMAGES, N0, OWN, CACHED, REPLAYED = 100, 200, 100, 4_000, 1_700
 SHAPE = 3, 32, 32
 
 
@@ -39,8 +39,8 @@ def images(run: Path):
     return replace(CIFAR, held_out=500).parts(Place(run, Stage()))
 
 
-def networks(run: Path, sigma: float, count: int = 10_000) -> dict[str, nn.Module]:
-    "Float, 8 and 4 bits (8 in the first and last layer), fine-tuned alike; and the float one only rounded."
+def networks(run: Path, sigma: float, count: int = 2_000) -> dict[str, nn.Module]:
+    "Float, 8 and 4 bits (8 in the first and last layer), fine-tuned as a search does it; and the float one only rounded."
     model, few = load_pretrained("resnet20", sigma), images(run).some(count, 0, 1)
     edges, found = edge_layers(layer_table(model, SHAPE)), {}
     for name, bits in (("float32", 32), ("8 bits", 8), ("4 bits", 4)):
