@@ -126,7 +126,9 @@ def _noise_table(
         return _NoiseTable(torch.tensor(last).to(device), values.to(device), 63 - (len(last) - 1).bit_length(), error)
 
 # %% ../../nbs/21_sound.ipynb #b358d20f
-_SLACK = 1e-9  # taken off every probability: pays for tables that are not quite the law
+_SLACK = 1e-9  # taken off every probability: half of it for tables that are not quite the law, half for float64
+_SHORTER = 1 - 1e-14  # factor of every radius, for the rounding of Phi^-1 and of products
+_ETA = 1.1e-34  # more than the error of the discrete noise for one pixel, see there
 
 def _minus_slack(p_lower: float | np.ndarray) -> np.ndarray:
     "The bound on the probability under the law, from the bound under its table."
@@ -140,11 +142,11 @@ def _fill_from_table(
 ) -> None:
     """Noisy copies on the 8-bit grid; `ValueError` for pixels off it, too many, or a buffer that is not float32.
 
-    On a GPU, where to raise would mean to wait, pixels off the grid become NaN, which `SmoothedClassifier.votes`
-    refuses."""
+    On a GPU, where to raise would mean to wait, pixels off the grid become NaN. `SmoothedClassifier.votes` refuses the
+    NaN that a network makes of it; a classifier of mere comparisons makes none."""
     if buffer.dtype != torch.float32:
         raise ValueError(f"buffer is {buffer.dtype}: float32 is needed, in which the integers are exact")
-    if 3 * pixels.numel() * table.error > _SLACK:
+    if 2 * pixels.numel() * (table.error + _ETA) > _SLACK / 2:
         raise ValueError(f"{pixels.numel()} pixels are too many for a table with an error of {table.error:.1e} a pixel")
     steps = pixels * _LEVELS
     off = (steps - steps.round()).abs()
@@ -181,8 +183,8 @@ class SoundGaussianNoise:
         _fill_from_table(buffer, pixels, _noise_table(_rounded_normal, sigma, str(buffer.device)), generator)
 
     def radius(self, p_lower: float | np.ndarray, sigma: float) -> float | np.ndarray:
-        "Radius of theorem 1 of Cohen et al. (2019) for `p_lower - 1e-9`, in units of the input."
-        return certified_radius(_minus_slack(p_lower), sigma)
+        "Radius of theorem 1 of Cohen et al. (2019) for `p_lower - 1e-9`, in units of the input, rounded down."
+        return _SHORTER * certified_radius(_minus_slack(p_lower), sigma)
 
 # %% ../../nbs/21_sound.ipynb #cdecc5fe
 def _renyi_radius(
@@ -235,5 +237,5 @@ class DiscreteGaussianNoise:
         _fill_from_table(buffer, pixels, _noise_table(_discrete_normal, sigma, str(buffer.device)), generator)
 
     def radius(self, p_lower: float | np.ndarray, sigma: float) -> float | np.ndarray:
-        "The larger of two proven ones, in units of the input."
-        return np.maximum(_renyi_radius(_minus_slack(p_lower), sigma), _lattice_radius(p_lower, sigma))
+        "The larger of two proven ones, in units of the input, rounded down."
+        return _SHORTER * np.maximum(_renyi_radius(_minus_slack(p_lower), sigma), _lattice_radius(p_lower, sigma))
