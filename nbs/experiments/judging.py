@@ -10,7 +10,7 @@ from headroom import choices, Yard, YARDS
 from methods import AwareStage
 
 from arq_nb.certify.smoothing import SmoothedClassifier
-from arq_nb.lab.stages import by_uniform_bits, PolicyStage, TrainStage
+from arq_nb.lab.stages import PolicyStage, TrainStage
 from arq_nb.lab.study import Place, Stage
 from arq_nb.quant.policies import dequantize, Policy, quantize
 from arq_nb.search.judges import Evaluation, Judge, KeptJudge, RadiusJudge, SearchConfig
