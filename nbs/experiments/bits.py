@@ -42,7 +42,7 @@ def searching(yard: Yard, bits: float, method: str, seed: int) -> FinalsStage:
     "How a search comes to its policy."
     found, (by, proposals) = choices(yard, bits), SEARCHES[method]
     stage = PolicyStage(yard.network, by, bits, evaluations=EVALUATIONS, images=yard.judge_images,
-                        config=settings(yard)[0].changed(proposals=proposals), held_out=yard.held_out,
+                        config=settings(yard)[0].changed(proposals=proposals, max_bits=8), held_out=yard.held_out,
                         starts=tuple(found[name] for name in STARTS), seed=seed)
     return FinalsStage(stage, (), FINALISTS, yard.finish, yard.images, 500, start=yard.network)
 

@@ -73,7 +73,7 @@ def from_few(
     """Tau over all other policies and over their better half, of an additive model that was fitted to a few.
 
     Their values are those of a judge, or what they are worth when finished."""
-    env, rng, found = SearchConfig(max_bits=6).environment(yard.budget(bits)), np.random.default_rng(0), []
+    env, rng, found = SearchConfig().environment(yard.budget(bits)), np.random.default_rng(0), []
     ends, some = finished(yard, bits), policies(yard, bits)
     values = ends if judge is None else said(yard, bits)[judge][0]
     for _ in range(draws):
@@ -95,7 +95,7 @@ def closeness(yard: Yard, bits: float) -> dict[str, float]:
 
 def smoothed(yard: Yard, bits: float, answers: Mapping[str, float]) -> dict[str, float]:
     "What the additive model makes of a judge's answers: the noise of one is weighed against all others."
-    some, env = policies(yard, bits), SearchConfig(max_bits=6).environment(yard.budget(bits))
+    some, env = policies(yard, bits), SearchConfig().environment(yard.budget(bits))
     model = AdditiveModel(env).fit([some[n] for n in answers], [*answers.values()])
     return dict(zip(answers, model.predict([some[n] for n in answers])[0]))
 
