@@ -36,7 +36,7 @@ class Certify:
     """
     n0: int = 100                  # samples that guess the class; "early" plans better with 1,000
     n: int = 100_000               # samples that count its votes; for the other methods: what to be as good as
-    alpha: float = 0.001           # error probability for each image, in (0, 1)
+    alpha: float = 0.001           # error probability for each image submitted, in (0, 1)
     seed: int = 0                  # of the noise streams
     method: str = "fixed"          # "fixed", "early" or "incremental"
     noise: str = "gaussian"        # "gaussian", "sound" or "discrete", see `NOISES`
