@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import launch
+from scipy.stats import norm
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -19,7 +20,7 @@ from arq_nb.certify.anytime import anytime_lower, at_least, certify_like, certif
 from arq_nb.certify.attacks import Attack, attacks_inside, pgd, smallest_attack
 from arq_nb.certify.bounds import _fewest_samples
 from arq_nb.certify.incremental import build_cache, CertificateCache, certify_incremental
-from arq_nb.certify.logs import _COLUMNS, _seconds, certify_dataset, read_log, summary
+from arq_nb.certify.logs import _COLUMNS, _median_interval, _seconds, certify_dataset, read_log, summary
 from arq_nb.certify.recertify import recertify
 from arq_nb.certify.settings import _METHODS, Certify, certify_images
 from arq_nb.certify.smoothing import ABSTAIN, GaussianNoise, NOISES, SmoothedClassifier
@@ -257,6 +258,29 @@ def test_certified_counts_wrong_answers_as_nothing(tmp_path):
     words = "3 images", "clean accuracy", "ACR", "abstention rate", "certified accuracy at 0.25"
     assert [word for word in words if word not in text] == []
     assert "at 0.5" not in text
+
+
+def test_a_summary_says_what_belongs_beside_an_acr(tmp_path):
+    log = reading(tmp_path, HEAD + "\tsamples", ONE + "\t50", TWO + "\t0")
+    (tmp_path / "log.tsv.json").write_text('{"sigma": 0.5, "n": 1000, "alpha": 0.001, "noise": "gaussian"}')
+    found = summary(read_log(tmp_path / "log.tsv"))
+    assert found["ACR of one class for all"][0] == pytest.approx(0.5 * norm.ppf(0.001**0.001))
+    assert (found["abstention rate"][0], found["left out, wrong guess"][0]) == (0, 0.5)
+    assert found["median radius"] == (0.15, 0.0, np.inf)
+    for record in ('{"sigma": 0.5}', "no record", '{"sigma": 0.5, "n": 9, "alpha": 0.1, "noise": "uniform"}',
+                   '{"sigma": 0.5, "n": 9, "alpha": 0.1, "noise": "gaussian", "method": "incremental"}'):
+        (tmp_path / "log.tsv.json").write_text(record)
+        assert read_log(tmp_path / "log.tsv").most is None
+    equal = replace(log, radius=np.array([0.3, 0.3]), correct=np.array([1, 1]))
+    assert "ACR                         0.300  unknown: all are equal" in str(equal)
+
+
+def test_medians_have_exact_intervals():
+    rng = np.random.default_rng(0)
+    found = [_median_interval(rng.exponential(size=25))[1:] for _ in range(2_000)]
+    inside = np.mean([low <= np.log(2) <= high for low, high in found])
+    assert 0.95 < inside < 0.975   # exactly 0.957
+    assert _median_interval(np.arange(5.0)) == (2.0, 0.0, np.inf)
 
 
 @pytest.fixture

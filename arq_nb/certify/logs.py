@@ -23,7 +23,7 @@ from scipy import stats
 from tqdm import tqdm
 
 from .settings import as_asked, Certify, Method
-from .smoothing import ABSTAIN, Certificate, SmoothedClassifier
+from .smoothing import ABSTAIN, Certificate, certified_radius, SmoothedClassifier
 from ..core.data import check_image_data, check_images, ImageData, to_float
 from ..core.fingerprint import fingerprint
 from ..core.processes import held_by_first, on_first, rank_and_world_size
@@ -49,6 +49,7 @@ class CertificateLog:
     correct: np.ndarray  # 1 if predict == label
     time: np.ndarray     # seconds
     extra: dict[str, list[str]] = field(default_factory=dict, repr=False)  # further columns of the file
+    most: float | None = None  # largest radius that so many samples can prove; None: unknown
 
     def __len__(self) -> int: return len(self.idx)
 
@@ -103,6 +104,14 @@ def _read_table(path: str | os.PathLike) -> tuple[list[str], list[tuple[int, dic
             raise ValueError(f"{path}, line {n}: {len(row)} fields, the header has {len(header)}")
     return header, [(n, dict(zip(header, row))) for n, row in rows]
 
+def _largest_radius(path: str | os.PathLike) -> float | None:
+    "What the samples of a log can prove at most, by its record; None for a log of others or of another kind of noise."
+    try: record = Record.read(f"{path}.json")
+    except ValueError: return None
+    known = {"sigma", "n", "alpha", "noise"} <= set(record) and str(record["noise"]).endswith("gaussian")
+    if not known or record.get("method") == "incremental": return None
+    return float(certified_radius(record["alpha"] ** (1 / record["n"]), record["sigma"]))
+
 def read_log(
     path: str | os.PathLike,  # tab-separated UTF-8 file with a header line
 ) -> CertificateLog:
@@ -116,7 +125,7 @@ def read_log(
     kinds = (int, int, int, float, int, float)
     arrays = [np.array(column, dtype=kind) for kind, column in zip(kinds, zip(*parsed) if parsed else [()] * 6)]
     extra = {name: [row.get(name, "") for _, row in rows] for name in header if name not in _COLUMNS}
-    return CertificateLog(*arrays, extra)
+    return CertificateLog(*arrays, extra, _largest_radius(path))
 
 # %% ../../nbs/03_logs.ipynb #909387c4
 def average_certified_radius(log: CertificateLog) -> float:
@@ -135,7 +144,7 @@ def clean_accuracy(log: CertificateLog) -> float:
     return float(np.mean(log.correct > 0))
 
 def abstention_rate(log: CertificateLog) -> float:
-    "Share of images without an answer."
+    "Share of images without an answer; methods that look at labels leave out wrong guesses, which are among them."
     return float(np.mean(log.predict == ABSTAIN))
 
 # %% ../../nbs/03_logs.ipynb #f3f7ca3f
@@ -153,26 +162,45 @@ def mean_interval(
     seed: int = 0,             # of the bootstrap
     resamples: int = 2_000,    # bootstrap samples
 ) -> tuple[float, float, float]:  # mean, low, high
-    "A mean over images with its BCa bootstrap interval (Efron 1987); equal values give an interval of no width."
+    "A mean over images with its BCa bootstrap interval (Efron 1987); NaN for its ends if all values are equal."
     values = np.asarray(values, dtype=np.float64)
     if len(values) < 2: raise ValueError(f"an interval needs at least 2 images, the log holds {len(values)}")
     mean = float(values.mean())
-    if np.ptp(values) == 0: return mean, mean, mean
+    if np.ptp(values) == 0: return mean, math.nan, math.nan
     drawn = stats.bootstrap((values,), np.mean, n_resamples=resamples, batch=500, confidence_level=confidence,
                             rng=np.random.default_rng(seed))
     interval = drawn.confidence_interval
     return mean, float(interval.low), float(interval.high)
 
 # %% ../../nbs/03_logs.ipynb #230da3e0
+def _median_interval(
+    radii: np.ndarray,         # (images,) at least 0
+    confidence: float = 0.95,  # of the interval, in (0, 1)
+) -> tuple[float, float, float]:  # median, low, high; inf if the images are too few to bound it
+    "The median of radii with its exact interval: how many lie below the true one is binomial."
+    low = int(stats.binom.ppf((1 - confidence) / 2, len(radii), 0.5))
+    ends = np.concatenate([[0.0], np.sort(radii), [math.inf]])
+    return float(np.median(radii)), float(ends[low]), float(ends[len(radii) + 1 - low])
+
 def summary(
     log: CertificateLog,
     radii: Sequence[float] = (),  # for certified accuracy, in units of the input
     confidence: float = 0.95,     # of the intervals
 ) -> dict[str, tuple[float, float, float]]:  # name -> (value, low, high)
-    "Clean accuracy, ACR, abstention rate and certified accuracy at `radii`, each with its interval."
-    right = log.correct > 0
-    found = {"clean accuracy": _share_interval(right, confidence), "ACR": mean_interval(log.certified, confidence),
-             "abstention rate": _share_interval(log.predict == ABSTAIN, confidence)}
+    """ACR and what belongs beside it, each with its interval: clean accuracy, the ACR of a classifier that always says
+    the most frequent class (if the record tells the samples), the median radius, the abstention rate, certified
+    accuracy at `radii`. Images that a method left out because their label said that the guess is wrong are not
+    abstentions and have a line of their own."""
+    right, found = log.correct > 0, {}
+    left_out = np.array([text.strip() == "0" for text in log.extra.get("samples", [""] * len(log))], dtype=bool)
+    found["clean accuracy"] = _share_interval(right, confidence)
+    found["ACR"] = mean_interval(log.certified, confidence)
+    if log.most is not None:
+        share = _share_interval(log.label == np.bincount(log.label).argmax(), confidence)
+        found["ACR of one class for all"] = tuple(log.most * end for end in share)
+    found["median radius"] = _median_interval(log.certified, confidence)
+    found["abstention rate"] = _share_interval((log.predict == ABSTAIN) & ~left_out, confidence)
+    if left_out.any(): found["left out, wrong guess"] = _share_interval(left_out, confidence)
     for r in radii: found[f"certified accuracy at {r:g}"] = _share_interval(right & (log.radius >= r), confidence)
     return found
 
@@ -183,7 +211,8 @@ def __str__(self: CertificateLog) -> str:
     radii = [r for r in (0.25, 0.5, 0.75, 1.0, 1.5, 2.0) if (self.certified >= r).any()]
     lines = [f"{f'{len(self)} images':27} value  95 % interval"]
     for name, (value, low, high) in summary(self, radii).items():
-        lines.append(f"{name:27} {value:.3f}  [{low:.3f}, {high:.3f}]")
+        interval = "unknown: all are equal" if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
+        lines.append(f"{name:27} {value:.3f}  {interval}")
     return "\n".join(lines)
 
 # %% ../../nbs/03_logs.ipynb #71d6acad
