@@ -111,8 +111,8 @@ NETWORKS = [Measured("float32", 0, LOG, {"bitops_fraction": 1.0}),
 
 def test_a_row_for_each_network_and_seed():
     table = measure(NETWORKS, radii=(0.2,))
-    assert list(table.columns) == ["method", "seed", "acr", "acr_low", "acr_high", "clean_accuracy", "certified_0.2",
-                                   "bitops_fraction"]
+    assert list(table.columns) == ["method", "seed", "acr", "acr_low", "acr_high", "median_radius", "clean_accuracy",
+                                   "certified_0.2", "bitops_fraction"]
     assert table.acr.round(3).tolist()[:3] == [0.225, 0.2, 0.25]
     assert table["certified_0.2"].tolist()[:3] == [0.75, 0.5, 0.75]
     assert table.loc[3, "acr":].isna().all()

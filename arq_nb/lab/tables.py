@@ -105,19 +105,20 @@ _RADII = (0.25, 0.5, 0.75)  # where tables show certified accuracy, in units of 
 
 def _row(one: Measured, radii: Sequence[float]) -> dict:
     "A line of the table."
-    names = ["acr", "acr_low", "acr_high", "clean_accuracy", *(f"certified_{r:g}" for r in radii)]
+    names = ["acr", "acr_low", "acr_high", "median_radius", "clean_accuracy", *(f"certified_{r:g}" for r in radii)]
     values = [np.nan] * len(names)
     if one.log is not None:
         if not len(one.log): raise ValueError(f"{one.method}: the log is empty, at least one certified image is needed")
         radii_held = one.log.certified
         interval = mean_interval(radii_held) if len(radii_held) > 1 else (float(radii_held[0]), np.nan, np.nan)
-        values = [*interval, clean_accuracy(one.log), *certified_accuracy(one.log, radii).tolist()]
+        shares = clean_accuracy(one.log), *certified_accuracy(one.log, radii).tolist()
+        values = [*interval, float(np.median(radii_held)), *shares]
     return {"method": one.method, "seed": one.seed, **dict(zip(names, values)), **one.facts}
 
 def measure(
     networks: Iterable[Measured],      # at least one
     radii: Sequence[float] = _RADII,   # for certified accuracy, in units of the input
-) -> pd.DataFrame:  # method, seed, acr, acr_low, acr_high (95 %), clean_accuracy, certified_<radius>, and the facts
+) -> pd.DataFrame:  # method, seed, acr, acr_low, acr_high (95 %), median_radius, clean_accuracy, certified_..., facts
     "What networks are worth: a row for each one and seed, NaN where nothing was measured."
     rows = [_row(one, radii) for one in networks]
     if not rows: raise ValueError("a table needs at least one network")
@@ -127,7 +128,7 @@ def measure(
 MISSING = "not measured"
 _SHOWN = {  # column -> heading, factor, format
     "clean_accuracy": ("clean accuracy %", 100, ".1f"), "acr": ("ACR", 1, ".3f"),
-    "certified": ("certified % at {}", 100, ".1f"), "bitops_fraction": ("BitOPs %", 100, ".2f"),
+    "median_radius": ("median radius", 1, ".3f"), "certified": ("certified % at {}", 100, ".1f"), "bitops_fraction": ("BitOPs %", 100, ".2f"),
     "size_bytes": ("size kB", 1e-3, ",.1f"), "evaluations": ("policies judged", 1, ",.0f"),
     "search_seconds": ("search s", 1, ",.0f"), "seconds": ("seconds", 1, ",.1f")}
 
