@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = []
 
-# %% ../../nbs/22a_norms.ipynb #n22ax000
+# %% ../../nbs/22a_norms.ipynb #n22a0004
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from ..core.data import check_images
 from ..core.rng import make_generator
 from ..core.settings import whole_number
 
-# %% ../../nbs/22a_norms.ipynb #n22ax001
+# %% ../../nbs/22a_norms.ipynb #n22a0017
 _WIDTH = 2 * math.sqrt(3)  # of a uniform distribution, in standard deviations
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class UniformNoise:
         "`2 a (p_lower - 1/2)` in the L1 norm, in units of the input; 0 where nothing can be certified."
         return np.maximum(_WIDTH * sigma * (np.asarray(p_lower) - 0.5), 0.0)
 
-# %% ../../nbs/22a_norms.ipynb #n22ax002
+# %% ../../nbs/22a_norms.ipynb #n22a0033
 def _cells(
     width: int,   # of a cell, in gray levels
     levels: int,  # the largest gray level
@@ -70,39 +70,7 @@ def _gray_levels(
         raise ValueError(f"a pixel is {off:.2g} off the grid of multiples of 1/{levels}")
     return gray.long()
 
-# %% ../../nbs/22a_norms.ipynb #n22ax003
-@dataclass(frozen=True)
-class SplittingNoise:
-    """Every value shows its cell alone, and the cells of all values are shifted independently (Levine and Feizi 2021).
-
-    A cell is `width(sigma)` gray levels wide. For images of bytes; the certificate is about the *L1* norm and about
-    integer steps of 1/255, and integers are all that it computes with. `SplitClassifier` needs no chance at all.
-
-        SmoothedClassifier(network, sigma=0.25, noise=SplittingNoise()).certify(x).radius   # in the L1 norm
-    """
-    name = "splitting (L1)"
-
-    def width(self, sigma: float) -> int:
-        "Width of a cell in gray levels, when the center of a random cell has a standard deviation of `sigma`."
-        return max(1, round(_WIDTH * sigma * 255))
-
-    def fill(
-        self,
-        buffer: Tensor,              # (copies, height, width, channels), overwritten
-        pixels: Tensor,              # (height, width, channels), multiples of 1/255
-        sigma: float,                # see `width`
-        generator: torch.Generator,  # on the buffer's device
-    ) -> None:
-        "Write what is shown of an image; `ValueError` for pixels off the 8-bit grid."
-        starts = torch.randint(self.width(sigma), buffer.shape, generator=generator, device=buffer.device)
-        cells = _cells(self.width(sigma), 255).to(buffer.device)
-        buffer.copy_(cells.take(starts * 256 + _gray_levels(pixels, 255)))
-
-    def radius(self, p_lower: float | np.ndarray, sigma: float) -> float | np.ndarray:
-        "`width (p_lower - 1/2)` in the L1 norm, in units of the input; 0 where nothing can be certified."
-        return np.maximum(self.width(sigma) / 255 * (np.asarray(p_lower) - 0.5), 0.0)
-
-# %% ../../nbs/22a_norms.ipynb #n22ax004
+# %% ../../nbs/22a_norms.ipynb #n22a0037
 def l1_margin(
     counts: Tensor,  # (images, classes) votes, integers
 ) -> tuple[Tensor, Tensor]:  # (images,) answers, and how many votes may change before another class wins
@@ -112,7 +80,7 @@ def l1_margin(
     lead = counts.gather(1, answer) - counts - wins_ties.long()
     return answer[:, 0], lead.scatter(1, answer, torch.iinfo(lead.dtype).max).amin(1) // 2
 
-# %% ../../nbs/22a_norms.ipynb #n22ax005
+# %% ../../nbs/22a_norms.ipynb #n22a0040
 @dataclass(frozen=True)
 class SplitClassifier:
     """
@@ -139,7 +107,7 @@ class SplitClassifier:
         "Standard deviation of the center of a random cell, in units of the input."
         return self.width / self.levels / _WIDTH
 
-# %% ../../nbs/22a_norms.ipynb #n22ax006
+# %% ../../nbs/22a_norms.ipynb #n22a0041
 @patch
 def shown(
     self: SplitClassifier,
@@ -165,7 +133,7 @@ def _checked(
                            for x in (images[:1], torch.zeros_like(images[:1]), torch.ones_like(images[:1])))
     with gate(self.f, torch.cat([first, black]), torch.cat([first, white])) as f: yield f
 
-# %% ../../nbs/22a_norms.ipynb #n22ax007
+# %% ../../nbs/22a_norms.ipynb #n22a0043
 @patch
 def counts(
     self: SplitClassifier,
@@ -184,7 +152,7 @@ def counts(
             found.index_put_((which, logits.argmax(1)), torch.ones_like(which), accumulate=True)
     return found
 
-# %% ../../nbs/22a_norms.ipynb #n22ax008
+# %% ../../nbs/22a_norms.ipynb #n22a0044
 @dataclass(frozen=True)
 class SplitCertificate:
     """
@@ -224,3 +192,35 @@ def certify(
 ) -> SplitCertificate:
     "Answer and exact L1 certificate of one image."
     return self.certify_batch(x[None])[0]
+
+# %% ../../nbs/22a_norms.ipynb #n22a0047
+@dataclass(frozen=True)
+class SplittingNoise:
+    """Every value shows its cell alone, and the cells of all values are shifted independently (Levine and Feizi 2021).
+
+    A cell is `width(sigma)` gray levels wide. For images of bytes; the certificate is about the *L1* norm and about
+    integer steps of 1/255, and integers are all that it computes with. `SplitClassifier` needs no chance at all.
+
+        SmoothedClassifier(network, sigma=0.25, noise=SplittingNoise()).certify(x).radius   # in the L1 norm
+    """
+    name = "splitting (L1)"
+
+    def width(self, sigma: float) -> int:
+        "Width of a cell in gray levels, when the center of a random cell has a standard deviation of `sigma`."
+        return max(1, round(_WIDTH * sigma * 255))
+
+    def fill(
+        self,
+        buffer: Tensor,              # (copies, height, width, channels), overwritten
+        pixels: Tensor,              # (height, width, channels), multiples of 1/255
+        sigma: float,                # see `width`
+        generator: torch.Generator,  # on the buffer's device
+    ) -> None:
+        "Write what is shown of an image; `ValueError` for pixels off the 8-bit grid."
+        starts = torch.randint(self.width(sigma), buffer.shape, generator=generator, device=buffer.device)
+        cells = _cells(self.width(sigma), 255).to(buffer.device)
+        buffer.copy_(cells.take(starts * 256 + _gray_levels(pixels, 255)))
+
+    def radius(self, p_lower: float | np.ndarray, sigma: float) -> float | np.ndarray:
+        "`width (p_lower - 1/2)` in the L1 norm, in units of the input; 0 where nothing can be certified."
+        return np.maximum(self.width(sigma) / 255 * (np.asarray(p_lower) - 0.5), 0.0)
