@@ -156,7 +156,7 @@ def _given(
 @dataclass(frozen=True)
 class Certificate:
     """
-    What is proven about one image, with an error probability of `alpha`.
+    What CERTIFY says of one image: given *and* false with probability at most `alpha` (no bound on "false *if* given").
 
         certificate = smoothed.certify(x, n=10_000)
         if certificate.prediction != ABSTAIN: print(f"no change below {certificate.radius:.3f}")
