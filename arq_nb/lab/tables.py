@@ -128,7 +128,8 @@ def measure(
 MISSING = "not measured"
 _SHOWN = {  # column -> heading, factor, format
     "clean_accuracy": ("clean accuracy %", 100, ".1f"), "acr": ("ACR", 1, ".3f"),
-    "median_radius": ("median radius", 1, ".3f"), "certified": ("certified % at {}", 100, ".1f"), "bitops_fraction": ("BitOPs %", 100, ".2f"),
+    "median_radius": ("median radius", 1, ".3f"),
+    "certified": ("certified % at {}", 100, ".1f"), "bitops_fraction": ("BitOPs %", 100, ".2f"),
     "size_bytes": ("size kB", 1e-3, ",.1f"), "evaluations": ("policies judged", 1, ",.0f"),
     "search_seconds": ("search s", 1, ",.0f"), "seconds": ("seconds", 1, ",.1f")}
 
