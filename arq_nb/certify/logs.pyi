@@ -41,6 +41,7 @@ class CertificateLog:
     correct: np.ndarray
     time: np.ndarray
     extra: dict[str, list[str]] = field(default_factory=dict, repr=False)
+    most: float | None = None
 
     def __len__(self) -> int: ...
     @property
@@ -53,6 +54,7 @@ class CertificateLog:
 def _seconds(text: str) -> float: ...
 def _parse_row(row: dict[str, str], where: str) -> tuple: ...
 def _read_table(path: str | os.PathLike) -> tuple[list[str], list[tuple[int, dict[str, str]]]]: ...
+def _largest_radius(path: str | os.PathLike) -> float | None: ...
 def read_log(path: str | os.PathLike) -> CertificateLog:
     """Read a certificate log; a malformed row, or an image that is there twice, is a `ValueError` with its line number."""
 
@@ -66,18 +68,22 @@ def clean_accuracy(log: CertificateLog) -> float:
     """Share of images that the smoothed classifier gets right."""
 
 def abstention_rate(log: CertificateLog) -> float:
-    """Share of images without an answer."""
+    """Share of images without an answer; methods that look at labels leave out wrong guesses, which are among them."""
 
 def _share_interval(successes: np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]: ...
 def mean_interval(
     values: np.ndarray, confidence: float = 0.95, seed: int = 0, resamples: int = 2000
 ) -> tuple[float, float, float]:
-    """A mean over images with its BCa bootstrap interval (Efron 1987); equal values give an interval of no width."""
+    """A mean over images with its BCa bootstrap interval (Efron 1987); NaN for its ends if all values are equal."""
 
+def _median_interval(radii: np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]: ...
 def summary(
     log: CertificateLog, radii: Sequence[float] = (), confidence: float = 0.95
 ) -> dict[str, tuple[float, float, float]]:
-    """Clean accuracy, ACR, abstention rate and certified accuracy at `radii`, each with its interval."""
+    """ACR and what belongs beside it, each with its interval: clean accuracy, the ACR of a classifier that always says
+    the most frequent class (if the record tells the samples), the median radius, the abstention rate, certified
+    accuracy at `radii`. Images that a method left out because their label said that the guess is wrong are not
+    abstentions and have a line of their own."""
 
 def compare(
     log_a: CertificateLog, log_b: CertificateLog, confidence: float = 0.95, seed: int = 0
