@@ -18,12 +18,12 @@ from torch.utils._pytree import tree_leaves
 
 from arq_nb.certify.anytime import anytime_lower, at_least, certify_like, certify_until
 from arq_nb.certify.attacks import Attack, attacks_inside, pgd, smallest_attack
-from arq_nb.certify.bounds import _fewest_samples
-from arq_nb.certify.incremental import build_cache, CertificateCache, certify_incremental
+from arq_nb.certify.bounds import _fewest_samples, clopper_pearson_lower
+from arq_nb.certify.incremental import build_cache, CertificateCache, certify_incremental, change_lower
 from arq_nb.certify.logs import _COLUMNS, _median_interval, _seconds, certify_dataset, read_log, summary
 from arq_nb.certify.recertify import recertify
 from arq_nb.certify.settings import _METHODS, Certify, certify_images
-from arq_nb.certify.smoothing import ABSTAIN, GaussianNoise, NOISES, SmoothedClassifier
+from arq_nb.certify.smoothing import ABSTAIN, certified_radius, GaussianNoise, NOISES, SmoothedClassifier
 from arq_nb.core.archives import load_dataset
 from arq_nb.core.data import ImageData, to_float
 from arq_nb.core.record import one_writer
@@ -368,7 +368,8 @@ def test_certifying_again_agrees_with_its_chapter(run, tmp_path):
     cache = build_cache(layer_of(1), few, n0=50, n=800, alpha=0.001)
     asked = dict(data=few, n0=50, n=600, method="incremental", cache=cache, tolerance=0.05)
     run(variant, max=2, **asked)
-    log, (expected, spent) = run(variant, max=None, **asked), recertify(cache, variant, few, n=600, tolerance=0.05)
+    log = run(variant, max=None, **asked)
+    expected, spent = recertify(cache, variant, few, n=600, tolerance=0.05, labels=few.labels)
     same_certificates(log, expected)
     taken = np.array(log.extra["samples"], int)
     assert np.where(taken > 0, taken + 200, 0).tolist() == spent.tolist()
@@ -473,13 +474,23 @@ def test_stopping_early_with_numbers_of_numpy():
     assert like(n0=100, n=1_000, labels=np.array([0, 1]))[0].n == 0
 
 
+def test_a_coin_sharpens_bounds_on_the_same_votes():
+    plain, coin = like(n=1_000, labels=[1, 0]), like(n=1_000, labels=[1, 0], randomized=True)
+    assert coin[0].radius >= plain[0].radius
+    assert coin[1] == plain[1]
+    assert like(n=1_000, randomized=True) == like(n=1_000, randomized=True)
+
+
 def test_stopping_early_refuses():
     fewest = _fewest_samples(lambda n: anytime_lower(n, n, 0.001) > 0.5)
     with refused(f"n_max={fewest - 1} "): until(n_max=fewest - 1)
     with refused(f"at least {fewest} are needed"): until(n_max=9)
     with refused("at least 10 are needed"): like(n=9)
     with refused("labels of shape (1,) for 2 images"): like(labels=[1])
-    for bad in (0.5, "0.1", np.nan, True):
+    with refused("at most 0.3"): until(alpha=0.5)
+    with refused("the question has alpha=0.01, the certificates alpha=0.001"):
+        certify_until(SMOOTHED, FEW, at_least(SMOOTHED, 0.1, alpha=0.01), streams(40))
+    for bad in ("0.1", np.nan, True, 1.0):
         with refused("alpha="): until(alpha=bad)
         with refused("alpha="): like(alpha=bad)
     for run in (until, like):
@@ -558,8 +569,27 @@ def test_as_many_replays_for_each_image_as_are_asked(replays):
 
 def test_wrong_guesses_get_no_samples(replays):
     _, evaluated, cache = replays
-    log, spent = recertify(replace(cache, label=1 - cache.guess), evaluated, NINE, pilot=50)
+    log, spent = recertify(cache, evaluated, NINE, pilot=50, labels=1 - cache.guess)
     assert (spent.tolist(), log.predict.tolist(), log.radius.tolist()) == ([0] * 9, [ABSTAIN] * 9, [0.0] * 9)
+    assert min(recertify(cache, evaluated, NINE, pilot=50)[1]) > 50
+
+
+def test_what_a_choice_has_seen_certifies_nothing(replays, tmp_path):
+    _, evaluated, cache = replays
+    known = cache.seen(110)
+    assert (known.seen(20).settings.used, cache.settings.used) == (110, 0)
+    plain = SmoothedClassifier(evaluated.f, 0.5)
+    votes = plain.votes(to_float(NINE.images), 200, cache.streams(range(9))).numpy() == cache.guess[:, None]
+    log, spent = recertify(known, evaluated, NINE, n=50, pilot=50)
+    p_cached = clopper_pearson_lower(votes[:, 150:].sum(1), 50, 0.001)
+    through = p_cached + change_lower(0, 0, 50, 0.001)
+    direct = clopper_pearson_lower(votes[:, 150:].sum(1), 50, 0.002)
+    expected = [certified_radius(np.clip(p, 0, 1), 0.5) for p in (through, direct)]
+    assert spent.tolist() == [100] * 9
+    assert np.isclose(log.radius, expected).any(0).all()
+    known.save(tmp_path / "cache")
+    assert CertificateCache.load(tmp_path / "cache").settings == known.settings
+    with refused("a choice has seen 151 of the 200 samples"): recertify(cache.seen(151), evaluated, NINE, pilot=50)
 
 
 def test_a_cache_knows_its_network_and_its_labels(replays):

@@ -29,6 +29,7 @@ class CacheSettings:
     device: str
     images: str
     origin: str
+    used: int = 0
 
 @dataclass(frozen=True)
 class CertificateCache:
@@ -51,6 +52,9 @@ class CertificateCache:
     def __len__(self) -> int: ...
     def subset(self, places: Sequence[int]) -> "CertificateCache":
         """What is known of some of the images; `places` are theirs in the data set."""
+
+    def seen(self, n: int) -> "CertificateCache":
+        """The same, with a note that a choice among variants has seen the first `n` samples: `recertify` uses others."""
 
     def streams(self, places: Iterable[int], purpose: int = ESTIMATION) -> list[torch.Generator]:
         """The noise streams of images: that of the votes, or that of the guess (`SELECTION`)."""
@@ -100,10 +104,14 @@ def build_cache(
     """Certify the original network and remember each vote."""
 
 _GUESSES: tuple[float, ...]
+_FEW: int
 
 def _log_change_wealth(won: np.ndarray, lost: np.ndarray, n: np.ndarray, d: np.ndarray, alpha: float) -> np.ndarray: ...
+def _by_bets(won: np.ndarray, lost: np.ndarray, n: np.ndarray, alpha: float) -> np.ndarray: ...
 def change_lower(won: np.ndarray, lost: np.ndarray, n: np.ndarray, alpha: float) -> np.ndarray:
-    """Lower confidence bound on the change in the probability of a class, from paired votes; at most 0.1."""
+    """Lower confidence bound on the change in the probability of a class, from paired votes; at most 0.1.
+
+    By bets on votes won and lost; below 300 replays by Clopper and Pearson from the votes lost."""
 
 def _checked_replays(n_p: int | np.ndarray, cache: CertificateCache) -> int | np.ndarray: ...
 def incremental_bound(
@@ -134,6 +142,8 @@ def certify_incremental(
 ) -> CertificateLog:
     """Certificates of the changed network, each wrong with probability at most `cache.settings.alpha + alpha_zeta`.
 
+    That holds for a network that was fixed before its votes were looked at, not for the best of many. The class is the
+    original's guess: where only the changed network is right, the certificate does not say so.
     Ugare et al. (ICLR 2024), algorithm 2, with votes won and lost instead of the disagreement, the path chosen by the
     selection round, and below `gamma` the better of both paths at half of `alpha_zeta` each.
     `ValueError` if sigma, noise, device, images or the network of origin differ from the cache's, or `n_p` is more than

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from .bounds import check_alpha, clopper_pearson_lower
@@ -31,7 +32,7 @@ class ReplayPlan:
         plan = plan_replays(cache, won, lost, pilot=200)
         print(plan.n.sum(), plan.direct.mean())   # samples, share of images that are certified directly
     """
-    n: np.ndarray       # (images,) replays after the pilot, whole chunks; 0 where the guess is not the label
+    n: np.ndarray       # (images,) replays that certify, whole chunks; 0: none
     direct: np.ndarray  # (images,) true: bound the variant's own votes; false: bound the change
 
 def _path_bounds(
@@ -52,6 +53,8 @@ def plan_replays(
     won: np.ndarray,             # (images,) pilot replays on which only the variant votes for the guess
     lost: np.ndarray,            # (images,) pilot replays on which only the original has voted for it
     pilot: int,                  # pilot replays of each image
+    asked: np.ndarray | None = None,  # (images,) false: no samples; None: all get some
+    first: int | None = None,    # sample of the cache that certifies first; None: that after the pilot
     noise: Noise = GaussianNoise(),  # the kind of noise of the cache
     n: int = 10_000,             # samples of a certificate from scratch to be as good as
     tolerance: float = 0.015,    # radius that may be lost, in units of sigma
@@ -61,7 +64,7 @@ def plan_replays(
 
     That is: within `tolerance * sigma` of the radius that `n` samples from scratch would certify."""
     if not tolerance > 0 or n < 1: raise ValueError(f"tolerance={tolerance!r} must be positive and n={n!r} at least 1")
-    s, most = cache.settings, min(n, cache.settings.n - pilot)
+    s, most = cache.settings, min(n, cache.settings.n - (pilot if first is None else first))
     share = np.clip(cache.selection_votes / s.n0 + (won - lost) / pilot, 0, 1)
     sizes = np.unique((np.geomspace(1, max(1, most / CHUNK), 60).round() * CHUNK).clip(max=most))[:, None]
     won, lost = ((v + 0.5) / (pilot + 1) * sizes for v in (won, lost))
@@ -70,14 +73,14 @@ def plan_replays(
     short = target - noise.radius(_path_bounds(p_cached, won, lost, share * sizes, sizes, s.alpha, alpha_zeta), 1.0)
     price = np.where(short <= tolerance, sizes, most + short)  # what is too short comes last, the least short first
     best = price.reshape(-1, len(cache)).argmin(0)  # the path through the change first, then the direct one
-    replays = np.where(cache.guess == cache.label, sizes[best % len(sizes), 0], 0).astype(int)
-    return ReplayPlan(replays, best >= len(sizes))
+    replays = sizes[best % len(sizes), 0].astype(int)
+    return ReplayPlan(replays if asked is None else np.where(asked, replays, 0), best >= len(sizes))
 
 # %% ../../nbs/10a_recertify.ipynb #9066456f
 def planned_bound(
     cache: CertificateCache,
     plan: ReplayPlan,
-    pilot: int,              # first samples of the cache, which served the plan and serve no bound
+    first: int,              # sample of the cache that is replayed first; those before it serve no bound
     won: np.ndarray,         # (images,) votes won, in the replays of the plan
     lost: np.ndarray,        # (images,) votes lost
     kept: np.ndarray,        # (images,) votes for the guess
@@ -85,8 +88,8 @@ def planned_bound(
 ) -> np.ndarray:  # (images,) lower bound on P(f'(x + e) = c); 0 where nothing is replayed
     "The bound for the variant along the planned path, wrong with probability at most alpha + alpha_zeta."
     s = cache.settings
-    had = np.unpackbits(cache.hits, axis=1, count=s.n)[:, pilot:].sum(1, dtype=int)
-    p_cached = clopper_pearson_lower(had, s.n - pilot, s.alpha)
+    had = np.unpackbits(cache.hits, axis=1, count=s.n)[:, first:].sum(1, dtype=int)
+    p_cached = clopper_pearson_lower(had, s.n - first, s.alpha)
     change, direct = _path_bounds(p_cached, won, lost, kept, plan.n, s.alpha, alpha_zeta)
     return np.where(plan.n == 0, 0, np.where(plan.direct, direct, change))
 
@@ -105,32 +108,47 @@ class _Effort:
                      tolerance=real_number("tolerance", self.tolerance))
         for name, value in plain.items(): object.__setattr__(self, name, value)
 
+    def first(self, cache: CertificateCache) -> int:
+        "The sample that certifies first: neither the pilot nor a choice has seen it. Streams move by whole chunks."
+        return -(-max(self.pilot, cache.settings.used) // CHUNK) * CHUNK
+
 def _check_effort(effort: _Effort, cache: CertificateCache, smoothed: SmoothedClassifier) -> None:
     "`ValueError` if the cache is too small."
-    s, pilot = cache.settings, effort.pilot
+    s, pilot, first = cache.settings, effort.pilot, effort.first(cache)
     if pilot < 1 or pilot % CHUNK or pilot >= s.n:
         raise ValueError(f"pilot={pilot!r} must be a positive multiple of {CHUNK} "
                          f"and less than the {s.n} samples in the cache")
-    p_cached = clopper_pearson_lower(s.n - pilot, s.n - pilot, s.alpha)
+    if first >= s.n:
+        raise ValueError(f"a choice has seen {s.used} of the {s.n} samples in the cache: none are left to certify with")
+    p_cached = clopper_pearson_lower(s.n - first, s.n - first, s.alpha)
     def best(n): return _path_bounds(p_cached, 0, 0, n, n, s.alpha, effort.alpha_zeta).max()
-    smoothed.check_samples(min(effort.n, s.n - pilot), s.alpha + effort.alpha_zeta, best)
+    smoothed.check_samples(min(effort.n, s.n - first), s.alpha + effort.alpha_zeta, best)
 
 def _recertified(
     cache: CertificateCache,       # of these images
     smoothed: SmoothedClassifier,  # the changed network, past the gate
     images: Tensor,                # (images, channels, height, width) in [0, 1]
     places: Sequence[int],         # of the images in the data set
+    asked: np.ndarray,             # (images,) false: no samples
     effort: _Effort,
 ) -> tuple[np.ndarray, ...]:  # (images,) lower bounds, votes and replays that they are built on
     "Look first, then replay as planned."
-    streams, pilot = cache.streams(places), effort.pilot
-    first = np.where(cache.guess == cache.label, pilot, 0)
-    won, lost, _ = cache.count_changes(smoothed, images, first, streams=streams)
-    plan = plan_replays(cache, won, lost, pilot=pilot, noise=smoothed.noise, n=effort.n, tolerance=effort.tolerance,
-                        alpha_zeta=effort.alpha_zeta)
-    won, lost, kept = cache.count_changes(smoothed, images, plan.n, streams=streams, first=pilot)
-    bound = planned_bound(cache, plan, pilot, won=won, lost=lost, kept=kept, alpha_zeta=effort.alpha_zeta)
+    streams, pilot, first = cache.streams(places), effort.pilot, effort.first(cache)
+    won, lost, _ = cache.count_changes(smoothed, images, np.where(asked, pilot, 0), streams=streams)
+    plan = plan_replays(cache, won, lost, pilot=pilot, asked=asked, first=first, noise=smoothed.noise, n=effort.n,
+                        tolerance=effort.tolerance, alpha_zeta=effort.alpha_zeta)
+    if first > pilot:   # draw the noise between, and let nobody vote on it
+        for _ in smoothed.noisy_copies(images.to(smoothed.device), first - pilot, streams): pass
+    won, lost, kept = cache.count_changes(smoothed, images, plan.n, streams=streams, first=first)
+    bound = planned_bound(cache, plan, first, won=won, lost=lost, kept=kept, alpha_zeta=effort.alpha_zeta)
     return bound, kept, plan.n
+
+def _asked(cache: CertificateCache, labels: Tensor | Sequence[int] | None) -> np.ndarray:
+    "Which images are certified: all, or those with the right guess."
+    if labels is None: return np.ones(len(cache), bool)
+    classes = torch.as_tensor(labels).cpu().numpy()
+    if classes.shape == (len(cache),): return cache.guess == classes
+    raise ValueError(f"labels of shape {classes.shape} for {len(cache)} images: one class each is needed")
 
 def recertify(
     cache: CertificateCache,         # of the original network
@@ -141,20 +159,23 @@ def recertify(
     pilot: int = 200,                # replays that serve planning alone, whole chunks of 50
     alpha_zeta: float = 0.001,       # further error probability that may be spent
     origin: Callable[[Tensor], Tensor] | None = None,  # the original network, to make sure that the cache is its own
+    labels: Tensor | Sequence[int] | None = None,  # (images,) certify these classes only; None: whatever was guessed
 ) -> tuple[CertificateLog, np.ndarray]:  # certificates; samples spent on each image
     """Certify the changed network nearly as well as with `n` samples from scratch.
 
-    Each certificate is wrong with probability at most `cache.settings.alpha + alpha_zeta`; images whose guess is wrong
-    get no sample. Ours, on the bounds of chapter 10. `ValueError` as `certify_incremental`, and for a `pilot`
-    that is not whole chunks or as large as the cache."""
+    Each certificate is wrong with probability at most `cache.settings.alpha + alpha_zeta`, also for a network that was
+    chosen by samples that the cache knows to be seen, see `CertificateCache.seen`. The class is the original's guess.
+    With `labels`, a device of evaluation, images whose guess is another class abstain and get no sample: a table counts
+    them as 0 anyway. Ours, on the bounds of chapter 10. `ValueError` as `certify_incremental`, for a `pilot` that is
+    not whole chunks, and if the cache has no other samples than those of the pilot and of choices."""
     effort = _Effort(n, tolerance, pilot, alpha_zeta)
     _check_effort(effort, cache, smoothed)
     cache.check(smoothed, data, origin)
-    images = check_images(to_float(data.images))
+    images, asked = check_images(to_float(data.images)), _asked(cache, labels)
     with smoothed.checked(images.to(smoothed.device)) as it:
-        p_lower, _, spent = _recertified(cache, it, images, range(len(data)), effort)
+        p_lower, _, spent = _recertified(cache, it, images, range(len(data)), asked, effort)
     log = cache.log(smoothed.noise.radius(p_lower, smoothed.sigma))
-    return log, np.where(cache.guess == cache.label, effort.pilot + spent, 0)
+    return log, np.where(asked, effort.pilot + spent, 0)
 
 # %% ../../nbs/10a_recertify.ipynb #2f60a9f9
 _PILOT = 200  # replays that plan the others
@@ -172,8 +193,9 @@ def _incremental(
     cache.check(smoothed, data)
     def certify(it, images, places, labels):
         some = cache.subset(places)
-        found = _recertified(some, it, images, places, effort)
+        found = _recertified(some, it, images, places, _asked(some, labels), effort)
         rows = zip(some.guess.tolist(), *(values.tolist() for values in found))
         return [it.certificate(*row, s.alpha + effort.alpha_zeta) for row in rows]
-    about = {"method": "incremental", **asdict(effort), "cache": asdict(s)}
+    known = {name: value for name, value in asdict(s).items() if name != "used" or value}   # logs of 0.2 go on
+    about = {"method": "incremental", **asdict(effort), "cache": known}
     return Method(certify, _PILOT, {name: value for name, value in about.items() if name != "n"})

@@ -129,7 +129,8 @@ class RadiusJudge(_NetworkJudge):
         super().__init__(model, train, holdout, sigma, config)
         self.cache = None
         if config.reward == "bound" and config.certify.method == "incremental":
-            self.cache = CertificateCache.kept(kept, self._about(), self._votes) if kept else self._votes()
+            votes = CertificateCache.kept(kept, self._about(), self._votes) if kept else self._votes()
+            self.cache = votes.seen(config.n_p)   # these rank candidates; `recertify` uses others
             self.original_acr = average_certified_radius(self.cache.log())
         elif kept: self.original_acr = _kept_number(kept.with_suffix(".json"), self._about(), self._acr)
         else: self.original_acr = self._acr()
