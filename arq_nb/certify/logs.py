@@ -187,10 +187,11 @@ def summary(
     radii: Sequence[float] = (),  # for certified accuracy, in units of the input
     confidence: float = 0.95,     # of the intervals
 ) -> dict[str, tuple[float, float, float]]:  # name -> (value, low, high)
-    """ACR and what belongs beside it, each with its interval: clean accuracy, the ACR of a classifier that always says
-    the most frequent class (if the record tells the samples), the median radius, the abstention rate, certified
-    accuracy at `radii`. Images that a method left out because their label said that the guess is wrong are not
-    abstentions and have a line of their own."""
+    """ACR and what belongs beside it, each with its interval.
+
+    Clean accuracy, the ACR of a classifier that always says the most frequent class (if the record tells the samples),
+    the median radius, the abstention rate, certified accuracy at `radii`. Images that a method left out because their
+    label said that the guess is wrong are no abstentions; they have a line of their own."""
     right, found = log.correct > 0, {}
     left_out = np.array([text.strip() == "0" for text in log.extra.get("samples", [""] * len(log))], dtype=bool)
     found["clean accuracy"] = _share_interval(right, confidence)

@@ -80,10 +80,11 @@ def _median_interval(radii: np.ndarray, confidence: float = 0.95) -> tuple[float
 def summary(
     log: CertificateLog, radii: Sequence[float] = (), confidence: float = 0.95
 ) -> dict[str, tuple[float, float, float]]:
-    """ACR and what belongs beside it, each with its interval: clean accuracy, the ACR of a classifier that always says
-    the most frequent class (if the record tells the samples), the median radius, the abstention rate, certified
-    accuracy at `radii`. Images that a method left out because their label said that the guess is wrong are not
-    abstentions and have a line of their own."""
+    """ACR and what belongs beside it, each with its interval.
+
+    Clean accuracy, the ACR of a classifier that always says the most frequent class (if the record tells the samples),
+    the median radius, the abstention rate, certified accuracy at `radii`. Images that a method left out because their
+    label said that the guess is wrong are no abstentions; they have a line of their own."""
 
 def compare(
     log_a: CertificateLog, log_b: CertificateLog, confidence: float = 0.95, seed: int = 0
