@@ -6,8 +6,8 @@
 __all__ = ['recertify']
 
 # %% ../../nbs/10a_recertify.ipynb #425ece10
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -53,8 +53,6 @@ def plan_replays(
     won: np.ndarray,             # (images,) pilot replays on which only the variant votes for the guess
     lost: np.ndarray,            # (images,) pilot replays on which only the original has voted for it
     pilot: int,                  # pilot replays of each image
-    asked: np.ndarray | None = None,  # (images,) false: no samples; None: all get some
-    first: int | None = None,    # sample of the cache that certifies first; None: that after the pilot
     noise: Noise = GaussianNoise(),  # the kind of noise of the cache
     n: int = 10_000,             # samples of a certificate from scratch to be as good as
     tolerance: float = 0.015,    # radius that may be lost, in units of sigma
@@ -64,7 +62,7 @@ def plan_replays(
 
     That is: within `tolerance * sigma` of the radius that `n` samples from scratch would certify."""
     if not tolerance > 0 or n < 1: raise ValueError(f"tolerance={tolerance!r} must be positive and n={n!r} at least 1")
-    s, most = cache.settings, min(n, cache.settings.n - (pilot if first is None else first))
+    s, most = cache.settings, min(n, cache.settings.n - pilot)
     share = np.clip(cache.selection_votes / s.n0 + (won - lost) / pilot, 0, 1)
     sizes = np.unique((np.geomspace(1, max(1, most / CHUNK), 60).round() * CHUNK).clip(max=most))[:, None]
     won, lost = ((v + 0.5) / (pilot + 1) * sizes for v in (won, lost))
@@ -73,8 +71,7 @@ def plan_replays(
     short = target - noise.radius(_path_bounds(p_cached, won, lost, share * sizes, sizes, s.alpha, alpha_zeta), 1.0)
     price = np.where(short <= tolerance, sizes, most + short)  # what is too short comes last, the least short first
     best = price.reshape(-1, len(cache)).argmin(0)  # the path through the change first, then the direct one
-    replays = sizes[best % len(sizes), 0].astype(int)
-    return ReplayPlan(replays if asked is None else np.where(asked, replays, 0), best >= len(sizes))
+    return ReplayPlan(sizes[best % len(sizes), 0].astype(int), best >= len(sizes))
 
 # %% ../../nbs/10a_recertify.ipynb #9066456f
 def planned_bound(
@@ -135,8 +132,9 @@ def _recertified(
     "Look first, then replay as planned."
     streams, pilot, first = cache.streams(places), effort.pilot, effort.first(cache)
     won, lost, _ = cache.count_changes(smoothed, images, np.where(asked, pilot, 0), streams=streams)
-    plan = plan_replays(cache, won, lost, pilot=pilot, asked=asked, first=first, noise=smoothed.noise, n=effort.n,
-                        tolerance=effort.tolerance, alpha_zeta=effort.alpha_zeta)
+    plan = plan_replays(cache, won, lost, pilot=pilot, noise=smoothed.noise, n=effort.n, tolerance=effort.tolerance,
+                        alpha_zeta=effort.alpha_zeta)
+    plan = replace(plan, n=np.where(asked, np.minimum(plan.n, cache.settings.n - first), 0))
     if first > pilot:   # draw the noise between, and let nobody vote on it
         for _ in smoothed.noisy_copies(images.to(smoothed.device), first - pilot, streams): pass
     won, lost, kept = cache.count_changes(smoothed, images, plan.n, streams=streams, first=first)
@@ -158,7 +156,6 @@ def recertify(
     tolerance: float = 0.015,        # radius that may be lost, in units of sigma
     pilot: int = 200,                # replays that serve planning alone, whole chunks of 50
     alpha_zeta: float = 0.001,       # further error probability that may be spent
-    origin: Callable[[Tensor], Tensor] | None = None,  # the original network, to make sure that the cache is its own
     labels: Tensor | Sequence[int] | None = None,  # (images,) certify these classes only; None: whatever was guessed
 ) -> tuple[CertificateLog, np.ndarray]:  # certificates; samples spent on each image
     """Certify the changed network nearly as well as with `n` samples from scratch.
@@ -170,7 +167,7 @@ def recertify(
     not whole chunks, and if the cache has no other samples than those of the pilot and of choices."""
     effort = _Effort(n, tolerance, pilot, alpha_zeta)
     _check_effort(effort, cache, smoothed)
-    cache.check(smoothed, data, origin)
+    cache.check(smoothed, data)
     images, asked = check_images(to_float(data.images)), _asked(cache, labels)
     with smoothed.checked(images.to(smoothed.device)) as it:
         p_lower, _, spent = _recertified(cache, it, images, range(len(data)), asked, effort)

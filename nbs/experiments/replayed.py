@@ -7,6 +7,7 @@ It can be stopped at any time: what was sampled is kept in the folder. Made from
 import json
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def images(run: Path):
 
 
 def networks(run: Path, sigma: float, count: int = 2_000) -> dict[str, nn.Module]:
-    "Float, 8 and 4 bits (8 in the first and last layer), fine-tuned as a search does it; and the float one only rounded."
+    "Float, 8 and 4 bits (8 in the first and last layer), fine-tuned as in a search; and the float one only rounded."
     model, few = load_pretrained("resnet20", sigma), images(run).some(count, 0, 1)
     edges, found = edge_layers(layer_table(model, SHAPE)), {}
     for name, bits in (("float32", 32), ("8 bits", 8), ("4 bits", 4)):
@@ -54,11 +55,11 @@ def networks(run: Path, sigma: float, count: int = 2_000) -> dict[str, nn.Module
     return {name: f.eval() for name, f in found.items()}
 
 
-def kept(path: Path, make) -> dict[str, np.ndarray]:
+def kept(path: Path, make: Callable[..., dict], *asked) -> dict[str, np.ndarray]:
     "Arrays of a file, which is made if it is missing."
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        found = make()
+        found = make(*asked)
         write_atomically(path, lambda p: np.savez(open(p, "wb"), **found))
     return dict(np.load(path))
 
@@ -85,7 +86,7 @@ def variant(f: nn.Module, sigma: float, data: ImageData, place: int, right: bool
 
 
 def packed(found: list[dict], parent: list[dict]) -> dict[str, np.ndarray]:
-    "Votes of the right images as bits: where a variant's vote for the guess differs from the original's, and its class."
+    "Votes of the right images as bits: where a vote for the guess differs from the original's, where the class does."
     here = [(v["classes"], p["classes"][:REPLAYED], p["guess"]) for v, p in zip(found, parent) if len(p["classes"])]
     changed = np.stack([(v == guess) != (p == guess) for v, p, guess in here])
     other = np.stack([v != p for v, p, _ in here])
@@ -105,13 +106,13 @@ def measure(sigma: float, run: Path) -> None:
     rates = samples_per_second(programs, torch.rand(200, 32, 32, 3).permute(0, 3, 1, 2))
     places = range(0, len(test) // IMAGES * IMAGES, len(test) // IMAGES)
     def file(name, place): return run / f"sigma{sigma:g}" / name.replace(" ", "-") / f"{place}.npz"
-    parent = [kept(file("float32", i), lambda: original(programs["float32"], sigma, test, i)) for i in places]
+    parent = [kept(file("float32", i), original, programs["float32"], sigma, test, i) for i in places]
     hits = [p["classes"] == p["guess"] for p in parent if len(p["classes"])]
     arrays = {"place": np.array(places), "label": test.labels[list(places)].numpy(), "hits": np.packbits(hits, 1)}
     arrays |= {name: np.array([int(p[name]) for p in parent]) for name in ("guess", "pilot")}
     for name, f in programs.items():
         if name == "float32": continue
-        found = [kept(file(name, i), lambda: variant(f, sigma, test, i, len(p["classes"]) > 0))
+        found = [kept(file(name, i), variant, f, sigma, test, i, len(p["classes"]) > 0)
                  for i, p in zip(places, parent)]
         arrays |= {f"{name}/{key}": value for key, value in packed(found, parent).items()}
     about = dict(network="resnet20", sigma=sigma, n0=N0, own=OWN, cached=CACHED, replayed=REPLAYED, clean=clean,
