@@ -249,10 +249,12 @@ def sharpened(
     certificates: Sequence[Certificate],    # of `certify_like` or of a fixed n; not those of a confidence sequence
     generators: Sequence[torch.Generator],  # one for each image, those that have just drawn its votes
 ) -> list[Certificate]:
-    """Certificates of the same votes with randomized bounds, never shorter: one coin each, from the image's generator.
+    """
+    Certificates of the same votes with randomized bounds, never shorter: one coin each, from the image's generator.
 
         certificates = certify_like(smoothed, images, generators)
-        longer = sharpened(smoothed, certificates, generators)"""
+        longer = sharpened(smoothed, certificates, generators)
+    """
     found = []
     for c, generator in zip(certificates, generators):
         if not c.n:
