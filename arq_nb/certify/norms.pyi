@@ -94,7 +94,7 @@ class SplittingNoise:
     """Every value shows its cell alone, and the cells of all values are shifted independently (Levine and Feizi 2021).
 
     A cell is `width(sigma)` gray levels wide. For images of bytes; the certificate is about the *L1* norm and about
-    integer steps of 1/255. What is drawn are integers. `SplitClassifier` needs no chance at all.
+    integer steps of 1/255. What is drawn are integers. SplitClassifier needs no chance at all.
 
         SmoothedClassifier(network, sigma=0.25, noise=SplittingNoise()).certify(x).radius   # in the L1 norm
     """

@@ -161,7 +161,7 @@ def recertify(
     """Certify the changed network nearly as well as with `n` samples from scratch.
 
     Each certificate is wrong with probability at most `cache.settings.alpha + alpha_zeta`, also for a network that was
-    chosen by samples that the cache knows to be seen, see `CertificateCache.seen`. The class is the original's guess.
+    chosen by samples that the cache knows to be seen, see `CertificateCache`. The class is the original's guess.
     With `labels`, a device of evaluation, images whose guess is another class abstain and get no sample: a table counts
     them as 0 anyway. Ours, on the bounds of chapter 10. `ValueError` as `certify_incremental`, for a `pilot` that is
     not whole chunks, and if the cache has no other samples than those of the pilot and of choices."""
