@@ -23,7 +23,7 @@ from scipy import stats
 from tqdm import tqdm
 
 from .settings import as_asked, Certify, Method
-from .smoothing import ABSTAIN, Certificate, certified_radius, SmoothedClassifier
+from .smoothing import ABSTAIN, Certificate, noise_named, NOISES, SmoothedClassifier
 from ..core.data import check_image_data, check_images, ImageData, to_float
 from ..core.fingerprint import fingerprint
 from ..core.processes import held_by_first, on_first, rank_and_world_size
@@ -108,9 +108,9 @@ def _largest_radius(path: str | os.PathLike) -> float | None:
     "What the samples of a log can prove at most, by its record; None for a log of others or of another kind of noise."
     try: record = Record.read(f"{path}.json")
     except ValueError: return None
-    known = {"sigma", "n", "alpha", "noise"} <= set(record) and str(record["noise"]).endswith("gaussian")
-    if not known or record.get("method") == "incremental": return None
-    return float(certified_radius(record["alpha"] ** (1 / record["n"]), record["sigma"]))
+    noise = next((known for known in map(noise_named, NOISES) if known.name == record.get("noise")), None)
+    if noise is None or not {"sigma", "n", "alpha"} <= set(record) or record.get("method") == "incremental": return None
+    return float(noise.radius(record["alpha"] ** (1 / record["n"]), record["sigma"]))
 
 def read_log(
     path: str | os.PathLike,  # tab-separated UTF-8 file with a header line
