@@ -6,7 +6,7 @@ space  := $(subst ,, )
 # The archives that tests with real images read; see nbs/00_data.ipynb.
 export ARQ_DATA ?= $(abspath ../shared/data)
 .DEFAULT_GOAL := help
-.PHONY: help install demo cifar10 cifar10-long zoo test test-slow package bench docs lab readme export clean-nbs hooks
+.PHONY: help install demo cifar10 cifar10-long zoo test test-slow package bench docs exercises lab readme export clean-nbs hooks
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
@@ -62,6 +62,9 @@ bench: install ## what certifying, training and setting up cost, as ratios (OUT=
 
 docs: install ## the notebooks as a static site in _docs/ (without Quarto)
 	$(BIN)/python tools/docs.py
+
+exercises: install ## the chapters without their answers, gaps to fill that check themselves, in _exercises/ (keeps what is there)
+	$(BIN)/python tools/exercises.py
 
 lab: install ## open the notebooks in Jupyter Lab
 	$(BIN)/jupyter lab nbs $(if $(filter 0,$(shell id -u)),--allow-root)
