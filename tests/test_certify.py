@@ -26,7 +26,7 @@ from arq_nb.certify.settings import _METHODS, Certify, certify_images
 from arq_nb.certify.smoothing import ABSTAIN, certified_radius, GaussianNoise, NOISES, SmoothedClassifier
 from arq_nb.core.archives import load_dataset
 from arq_nb.core.data import ImageData, to_float
-from arq_nb.core.record import one_writer
+from arq_nb.core.record import load_tensors, one_writer, save_tensors
 from arq_nb.core.rng import CERTIFICATION, make_generator
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*in training mode")
@@ -532,6 +532,20 @@ def test_caches_of_networks_in_training_mode(replays, tmp_path):
     again, expected = (recertify(cache, f, NINE, n=1e3, pilot=np.int64(50))[0] for f in (new, evaluated))
     same_certificates(again, expected)
     assert (new.f.training, new.f[0].num_batches_tracked.item()) == (True, 0)
+
+
+def test_caches_of_other_noise_are_refused(replays, tmp_path):
+    "Another version may draw other numbers from the same seed: the votes of its cache cannot be replayed."
+    new, _, cache = replays
+    strange = replace(cache, settings=replace(cache.settings, stream="0123456789abcdef"))
+    with refused("stream"): certify_incremental(strange, new, NINE, 60)
+    cache.save(tmp_path / "cache")
+    metadata, arrays = load_tensors(tmp_path / "cache")
+    old = json.loads(metadata["settings"])
+    del old["stream"]
+    save_tensors(tmp_path / "old", arrays,
+                 metadata | {"settings": json.dumps(old)})
+    with refused("a version before 0.3 wrote it"): CertificateCache.load(tmp_path / "old")
 
 
 def test_replays_that_are_too_few_or_none(replays):

@@ -45,6 +45,7 @@ class CacheSettings:
     device: str    # where the noise is made
     images: str    # fingerprint of the images and their labels
     origin: str    # fingerprint of the network
+    stream: str    # fingerprint of the first noise that is drawn: other versions and devices may draw other noise
     used: int = 0  # samples of each image that a choice among variants has seen
 
 # %% ../../nbs/10_incremental.ipynb #57896ba9
@@ -94,6 +95,10 @@ class CertificateCache:
 _ARRAYS = ("label", "guess", "selection_votes", "p_lower", "radius", "hits")
 
 # %% ../../nbs/10_incremental.ipynb #36c1458e
+def _first_noise(seed: int, device: torch.device) -> str:
+    "Fingerprint of what the first image's stream begins with."
+    return fingerprint(torch.randn(64, generator=make_generator(seed, 0, ESTIMATION, device=device), device=device))
+
 def _streams(cache: CacheSettings, places: Iterable[int], purpose: int) -> list[torch.Generator]:
     return [make_generator(cache.seed, i, purpose, device=cache.device) for i in places]
 
@@ -119,7 +124,8 @@ def build_cache(
     alpha, n0, n = check_alpha(alpha), whole_number("n0", n0), whole_number("n", n)
     seed = whole_number("seed", seed, 0)
     smoothed.check_samples(n, alpha)
-    about = dict(device=smoothed.device, images=fingerprint(data), origin=fingerprint(smoothed.f))
+    about = dict(device=smoothed.device, images=fingerprint(data), origin=fingerprint(smoothed.f),
+                 stream=_first_noise(seed, smoothed.device))
     settings = CacheSettings(smoothed.sigma, smoothed.noise.name, n0=n0, n=n, alpha=alpha, seed=seed, **about)
     images = check_images(to_float(data.images))
     first, second = (_streams(settings, range(len(data)), purpose) for purpose in (SELECTION, ESTIMATION))
@@ -183,7 +189,7 @@ def check(
     "`ValueError` if this is not the noise, or these are not the images, of the cache."
     check_image_data(data)
     now = {"sigma": smoothed.sigma, "noise": smoothed.noise.name, "device": str(smoothed.device)}
-    now["images"] = fingerprint(data)
+    now |= {"images": fingerprint(data), "stream": _first_noise(self.settings.seed, smoothed.device)}
     if origin is not None: now["origin"] = fingerprint(origin)
     found = {name: getattr(self.settings, name) for name in now}
     check_same("the cache", found, now, remedy="certify from scratch or build a new cache")
@@ -302,8 +308,9 @@ def load(
     try:
         metadata, arrays = load_tensors(path)
         if "origin" in metadata: raise ValueError("version 0.1 wrote it and did not note the labels; build a new one")
-        settings = CacheSettings(**json.loads(metadata["settings"]))
-        return cls(settings, *(arrays[name].numpy() for name in _ARRAYS))
+        settings = json.loads(metadata["settings"])
+        if "stream" not in settings: raise ValueError("a version before 0.3 wrote it, under other noise; build a new one")
+        return cls(CacheSettings(**settings), *(arrays[name].numpy() for name in _ARRAYS))
     except Exception as e: raise ValueError(f"{path} is not a certificate cache: {type(e).__name__}: {e}") from e
 
 @patch(cls_method=True)

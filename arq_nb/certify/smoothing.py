@@ -24,7 +24,7 @@ from .bounds import check_alpha, check_enough, clopper_pearson_lower, coin_p
 from ..core.background import answers, runs_in_background
 from ..core.classifiers import CheckedClassifier, gate, precision_of
 from ..core.data import check_images
-from ..core.rng import CERTIFICATION, CHUNK, make_generator
+from ..core.rng import CERTIFICATION, CHUNK, EVALUATION, make_generator
 from ..core.settings import one_of, real_number, whole_number
 
 # %% ../../nbs/02_smoothing.ipynb #c0eff7ce
@@ -157,7 +157,7 @@ def checked(
     if isinstance(self.f, CheckedClassifier):
         yield self
         return
-    pixels, generator = images[0].permute(1, 2, 0).contiguous(), make_generator(0, device=self.device)
+    pixels, generator = images[0].permute(1, 2, 0).contiguous(), make_generator(0, EVALUATION, device=self.device)
     def fill(copies, pixels): self.noise.fill(copies, pixels, self.sigma, generator)
     first = pixels.new_empty(6, *pixels.shape)
     fill(first[:3], pixels)

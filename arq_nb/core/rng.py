@@ -11,13 +11,27 @@ import torch
 
 # %% ../../nbs/31_rng.ipynb #d66c614b
 CHUNK = 50  # noise samples drawn at a time; part of what defines a noise stream
-SELECTION, ESTIMATION, CERTIFICATION = 2, 1, 3  # what a noise stream of an image is for; 0 is left to training
+ESTIMATION, SELECTION, CERTIFICATION = 1, 2, 3  # what a noise stream of an image is for
+TRAINING, CALIBRATION, EVALUATION, JUDGMENT, SIGNS, PSEUDO_NOISE, SHARING = range(4, 11)  # and one of anything else
+
+# %% ../../nbs/31_rng.ipynb #5e32d4fb
+def _fill(generator: torch.Generator, words: np.ndarray) -> None:
+    "Replace the 624 words of a Mersenne Twister that was just seeded; each lies in 64 bits of PyTorch's state."
+    state = generator.get_state()
+    state.numpy()[24 : 24 + 8 * 624].view(np.uint64)[:] = words
+    generator.set_state(state)
 
 # %% ../../nbs/31_rng.ipynb #d66c6141
 def make_generator(
-    *key: int,                           # what the stream is for, such as (seed, image index, purpose)
+    *key: int,                           # what the stream is for: (seed, image index, purpose), (seed, purpose) or (seed,)
     device: str | torch.device = "cpu",  # where the noise is made
 ) -> torch.Generator:
-    "A generator seeded by mixing the integers of `key`; zeros at its end do not count, so purposes begin at 1."
-    seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0])
-    return torch.Generator(device).manual_seed(seed & 0x7FFF_FFFF_FFFF_FFFF)
+    """A generator whose state is mixed from all integers of `key` by NumPy's `SeedSequence`; they are not negative.
+
+    On a CPU the whole state is filled, elsewhere a seed of 63 bits is used. A single integer starts PyTorch's own
+    generator on a CPU from 32 bits, as in all earlier versions: this keeps held-out images held out."""
+    if not key: raise ValueError("a stream needs a key of at least one integer, such as make_generator(0)")
+    mixed = np.random.SeedSequence(key[0], spawn_key=key[1:])
+    generator = torch.Generator(device).manual_seed(int(mixed.generate_state(1, np.uint64)[0]) & 0x7FFF_FFFF_FFFF_FFFF)
+    if len(key) > 1 and generator.device.type == "cpu": _fill(generator, mixed.generate_state(624))
+    return generator

@@ -23,7 +23,7 @@ from torch import nn, Tensor
 from ..certify.incremental import build_cache, CertificateCache, certify_incremental
 from ..certify.logs import average_certified_radius, CertificateLog, clean_accuracy
 from ..certify.settings import certify_images
-from ..core.rng import CHUNK, make_generator, SELECTION
+from ..core.rng import CHUNK, JUDGMENT, make_generator
 from ..certify.smoothing import SmoothedClassifier
 from ..core.background import answers
 from ..core.data import check_image_data, ImageData, to_float
@@ -83,7 +83,7 @@ def _few_copies(classifier: SmoothedClassifier, images: Tensor, samples: int, se
     """Batches of noisy copies, image after image, from one stream for all images.
 
     (`noisy_copies` draws whole chunks of 50 for each image, which few samples would waste.)"""
-    stream, pixels = make_generator(seed, SELECTION, device=images.device), images.permute(0, 2, 3, 1)
+    stream, pixels = make_generator(seed, JUDGMENT, device=images.device), images.permute(0, 2, 3, 1)
     pieces = [(i, min(CHUNK, samples - start)) for i in range(len(images)) for start in range(0, samples, CHUNK)]
     at_once = max(1, classifier.copies_at_once(images.shape) // min(CHUNK, samples))
     for first in range(0, len(pieces), at_once):
@@ -162,7 +162,7 @@ class RadiusJudge(_NetworkJudge):
 
     def _from_scratch(self, classifier: SmoothedClassifier) -> CertificateLog:
         "As `certify_dataset` would, but under noise of the judge's own: what chose a policy must not certify it."
-        own = make_generator(self.config.seed, SELECTION).initial_seed()
+        own = make_generator(self.config.seed, JUDGMENT).initial_seed()
         found = certify_images(classifier, to_float(self.holdout.images), replace(self.config.certify, seed=own))
         label, predict = self.holdout.labels.cpu().numpy(), np.array([c.prediction for c in found])
         radius, right, n = np.array([c.radius for c in found]), (predict == label).astype(int), len(found)

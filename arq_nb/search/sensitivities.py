@@ -22,7 +22,7 @@ from ..certify.incremental import build_cache, certify_incremental
 from ..certify.logs import CertificateLog
 from ..certify.smoothing import SmoothedClassifier
 from ..core.data import batch_sizes, ImageData
-from ..core.rng import make_generator
+from ..core.rng import CALIBRATION, JUDGMENT, make_generator, PSEUDO_NOISE, SIGNS, TRAINING
 from ..core.settings import changed, whole_number
 from ..quant.backends import deployed
 from ..quant.budgets import Budget, edge_layers, inner_layers, pin
@@ -109,12 +109,12 @@ def _average_traces(
     "Hessian trace of the noise-augmented loss for each layer, divided by the number of weights or inputs (HAWQ-V2)."
     s, device, estimates = settings, data.images.device, []
     model = copy.deepcopy(model).eval().requires_grad_(True)
-    noisy = noisy_batches(data, sigma, s.batch_size, make_generator(s.seed, device=device))
+    noisy = noisy_batches(data, sigma, s.batch_size, make_generator(s.seed, CALIBRATION, device=device))
     for images, labels in islice(noisy, s.batches):
         with _Inputs(model, names) as inputs: loss = cross_entropy(model(images), labels)
         weights, values = [model.get_submodule(n).weight for n in names], [inputs.values[n] for n in names]
         counts = torch.tensor([t.numel() for t in weights] + [v[0].numel() for v in values])
-        signs = make_generator(s.seed, len(estimates), 1, device=device)
+        signs = make_generator(s.seed, len(estimates), SIGNS, device=device)
         estimates.append(_hutchinson(loss, [*weights, *values], s.draws, signs) / counts)
     estimates = torch.cat(estimates)
     floor = estimates.std(0) / len(estimates) ** 0.5 if len(estimates) > 1 else torch.zeros(())
@@ -145,7 +145,8 @@ def hessian_sensitivity(
 ) -> dict[str, dict[tuple[int, int], float]]:  # inner layer -> (weight bits, activation bits) -> harm
     "Average Hessian trace times squared rounding error (HAWQ-V2, HAWQ-V3), weights plus activations."
     settings, names = changed(settings, **changes), inner_layers(layer_table(model, data.shape))
-    images, _ = next(noisy_batches(data, sigma, 128, make_generator(settings.seed, 2, device=data.images.device)))
+    stream = make_generator(settings.seed, JUDGMENT, device=data.images.device)
+    images, _ = next(noisy_batches(data, sigma, 128, stream))
     traces = _average_traces(model, data, sigma, names, settings)
     errors = _squared_errors(model, images, names, bits)
     def harm(n, w, a): return traces[n][0] * errors[n][0][w] + traces[n][1] * errors[n][1][a]
@@ -204,7 +205,7 @@ def acr_sensitivity(
     def smooth(f): return SmoothedClassifier(f, sigma, batch_size=c.batch_size, device=device, noise=c.noise)
     about = dict(n0=c.n0, n=c.n, alpha=c.alpha, seed=c.seed, progress=config.progress)
     cache = build_cache(smooth(deployed(model)), holdout, **about)
-    stream = make_generator(config.seed, device=device)
+    stream = make_generator(config.seed, CALIBRATION, device=device)
     images, _ = next(noisy_batches(train, sigma, config.recipe.batch_size, stream))
     def replayed(f):
         return certify_incremental(cache, smooth(f), holdout, config.n_p, c.alpha_zeta, config.gamma)
@@ -284,13 +285,13 @@ def nipq(
         raise ValueError(f"NIPQ trains without {', '.join(asked)}")
     device, macs = train.images.device, {l.name: l.macs for l in budget.layers}
     noisy = _learnable(model, budget, edge_bits).train()
-    noise, history, inner = make_generator(recipe.seed, 3, device=device), [], inner_layers(budget.layers)
+    noise, history, inner = make_generator(recipe.seed, PSEUDO_NOISE, device=device), [], inner_layers(budget.layers)
     for m in noisy.modules():
         if isinstance(m, PseudoNoise): m.generator = noise
     optimizers = _optimizers(noisy, recipe.weight_decay)
     per_epoch = len(batch_sizes(len(train), recipe.batch_size, merge_single=True))
     for epoch in range(recipe.epochs):
-        stream = make_generator(recipe.seed, epoch, device=device)
+        stream = make_generator(recipe.seed, epoch, TRAINING, device=device)
         batches = noisy_batches(train, sigma, recipe.batch_size, stream, recipe.augmenter)
         for i, (images, labels) in enumerate(batches):
             rate = learning_rate(epoch * per_epoch + i, recipe.epochs * per_epoch, 1.0)

@@ -16,7 +16,7 @@ from torch import nn, Tensor
 
 from ..certify.smoothing import SmoothedClassifier
 from ..core.data import ImageData
-from ..core.rng import make_generator
+from ..core.rng import CALIBRATION, make_generator, SHARING
 from ..quant.budgets import Budget
 from ..quant.layers import QuantizedLayer
 from ..quant.policies import Policy, quantize
@@ -91,7 +91,7 @@ class SharedWeightsJudge(RadiusJudge):
 
     def _switching(self) -> Callable[[Tensor, torch.Generator], Tensor]:
         "The augmenter of the recipe, which also switches to other bits for each batch."
-        env, augmenter, draw = self.env, self.config.recipe.augmenter, make_generator(self.config.seed, 4)
+        env, augmenter, draw = self.env, self.config.recipe.augmenter, make_generator(self.config.seed, SHARING)
         center = torch.as_tensor(env.actions_from(given_policies(env)[0]))
 
         def switching(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -110,7 +110,7 @@ class SharedWeightsJudge(RadiusJudge):
             if isinstance(m, nn.modules.batchnorm._BatchNorm):
                 m.reset_running_stats()
                 m.momentum = None
-        stream = make_generator(recipe.seed, 5, device=self.train.images.device)
+        stream = make_generator(recipe.seed, CALIBRATION, device=self.train.images.device)
         noisy = noisy_batches(self.train, self.sigma, recipe.batch_size, stream, recipe.augmenter)
         for images, _ in islice(noisy, 4): found(images)
         return self._smoothed(found.eval())

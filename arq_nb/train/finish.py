@@ -20,7 +20,7 @@ from ..core.data import check_image_data, ImageData
 from ..core.fingerprint import fingerprint
 from ..core.processes import held_by_first, on_first
 from ..core.record import load_tensors, one_writer, Record
-from ..core.rng import make_generator
+from ..core.rng import CALIBRATION, make_generator
 from ..core.settings import spread
 from ..quant.backends import check_backend
 from ..quant.budgets import Budget
@@ -42,7 +42,7 @@ def tune(
     progress: bool = False,  # show a progress bar
 ) -> tuple[nn.Module, list[dict]]:  # the network, and the history of `fit`
     "Calibrate a quantized network on noisy training images, and fine-tune it with noise."
-    stream = make_generator(recipe.seed, device=train.images.device)
+    stream = make_generator(recipe.seed, CALIBRATION, device=train.images.device)
     calibrate(quantized, next(noisy_batches(train, sigma, recipe.batch_size, stream, recipe.augmenter))[0])
     return quantized, fit(quantized, train, sigma, recipe, checkpoint=checkpoint, progress=progress)
 

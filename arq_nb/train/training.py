@@ -22,7 +22,7 @@ from ..core.classifiers import gate, in_two_companies, logits_of
 from ..core.data import batch_sizes, batches, check_image_data, ImageData, to_float
 from ..core.memory import memory_kept
 from ..core.processes import all_reduce_sum, batch_shard, broadcast_buffers, data_parallel
-from ..core.rng import make_generator
+from ..core.rng import EVALUATION, make_generator, TRAINING
 from ..core.settings import changed, real_number, whole_number
 from ..quant.networks import dtype_of
 from .adversarial import frozen, worst_points
@@ -268,7 +268,7 @@ def fit(
         for epoch in tqdm(range(done, recipe.epochs), initial=done, total=recipe.epochs, **shown):
             begin, steps = time.perf_counter(), range(epoch * per_epoch, (epoch + 1) * per_epoch)
             rates = (learning_rate(step, recipe.epochs * per_epoch, recipe.lr) for step in steps)
-            stream = make_generator(recipe.seed, epoch, device=device)
+            stream = make_generator(recipe.seed, epoch, TRAINING, device=device)
             move = _adversary(model, attacked, sigma, recipe, epoch)
             parts = _my_parts(data, sigma, recipe, stream, move)
             loss, accuracy = _train_epoch(call, optimizer, parts, rates, recipe)
@@ -289,6 +289,6 @@ def evaluate(
 ) -> float:
     "Accuracy with one noisy copy of each image, in evaluation mode; `ValueError` for what is no classifier."
     check_image_data(data)
-    noisy = noisy_batches(data, sigma, batch_size, make_generator(seed, device=data.images.device))
+    noisy = noisy_batches(data, sigma, batch_size, make_generator(seed, EVALUATION, device=data.images.device))
     with gate(model, *in_two_companies(to_float(data.images[:3]))) as classifier, torch.inference_mode():
         return float(sum((classifier(images).argmax(1) == labels).sum() for images, labels in noisy)) / len(data)
