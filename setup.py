@@ -29,6 +29,7 @@ setup(
     package_data={cfg["lib_name"]: ["py.typed", "*.pyi", "*/*.pyi", "pretrained/*"]},
     python_requires=f">={cfg['min_python']}", install_requires=cfg["requirements"].split(),
     extras_require={"dev": cfg["dev_requirements"].split(), "int8": cfg["int8_requirements"].split(),
+                    "export": cfg["export_requirements"].split(),
                     "distributed": cfg["distributed_requirements"].split(),
                     "dask": cfg["dask_requirements"].split()},
     entry_points={
