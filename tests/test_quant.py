@@ -39,7 +39,15 @@ from arq_nb.quant.networks import (
 from arq_nb.quant.operations import FUNCTIONS, MODULES
 from arq_nb.quant.policies import calibrate, dequantize, freeze, Policy, quantize, try_once
 from arq_nb.quant.products import open_attention, recorded_products
-from arq_nb.quant.quantizers import fake_quantize, fixed, integer_range, LSQ, PACT, UniformQuantizer
+from arq_nb.quant.quantizers import (
+    _calibrated_scale,
+    fake_quantize,
+    fixed,
+    integer_range,
+    LSQ,
+    PACT,
+    UniformQuantizer,
+)
 
 PICTURES = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 SHAPE = 3, 8, 8
@@ -959,3 +967,35 @@ def test_steps_lose_no_more_than_those_of_long_searches(name):
         for clips in (torch.linspace(1 / 60, 1.2, 60), torch.logspace(-2.5, 0.1, 400)):
             least = longest_search(values, clips, bits, signed)
             assert found <= 1.01 * least + nothing, (bits, signed, len(clips))
+
+
+@pytest.mark.parametrize("method", ["minmax", "percentile", "mse"])
+@pytest.mark.parametrize("size", [1e30, 1e-30])
+def test_steps_of_huge_and_tiny_values(size, method):
+    x = torch.randn(1000, generator=torch.Generator().manual_seed(0)) * size
+    error = fake_quantize(x, _calibrated_scale(x, 8, method=method), 8) - x
+    assert error.abs().mean() < 0.05 * size
+    assert abs(_calibrated_scale(x, 1) / size - x.abs().mean() / size) < 1e-3
+
+
+@pytest.mark.parametrize("axis", [None, 0])
+@pytest.mark.parametrize("size", [0.0, 1e-40, 1e-45])
+def test_subnormal_values_count_as_zero(size, axis):
+    tiny = torch.full((3, 4), size)
+    step = _calibrated_scale(tiny, 4, axis=axis)
+    assert step.shape == (() if axis is None else (3, 1))
+    assert step.min() > 0
+    assert fake_quantize(tiny, step, 4).abs().max() <= size
+
+
+def test_minmax_meets_the_one_value_that_a_sample_would_miss():
+    long = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
+    long[123_457] = 10.0
+    assert abs(_calibrated_scale(long, 4, method="minmax") - 10 / 7) < 1e-6
+    steps = _calibrated_scale(long.expand(3, -1), 4, axis=0, method="minmax")
+    assert torch.allclose(steps, torch.full((3, 1), 10 / 7), atol=1e-6)
+
+
+def test_what_calibration_refuses():
+    with refused("NaN"): _calibrated_scale(torch.tensor([1.0, float("nan")]), 4)
+    with refused("minmax, percentile, mse"): _calibrated_scale(torch.rand(4), 4, method="best")

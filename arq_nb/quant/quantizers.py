@@ -40,6 +40,8 @@ def _largest_code(bits: int, signed: bool = True) -> int:
     return 1 if bits == 1 else integer_range(bits, signed)[1]
 
 # %% ../../nbs/05_quantizers.ipynb #9ea01dfb
+#| code-fold: true
+#| code-summary: "The same, fast"
 class _FakeQuantize(torch.autograd.Function):
     "Round `x` to `scale` times an integer in `[qmin, qmax]`; straight-through gradient, LSQ gradient for `scale`."
 
@@ -136,7 +138,7 @@ def _calibrated_scale(
     signed: bool = True,       # signed or unsigned grid
     axis: int | None = None,   # channel axis, or None for one scale
     method: str = "mse",       # "minmax", "percentile" (99.9 %) or "mse"; 1 signed bit always takes the mean magnitude
-) -> Tensor:  # step: a scalar, or one a channel shaped to broadcast against `x`
+) -> Tensor:  # step: a scalar, or one per channel shaped to broadcast against `x`
     "The step that suits `x`; `ValueError` for NaN, infinite or no values and for an unknown method."
     if method not in _CLIPPING:
         raise ValueError(f"calibration method {method!r} is unknown: choose from {', '.join(_CLIPPING)}")
@@ -164,7 +166,7 @@ class UniformQuantizer(nn.Module):
         self,
         bits: int,                   # bit-width, 1 to 8
         signed: bool | None = None,  # grid; None: signed if the calibration data has a negative value
-        axis: int | None = None,     # channel axis for one step a channel, None for one in all
+        axis: int | None = None,     # channel axis for one step per channel, None for one in all
         channels: int = 1,           # number of channels along `axis`
         ndim: int = 4,               # dimensions of the tensor when `axis` is given
         method: str = "mse",         # calibration rule: "minmax", "percentile" or "mse"
@@ -327,7 +329,7 @@ def fixed(
 def relative_error(
     x: Tensor,                # values to round; the first dimension is the channel when `axis` is 0
     bits: int,                # 2 to 8, or 32 for no rounding
-    axis: int | None = None,  # 0: one step a channel; None: one for all
+    axis: int | None = None,  # 0: one step per channel; None: one for all
 ) -> float:  # in [0, 1] with a sensible step
     "Share of the energy of `x` that rounding destroys."
     if bits == FLOAT_BITS: return 0.0
