@@ -1,5 +1,6 @@
 "Contracts of the room `quant` that no reader wants to see: odd layers, odd weights, odd tables, and what is refused."
 import copy
+import json
 import operator
 import pickle
 import platform
@@ -37,6 +38,7 @@ from arq_nb.quant.networks import (
     unwrapped,
 )
 from arq_nb.quant.operations import FUNCTIONS, MODULES
+from arq_nb.quant.packed import _KEYS, _sha256, export_packed, load_packed, network_sha256, packed_bytes
 from arq_nb.quant.policies import calibrate, dequantize, freeze, Policy, quantize, try_once
 from arq_nb.quant.products import open_attention, recorded_products
 from arq_nb.quant.quantizers import (
@@ -999,3 +1001,145 @@ def test_minmax_meets_the_one_value_that_a_sample_would_miss():
 def test_what_calibration_refuses():
     with refused("NaN"): _calibrated_scale(torch.tensor([1.0, float("nan")]), 4)
     with refused("minmax, percentile, mse"): _calibrated_scale(torch.rand(4), 4, method="best")
+
+
+# packed files
+
+def packed(network, folder, **about):
+    "The path of a packed file."
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")   # some weights have to stay in float
+        export_packed(network, folder / "net.safetensors", about)
+    return folder / "net.safetensors"
+
+
+@torch.no_grad()
+def test_packed_networks_of_all_kinds_come_back(kind, tmp_path):
+    for bits in (3, 1):
+        given = rounded(kind, bits).eval()
+        logits = given(PICTURES)
+        path = packed(given, tmp_path)
+        for structure in (kind, given):
+            found = load_packed(path, structure)
+            assert torch.equal(found(PICTURES), logits)
+            assert network_sha256(found) == network_sha256(given)
+        assert sum(packed_bytes(path).values()) == path.stat().st_size
+
+
+@torch.no_grad()
+def test_packed_attention(tmp_path):
+    net = torchvision.models.VisionTransformer(8, 4, 2, 2, 16, 32, num_classes=4).eval()
+    given = rounded(net, 5).eval()
+    given(PICTURES)
+    found = load_packed(packed(given, tmp_path), net)
+    assert torch.equal(found(PICTURES), given(PICTURES))
+    assert packed_bytes(packed(given, tmp_path))["5 bits"] > 0
+
+
+def test_a_layer_that_no_calibration_reached_stays_so(tmp_path):
+    given = rounded(Auxiliary().eval(), 4).eval()
+    found = load_packed(packed(given, tmp_path), Auxiliary())
+    assert not found.extra.input_quantizer.calibrated
+    assert found.middle.input_quantizer.calibrated
+
+
+def test_packing_leaves_the_network_alone(tmp_path):
+    given = calibrate(quantize(resnet8(), Policy.uniform(resnet8(), 4, 4), PseudoNoise), DIGITS).train()
+    before = fingerprint(given)
+    packed(given, tmp_path)
+    assert fingerprint(given) == before
+    assert given.training
+
+
+def test_which_weights_stay_in_float(tmp_path):
+    with pytest.warns(UserWarning, match="'head' stay in float"):
+        export_packed(rounded(Embedded().eval(), 4), tmp_path / "net.safetensors")
+    with pytest.warns(UserWarning, match="'middle' stay in float"):
+        export_packed(rounded(Network(inner(Standardized)).eval(), 4), tmp_path / "net.safetensors")
+
+
+DIGITS = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def small():
+    return calibrate(quantize(resnet8(), Policy.uniform(resnet8(), 3, 3)), DIGITS).eval()
+
+
+def rewritten(path, change, signed=True):
+    "The file with a changed header or changed tensors; `signed`: with the SHA-256 of what it holds now."
+    metadata, tensors = load_tensors(path)
+    header = {key: json.loads(value) for key, value in metadata.items()}
+    change(header, tensors)
+    if signed: header["network_sha256"] = _sha256(tensors, {key: header.get(key) for key in _KEYS[1:]})
+    save_tensors(path, tensors, {key: json.dumps(value) for key, value in header.items()})
+    return path
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda header, tensors: header.pop("format"), ["format=None"]),
+    (lambda header, tensors: header.update(format="gguf"), ["format='gguf'"]),
+    (lambda header, tensors: header.update(format_version=2), ["format_version=2", "reads 1"]),
+    (lambda header, tensors: header.update(weights=[1]), ["weights=[1]"]),
+    (lambda header, tensors: header["weights"]["conv1"].update(bits=9), ["'conv1'", "bits=9"]),
+    (lambda header, tensors: header["weights"]["conv1"].update(bits="3"), ["'conv1'", "bits='3'"]),
+    (lambda header, tensors: header["weights"]["conv1"].update(shape=[-1]), ["'conv1'", "shape=[-1]"]),
+    (lambda header, tensors: header["weights"]["conv1"].update(shape=[10**12]), ["'conv1'", "there are 54"]),
+    (lambda header, tensors: header["weights"]["conv1"].update(shape=[16, 9, 1, 1]), ["(16, 9, 1, 1)"]),
+    (lambda header, tensors: header["weights"].pop("conv1"), ["(54,)", "conv1.weight"]),
+    (lambda header, tensors: header["weights"]["conv1"].update(axis=7), ["IndexError"]),
+    (lambda header, tensors: header["inputs"].pop("conv1"), ["KeyError('conv1')"]),
+    (lambda header, tensors: header["inputs"]["conv1"].update(bits=0), ["bit-width 0"]),
+    (lambda header, tensors: header["policy"].update(conv1=[3, 33]), ["'conv1'", "[3, 33]"]),
+    (lambda header, tensors: header["same"].update({"conv1.weight": "nothing"}), ["KeyError('nothing')"]),
+    (lambda header, tensors: tensors.pop("conv1.weight_step"), ["KeyError('conv1.weight_step')"]),
+    (lambda header, tensors: tensors.pop("linear.bias"), ["'linear.bias'", "in the network alone"]),
+    (lambda header, tensors: tensors.update(more=torch.zeros(1)), ["'more'", "in the file alone"]),
+    (lambda header, tensors: tensors.update({"linear.bias": torch.zeros(3)}), ["'linear.bias'", "(3,)", "(10,)"]),
+    (lambda header, tensors: tensors.update({"conv1.weight": torch.zeros(54)}), ["'conv1'", "float32"]),
+])
+def test_odd_packed_files_are_refused(small, tmp_path, change, words):
+    path = rewritten(packed(small, tmp_path), change)
+    with refused(str(path), *words): load_packed(path, resnet8())
+
+
+def test_damaged_packed_files_are_refused(small, tmp_path):
+    whole = packed(small, tmp_path).read_bytes()
+    path = tmp_path / "part.safetensors"
+    for length in (0, 5, 8, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with refused(str(path)): load_packed(path, resnet8())
+    path.write_bytes(whole + b"x")
+    with refused(str(path)): load_packed(path, resnet8())
+    for place in range(len(whole) - 1, len(whole) // 5, -len(whole) // 9):   # in the numbers
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1:])
+        with refused(str(path), "is damaged"): load_packed(path, resnet8())
+    with refused("is damaged"): load_packed(rewritten(packed(small, tmp_path), lambda header, tensors: header["policy"]
+                                                      .update(conv1=[4, 4]), signed=False), resnet8())
+
+
+def test_foreign_files_are_no_packed_networks(small, tmp_path):
+    path = tmp_path / "net.safetensors"
+    with refused(str(path), "no such"): load_packed(path, resnet8())
+    torch.save(small.state_dict(), path)
+    with refused(str(path), "can run code"): load_packed(path, resnet8())
+    save_weights(small, path)
+    with refused(str(path), "format=None"): load_packed(path, resnet8())
+    path.write_bytes(b"\x08\x0aonnx")
+    with refused(str(path), "not a safetensors file"): load_packed(path, resnet8())
+
+
+def test_networks_that_do_not_fit_a_packed_file(small, tmp_path):
+    path = packed(small, tmp_path)
+    with refused(str(path), "'layer1.1.conv1'", "network alone"): load_packed(path, resnet20())
+    with refused(str(path), "(10,)", "(7,)"): load_packed(path, resnet8(7))
+    with refused(str(path), "torch.float64"): load_packed(path, resnet8().double())
+
+
+def test_networks_that_cannot_be_packed(small, tmp_path):
+    path = tmp_path / "net.safetensors"
+    with refused("'conv1'", "before `freeze`"): export_packed(freeze(small), path)
+    with refused("torch.bfloat16"): export_packed(copy.deepcopy(small).bfloat16(), path)
+    with refused("'conv1'", "not calibrated"): export_packed(quantize(resnet8(), Policy.uniform(resnet8(), 4, 4)), path)
+    with refused("about"): export_packed(small, path, {"about": object()})
+    assert not path.exists()

@@ -18,9 +18,10 @@ import torch
 from torch import nn, Tensor
 
 from ..core.record import load_tensors, Record, save_tensors
+from .exporter import stored_weights, StoredWeight
 from .layers import QuantizedLayer
 from .learned_bits import learned_bits
-from .networks import quantizable_layers, unwrapped
+from .networks import copied, dtype_of, quantizable_layers, unwrapped
 from .operations import check_codes, step_of
 from .policies import dequantize, Policy, quantize
 from .quantizers import FLOAT_BITS, integer_range, LSQ, UniformQuantizer
@@ -46,9 +47,12 @@ def unpack(
     return 1 - 2 * codes if bits == 1 else codes - ((codes >> bits - 1) << bits)
 
 # %% ../../nbs/44a_packed.ipynb #44a00014
-def _quantized(network: nn.Module) -> dict[str, QuantizedLayer]:
-    "The quantized layers; `ValueError` where a quantizer has no integers, and if nothing is calibrated."
-    layers = {n: m for n, m in network.named_modules(remove_duplicate=False) if isinstance(m, QuantizedLayer)}
+def _ready(network: nn.Module) -> nn.Module:
+    "A copy on the CPU in evaluation mode; `ValueError` for what has no integers, or is not in float32."
+    network = copied(unwrapped(network)).eval().cpu()
+    if (kind := dtype_of(network)) != torch.float32:
+        raise ValueError(f"a packed file holds a network in float32, this one is in {kind}: call network.float()")
+    layers = _quantized(network)
     for name, m in layers.items():
         for quantizer in (m.weight_quantizer, m.input_quantizer):
             if not isinstance(quantizer, nn.Identity): check_codes(quantizer, name)
@@ -56,45 +60,33 @@ def _quantized(network: nn.Module) -> dict[str, QuantizedLayer]:
     if inputs and not any(q.calibrated for q in inputs.values()):
         raise ValueError(f"the input quantizer of layer {next(iter(inputs))!r} is not calibrated, nor is any other: "
                          "call calibrate(network, images) first")
-    return layers
+    return network
+
+def _quantized(network: nn.Module) -> dict[str, QuantizedLayer]:
+    return {n: m for n, m in network.named_modules() if isinstance(m, QuantizedLayer)}
+
+# %% ../../nbs/44a_packed.ipynb #44a00016
+def _packable(network: nn.Module) -> dict[str, StoredWeight]:
+    "The integers of the layers whose float weight nobody needs."
+    weights, layers = stored_weights(network), _quantized(network)
+    rounded = {id(layers[n]): layers[n].weight_quantizer for n in weights}
+    holders = {}
+    for m in network.modules():
+        for parameter in m._parameters.values(): holders.setdefault(id(parameter), []).append(m)
+    def alone(layer: nn.Module) -> bool:
+        return all(rounded.get(id(m)) is layer.weight_quantizer for m in holders[id(layer._parameters["weight"])])
+    return {n: w for n, w in weights.items() if alone(layers[n])}
 
 def _grid(quantizer: UniformQuantizer) -> dict:
     "What a file says of a quantizer besides its step."
     return dict(bits=quantizer.integer_bits, signed=quantizer.signed, axis=quantizer.axis)
 
-def _is_stored(network: nn.Module, layers: Mapping[str, QuantizedLayer], name: str) -> bool:
-    "True if nothing needs the float weight of a layer: its parameter is rounded, and in one way, wherever it is used."
-    if not isinstance(layers[name].weight_quantizer, UniformQuantizer): return False
-    weight, quantizer = layers[name]._parameters.get("weight"), layers[name].weight_quantizer
-    holders = [m for m in network.modules() if any(p is weight for p in m._parameters.values())]
-    return all(isinstance(m, QuantizedLayer) and m.stores_its_weight() and m.weight_quantizer is quantizer
-               for m in holders)
-
-# %% ../../nbs/44a_packed.ipynb #44a00016
-def _value(codes: Tensor, step: Tensor, like: Tensor) -> Tensor:
-    "The weight that integers stand for."
-    return (codes.to(step.dtype) * step).to(like.dtype)
-
-@torch.no_grad()
-def _weight_bytes(layer: QuantizedLayer, name: str) -> Tensor:
-    "The integers of a layer's weight, packed; `ValueError` if they are not the same weight to the last bit."
-    quantizer, weight = layer.weight_quantizer, layer.own_weight().detach()
-    step, training = step_of(quantizer), quantizer.training
-    quantizer.eval()   # learned bits add noise in training
-    rounded = quantizer(weight)
-    codes = (rounded.to(step.dtype) / step).round().short()
-    value = _value(codes, step, weight)
-    same = torch.equal(value, rounded) and torch.equal(quantizer(value), rounded)
-    quantizer.train(training)
-    if not same: raise ValueError(f"the weight of layer {name!r} ({weight.dtype}, steps from {step.min():.3g} to "
-                                  f"{step.max():.3g}) is not its integers times a float32 step to the last bit")
-    return torch.from_numpy(pack(codes.cpu().numpy(), quantizer.integer_bits))
-
 # %% ../../nbs/44a_packed.ipynb #44a00018
 def _join(*names: str) -> str: return ".".join(filter(None, names))
 
-def _own_state(network: nn.Module, layers: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+def _own_state(network: nn.Module) -> dict[str, Tensor]:
     "The state without that of quantizers; tensors that are shared are the same object under each name."
+    layers = [n for n, m in network.named_modules(remove_duplicate=False) if isinstance(m, QuantizedLayer)]
     quantizers = tuple(_join(n, f"{which}_quantizer.") for n in layers for which in ("weight", "input"))
     return {n: t for n, t in network.state_dict(keep_vars=True).items() if not n.startswith(quantizers)}
 
@@ -104,26 +96,26 @@ def _counts(value: object) -> bool:
 
 def _collected(network: nn.Module) -> tuple[dict[str, Tensor], dict]:
     "A network as tensors and layout."
-    network = unwrapped(network)
-    layers = _quantized(network)
-    bits = {n: learned_bits(network).get(n, (FLOAT_BITS, FLOAT_BITS)) for n in quantizable_layers(network)}
-    layout, tensors = dict(policy=bits, weights={}, inputs={}, numbers={}, same={}), {}
-    first = {}
-    for name, value in _own_state(network, layers).items():
+    network = _ready(network)
+    packable, bits = _packable(network), learned_bits(network)
+    policy = {n: bits.get(n, (FLOAT_BITS, FLOAT_BITS)) for n in quantizable_layers(network)}
+    layout, tensors, first = dict(policy=policy, weights={}, inputs={}, numbers={}, same={}), {}, {}
+    for name, value in _own_state(network).items():
         if id(value) in first: layout["same"][name] = first[id(value)]
         elif _counts(value): layout["numbers"][name] = value.item()
         else: tensors[name] = value
         first.setdefault(id(value), name)
-    for name, m in layers.items():
-        place, quantizer = _join(name, "weight"), m.weight_quantizer
-        if isinstance(quantizer, UniformQuantizer):
-            tensors[f"{place}_step"] = step_of(quantizer)
-            shape = list(m.own_weight().shape) if _is_stored(network, layers, name) else None
-            layout["weights"][name] = {**_grid(quantizer), "shape": shape}   # None: it stays in float
-            if shape and place in tensors: tensors[place] = _weight_bytes(m, name)
+    for name, m in _quantized(network).items():
+        place = _join(name, "weight")
+        if isinstance(m.weight_quantizer, UniformQuantizer):
+            shape = list(m.own_weight().shape) if name in packable else None   # None: it stays in float
+            layout["weights"][name] = {**_grid(m.weight_quantizer), "shape": shape}
+            tensors[f"{place}_step"] = step_of(m.weight_quantizer)
+        if name in packable and place in tensors:
+            tensors[place] = torch.from_numpy(pack(packable[name].codes.numpy(), packable[name].bits))
         if isinstance(m.input_quantizer, UniformQuantizer):
-            tensors[_join(name, "input_step")] = step_of(m.input_quantizer)
             layout["inputs"][name] = {**_grid(m.input_quantizer), "calibrated": m.input_quantizer.calibrated}
+            tensors[_join(name, "input_step")] = step_of(m.input_quantizer)
     return tensors, json.loads(json.dumps(layout))
 
 # %% ../../nbs/44a_packed.ipynb #44a00020
@@ -154,8 +146,8 @@ def export_packed(
 ) -> int:  # bytes of the file
     """Write a network whose integers take the bits of its policy.
 
-    `ValueError` naming a layer for a network that is frozen or not calibrated, and for weights that are not integers
-    times a float32 step to the last bit."""
+    `ValueError` for a network that is frozen, not calibrated or not in float32; a warning that names layers whose
+    weights have to stay in float."""
     tensors, layout = _collected(network)
     if whole := [repr(n) for n, grid in layout["weights"].items() if grid["shape"] is None]:
         warnings.warn(f"the weights of {', '.join(whole)} stay in float: their integers are made anew in each forward "
@@ -205,8 +197,7 @@ def _unpacked(path: str | os.PathLike, name: str, stream: Tensor, step: Tensor, 
     if stream.dtype != torch.uint8 or stream.numel() != length:
         raise ValueError(f"{path}: the weight of layer {name!r} is {count} numbers of {bits} bits, {length} bytes, but "
                          f"there are {stream.numel()} of {stream.dtype}")
-    codes = torch.from_numpy(unpack(stream.numpy(), bits, count)).reshape(shape)
-    return _value(codes, step, step)
+    return torch.from_numpy(unpack(stream.numpy(), bits, count)).reshape(shape) * step
 
 def _quantizer(step: Tensor, grid: Mapping, per_sample: bool) -> LSQ:
     "A quantizer from its step and what the header says of it."
@@ -220,7 +211,7 @@ def _quantizer(step: Tensor, grid: Mapping, per_sample: bool) -> LSQ:
 # %% ../../nbs/44a_packed.ipynb #44a00027
 def _check_names(path: str | os.PathLike, what: str, found: Mapping, kind: str, expected: Mapping) -> None:
     "`ValueError` that names what only the file or only the network has."
-    for only, there, other in ((found, "the file", expected), (expected, kind, found)):
+    for only, there, other in ((found, "the file", expected), (expected, "the network", found)):
         if names := [n for n in only if n not in other]:
             more = f", and {len(names) - 1} more," if len(names) > 1 else ""
             raise ValueError(f"{path} holds another network than this {kind}: {what} {names[0]!r}{more} is in {there} "
@@ -241,8 +232,7 @@ def _content(path: str | os.PathLike, header: Mapping, tensors: Mapping, expecte
     for name, grid in header["weights"].items():
         place = _join(name, "weight")
         if grid["shape"] is None or place not in tensors: continue
-        weight = _unpacked(path, name, tensors[place], tensors[f"{place}_step"], grid)
-        state[place] = weight.to(expected[place].dtype) if place in expected else weight
+        state[place] = _unpacked(path, name, tensors[place], tensors[f"{place}_step"], grid)
     for name, value in header["numbers"].items():
         state[name] = torch.tensor(value, dtype=expected[name].dtype if name in expected else None)
     return state | {name: state[first] for name, first in header["same"].items()}
@@ -261,13 +251,12 @@ def load_packed(
         plain = dequantize(model)
         _check_names(path, "the layer", header["policy"], type(plain).__name__, quantizable_layers(plain))
         network = quantize(plain, Policy(header["policy"]), fitted=False).eval()
-        layers = {n: m for n, m in network.named_modules(remove_duplicate=False) if isinstance(m, QuantizedLayer)}
-        expected = _own_state(network, layers)
+        expected = _own_state(network)
         state = _content(path, header, tensors, expected)
         _check_state(path, state, type(network).__name__, expected)
         network.load_state_dict(state, strict=False)   # the steps are missing in it
         made = {}   # quantizers that layers share stay shared
-        for name, m in layers.items():
+        for name, m in _quantized(network).items():
             for which, per_sample in (("weight", False), ("input", True)):
                 old = getattr(m, f"{which}_quantizer")
                 if isinstance(old, nn.Identity): continue
