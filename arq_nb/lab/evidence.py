@@ -263,13 +263,13 @@ def forest_plot(
     found = {block: gaps(methods, reference, noise.get(block)) for block, methods in blocks.items()}
     reach, height = _reach(one for some in found.values() for one in some.values()), 0.0
     inches = 0.215 * sum(len(methods) + 1.3 for methods in blocks.values()) + 1.15
-    fig, (ax, side) = plt.subplots(1, 2, figsize=(8.6, inches), sharey=True, width_ratios=(1, 1.15), dpi=110)
-    places, ticks = [0, 1.55, 3.1, *(4 + 0.75 * i for i in range(len(radii) + 1))], {}
+    fig, (ax, side) = plt.subplots(1, 2, figsize=(9.2, inches), sharey=True, width_ratios=(1, 1.3), dpi=110)
+    places, ticks = [0, 1.75, 3.45, *(4.4 + 0.75 * i for i in range(len(radii))), 4.55 + 0.75 * len(radii)], {}
     def write(x: float, y: float, text: str, bold: bool = False) -> None:
         side.text(x, y, text, ha="center", va="center", fontsize=8, weight="bold" if bold else "normal")
     for x, head in zip(places, ("ACR", "difference", "clean %", *(f"{r:g}" for r in radii), "seeds")):
         write(x, 0, head, bold=True)
-    write(4 + 0.375 * (len(radii) - 1), -0.9, "certified % at radius", bold=True)
+    write(4.4 + 0.375 * (len(radii) - 1), -0.9, "certified % at radius", bold=True)
     for block, methods in blocks.items():
         rows = height + 1 + np.arange(len(methods))
         _draw_block(ax, rows, methods, found[block], reach, (reference, original, ours))
