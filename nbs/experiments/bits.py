@@ -8,6 +8,7 @@ its answer. Methods that do not search have one answer and need no finals. `unif
 the same bits to the budget, whose mean is what all others are compared with. The policies of the methods that
 calculate are those of the study of the head-room, and so are their networks, as far as it has made them.
 """
+from collections.abc import Iterable
 from functools import partial
 
 from headroom import SEEDS, Yard, YARDS
@@ -16,6 +17,8 @@ from methods import FinalsStage, given
 from packed import unpack
 from yardstick import policies
 
+from arq_nb.certify.logs import CertificateLog
+from arq_nb.lab.evidence import training_noise, TrainingNoise
 from arq_nb.lab.stages import by_search, FinishStage, PolicyStage
 from arq_nb.lab.study import Stage
 from arq_nb.lab.tables import Measured
@@ -29,6 +32,7 @@ by_clean_accuracy = partial(by_search, judge=AccuracyJudge)
 SEARCHES = {   # method -> how it is rewarded, and what it proposes
     "ARQ": (by_search, "thompson"), "mutation": (by_search, "mutation"), "random": (by_search, "random"),
     "HAQ": (by_clean_accuracy, "actor"), "evolution": (by_search, "evolution"), "RL": (by_search, "actor in the model")}
+ORDER = *SEARCHES, "NIPQ", "HAWQ", "ACR program", UNIFORM[0], "float32"
 
 
 def choices(yard: Yard, bits: float) -> dict[str, PolicyStage]:
@@ -51,6 +55,27 @@ def networks(yard: Yard, bits: float) -> list[Measured]:
     "All that is stored of a comparison: what it has made, and what it has from the study of the head-room."
     of_headroom = [one for one in unpack(f"headroom/{yard.name}-{bits:g}") if one.method in (*KNOWN, "float32")]
     return [*unpack(f"bits/{yard.name}-{bits:g}"), *of_headroom]
+
+
+def by_method(some: Iterable[Measured]) -> dict[str, list[CertificateLog]]:
+    "Method -> certificates, a log per seed."
+    found = {}
+    for one in some: found.setdefault(one.method, []).append(one.log)
+    return found
+
+
+def compared(yard: Yard, bits: float) -> dict[str, list[CertificateLog]]:
+    "The logs of a comparison; of uniform bits three ways of cutting them to the budget, with equal weight."
+    found = by_method(networks(yard, bits))
+    cuts = [found[name] for name in UNIFORM if name in found]
+    found[UNIFORM[0]] = [log for some in cuts for log in some[: min(map(len, cuts))]]
+    return {name: found[name] for name in ORDER if name in found}
+
+
+def noise_of(yard: Yard, bits: float) -> TrainingNoise | None:
+    "What training moves, told by everything that was trained with several seeds; each cut of uniform bits for itself."
+    every = [*unpack(f"bits/{yard.name}-{bits:g}"), *unpack(f"headroom/{yard.name}-{bits:g}")]
+    return training_noise(by_method(every).values())
 
 
 def study(yard: str, bits: str, seeds: str = "1", half: str = "open") -> list[Stage]:
