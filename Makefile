@@ -63,6 +63,11 @@ bench: install ## what certifying, training and setting up cost, as ratios (OUT=
 docs: install ## the notebooks as a static site in _docs/ (without Quarto)
 	$(BIN)/python tools/docs.py
 
+site: install ## the site as it is published, in _docs/ (with Quarto 1.10, which has to be installed)
+	$(BIN)/python tools/pages.py
+	quarto render _proc --no-cache
+	rm -rf _docs && mv _proc/_docs _docs
+
 exercises: install ## the chapters without their answers, gaps to fill that check themselves, in _exercises/ (keeps what is there)
 	$(BIN)/python tools/exercises.py
 

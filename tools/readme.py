@@ -14,15 +14,17 @@ _LINK = re.compile(r'(\]\(|src="|href=")(?![a-z]+:|#|/)([^)"\s]+)')
 
 
 def apply_options(cells):
-    "What Quarto does with `#| echo: false` and its like: hide; `fig-alt` and `code-fold` are kept in the metadata."
+    "What Quarto does with `#| echo: false` and its like: hide. What is said of figures goes into the metadata."
     for cell in cells:
         if cell.cell_type != "code": continue
-        options = dict(_OPTION.findall(cell.source))
+        options = {name: said.strip("\"'") for name, said in _OPTION.findall(cell.source)}
         cell.source = _OPTION.sub("", cell.source).strip("\n")
         if "false" in (options.get("output"), options.get("include")): cell.outputs = []
         hidden = not cell.source or "false" in (options.get("echo"), options.get("include"))
-        cell.metadata = {"alt": options.get("fig-alt", "").strip("\"'"), "fold": options.get("code-fold") == "true",
-                         "transient": {"remove_source": hidden}}
+        folded = options.get("code-fold") == "true"
+        figure = {"alt": options.get("fig-alt", ""), "caption": options.get("fig-cap"), "label": options.get("label")}
+        cell.metadata = figure | {"fold": folded and options.get("code-summary", "Code"),
+                                  "transient": {"remove_source": hidden}}
 
 
 def from_root(text):

@@ -1,0 +1,114 @@
+"""What the pages are made of, in _proc/: nbdev's processing, and what only pages need.
+
+    python tools/pages.py      # then `quarto render _proc`, or `make docs`, which draws the same pages without Quarto
+
+Beside each notebook's text: where it can be had and run; answers folded together with what they print; and an index of
+all public names. nbdev_proc_nbs is not called: where Quarto is missing, it downloads and installs it with sudo.
+"""
+import ast
+import json
+import re
+import runpy
+from pathlib import Path
+
+from nbdev.config import get_config
+from nbdev.serve import proc_nbs
+
+INDEX = """---
+title: Every name
+description: The public classes and functions of arq_nb, by name
+toc: false
+---
+
+A click leads to the chapter that explains a name. The module it lies in stands beside it.
+
+::: {.names}
+"""
+
+
+def markdown(text: str, name: str) -> dict:
+    return {"cell_type": "markdown", "id": name, "metadata": {}, "source": text}
+
+
+def is_answer(cell: dict) -> bool:
+    "Folded code is the answer to a question, unless it has a summary of its own."
+    return "#| code-fold: true" in cell["source"] and "#| code-summary:" not in cell["source"]
+
+
+def folded_answers(cells: list[dict]):
+    "The cells; an answer in a box that is closed together with what it prints."
+    is_open = False
+    for i, cell in enumerate(cells):
+        if not is_answer(cell):
+            yield cell
+            continue
+        if not is_open: yield markdown('::: {.callout-tip collapse="true" title="Answer"}', f"open-{i}")
+        cell["source"] = cell["source"].replace("#| code-fold: true\n", "")
+        yield cell
+        is_open = not cell["outputs"] and i + 1 < len(cells) and is_answer(cells[i + 1])  # one answer in two cells
+        if not is_open: yield markdown(":::", f"close-{i}")
+
+
+def where_to_get(name: str, cfg) -> str:
+    "Links to the notebook itself, and to a place where it runs. Experiments need files beside them, so they do not."
+    place = f"{cfg.user}/{cfg.repo}/blob/{cfg.branch}/nbs/{name}"
+    links = [f"[Notebook](https://github.com/{place})"]
+    if "/" not in name: links.append(f"[Run it in Colab](https://colab.research.google.com/github/{place})")
+    return "::: {.page-links}\n" + " · ".join(links) + "\n:::"
+
+
+def complete(path: Path, name: str, cfg) -> None:
+    "Add to a processed notebook what its page needs, once."
+    notebook = json.loads(path.read_text("utf-8"))
+    if notebook["metadata"].get("complete"): return
+    for cell in notebook["cells"]: cell["source"] = "".join(cell["source"])
+    cells = list(folded_answers(notebook["cells"]))
+    head = next((i for i, c in enumerate(cells) if c["cell_type"] == "raw" and c["source"].startswith("---")), -1)
+    cells.insert(head + 1, markdown(where_to_get(name, cfg), "where"))
+    notebook["cells"], notebook["metadata"]["complete"] = cells, True
+    path.write_text(json.dumps(notebook), "utf-8")
+
+
+def public_names(cfg):
+    "(name, module, its page, first line of the docstring) of what `__all__` lists, and of their public methods."
+    pages = runpy.run_path(str(cfg.lib_path / "_modidx.py"))["d"]["syms"]
+    for module, symbols in pages.items():
+        path = cfg.config_path / (module.replace(".", "/") + ".py")
+        tree = ast.parse(path.read_text("utf-8"))
+        exported = next((ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign)
+                         and ast.unparse(node.targets[0]) == "__all__"), [])
+        for name, heading, node in documented(tree):
+            page = symbols.get(f"{module}.{heading}", [""])[0]
+            said = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
+            if said and page and name.split(".")[0] in exported and "._" not in f".{name}":
+                yield name, module, page, said
+
+
+def documented(tree: ast.Module):
+    "(name, name of its heading, node) of functions, classes, methods, and of what `@patch` adds to a class."
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            patched = any(ast.unparse(d).startswith("patch") for d in node.decorator_list)
+            owners = re.findall(r"\w+", ast.unparse(node.args.args[0].annotation)) if patched else [""]
+            yield from ((name, name, node) for name in (f"{owner}.{node.name}".lstrip(".") for owner in owners))
+        if isinstance(node, ast.ClassDef):
+            yield node.name, node.name, node
+            yield from ((f"{node.name}.{f.name}", node.name, f) for f in node.body if isinstance(f, ast.FunctionDef))
+
+
+def index(cfg) -> str:
+    "A page of all public names: a heading for each, since a heading is what the site's search finds first."
+    names = sorted(public_names(cfg), key=lambda row: row[0].lower())
+    entries = (f"## [{name}]({page})\n\n`{module}` {said}\n" for name, module, page, said in names)
+    return INDEX + "\n" + "\n".join(entries) + "\n:::\n"
+
+
+def prepare() -> Path:
+    "The folder of all that is drawn."
+    cfg, folder = get_config(), proc_nbs()
+    for path in sorted(folder.rglob("*.ipynb")): complete(path, path.relative_to(folder).as_posix(), cfg)
+    (folder / "names.qmd").write_text(index(cfg), "utf-8")
+    return folder
+
+
+if __name__ == "__main__": print(f"{prepare()} is ready to be drawn")
