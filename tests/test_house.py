@@ -16,7 +16,7 @@ from conftest import ROOT
 
 FLOORS = {"core": 0, "quant": 1, "certify": 1, "train": 2, "search": 3, "lab": 4}  # quant and certify: side by side
 PORCH = {"__init__", "__main__", "_modidx", "moved"}  # modules in no room: they may import all, nobody imports them
-LINES, CELLS, WIDTH, PARAMETERS, PUBLIC, BYTES = 350, 80, 120, 8, 200, 6_000_000
+LINES, CELLS, WIDTH, PARAMETERS, PUBLIC, BYTES, EACH = 350, 80, 120, 8, 200, 5_000_000, 300_000
 
 
 def report(offenders) -> None:
@@ -113,7 +113,7 @@ def test_module_length():
 
 
 def test_notebook_length():
-    counts = {name: len(cells) for name, cells in notebooks().items()}
+    counts = {name: sum("google.colab" not in c["source"] for c in cells) for name, cells in notebooks().items()}
     report(f"{name}: {n} cells of at most {CELLS}" for name, n in counts.items() if n > CELLS)
 
 
@@ -230,6 +230,7 @@ def test_pictures_have_alt_text():
 
 def test_notebooks_are_light():
     sizes = {name: (ROOT / name).stat().st_size for name in notebooks()}
+    report(f"{name}: {n:,} bytes of at most {EACH:,}" for name, n in sizes.items() if n > EACH)
     if sum(sizes.values()) > BYTES:
         largest = sorted(sizes.items(), key=lambda s: -s[1])[:5]
         report([f"{sum(sizes.values()):,} bytes of at most {BYTES:,}", *(f"{name}: {n:,}" for name, n in largest)])
@@ -245,6 +246,36 @@ def test_sidebar_is_complete():
             *(f"_quarto.yml lists {n} twice" for n in {p for p in pages if pages.count(p) > 1})])
 
 
+def test_titles_say_the_number():
+    "The text speaks of chapters by number, and a reader of the site does not see the names of files."
+    for name, cells in notebooks().items():
+        number = re.match(r"nbs/0*(\d+[a-z]?)_", name)
+        if number and not cells[0]["source"].startswith(f"# {number[1]} "):
+            report([f"{name}: its first line should be `# {number[1]} ...`, not `{cells[0]['source'][:40]}`"])
+
+
+def test_mentioned_chapters_are_links():
+    "`chapter 7` is a link to it, so that nobody has to look for it."
+    mention = re.compile(r"(?<!\[)\bchapters? \[?(?:\d+[a-z]?)\b(?!\]\()")
+    report(f"{name} {cell['id']}: {found[0]}" for name, cells in notebooks().items() for cell in cells
+           if cell["cell_type"] == "markdown" for found in mention.finditer(cell["source"])
+           if not re.search(r"\b(19|20)\d\d\)?, $", cell["source"][:found.start()]))  # a chapter of somebody's book
+
+
+def test_chapters_run_in_colab():
+    "After the title comes the cell that installs the library there, and does nothing elsewhere."
+    report(f"{name}: its second cell should be that of 01_models" for name, cells in notebooks().items()
+           if re.match(r"nbs/\d", name) and cells[1]["source"] != notebooks()["nbs/01_models.ipynb"][1]["source"]
+           or "google.colab" not in notebooks()["nbs/01_models.ipynb"][1]["source"])
+
+
+def test_fences_have_a_language():
+    "Else the site shows them without a ground and a button to copy, and cuts what is long."
+    def bare(source): return [m[0] for m in re.finditer(r"^ *```+(.*)$", source, re.M)][::2]
+    report(f"{name} {cell['id']}: ``` without a language" for name, cells in notebooks().items() for cell in cells
+           if cell["cell_type"] == "markdown" for fence in bare(cell["source"]) if not fence.strip(" `"))
+
+
 def test_site_and_settings_agree():
     from configparser import ConfigParser
     yaml = pytest.importorskip("yaml")
@@ -255,7 +286,10 @@ def test_site_and_settings_agree():
                 "repo-branch": cfg["branch"], "site-url": cfg["doc_host"] + cfg["doc_baseurl"]}
     report(f"_quarto.yml has {k}: {site.get(k)!r}, settings.ini has {v!r}" for k, v in expected.items()
            if site.get(k) != v)
+    report(f"{card}: {path}" for card in ("open-graph", "twitter-card")
+           if (path := site[card]["image"]) != f"/{site['image']}")
     assert Path(ROOT / "nbs" / site["image"]).is_file()
+    assert site["page-footer"]["right"] == f"arq_nb {cfg['version']}"
 
 
 def test_readme_has_no_dead_links():
