@@ -4,6 +4,9 @@ import json
 import pytest
 from torch import nn
 
+from arq_nb.lab import cli
+from arq_nb.lab.commands import _policy_of
+from arq_nb.lab.runs import Run
 from arq_nb.quant import latency
 from arq_nb.quant.budgets import Budget
 from arq_nb.quant.latency import measure_latency
@@ -100,3 +103,21 @@ def test_halves_are_another_kernel(monkeypatch, saturates):
     assert kernel((8, 8)) == ("int8 in halves" if saturates else "int8")
     assert {kernel((7, 8)), kernel((8, 7)), kernel((2, 4))} == {"int8"}
     assert {kernel((8, 32)), kernel((32, 8)), kernel((32, 32))} == {"float32"}
+
+
+def test_from_a_terminal(tmp_path, capsys):
+    pytest.importorskip("openvino")
+    Run().save(tmp_path)
+    words = ["--out", str(tmp_path)]
+    assert cli.main(["search", *words, "--milliseconds", "1"]) == 2   # nothing is trained yet
+    assert cli.main(["train", *words, "--epochs", "1"]) == 0
+    assert cli.main(["search", *words, "--milliseconds", "1"]) == 2
+    assert f"first run `arq-nb latency --out {tmp_path}`" in capsys.readouterr().err
+    assert cli.main(["latency", *words, "--bits", "4", "8", "--rounds", "6"]) == 0
+    assert "int8 (4, 8 bits)" in capsys.readouterr().out
+    network = Run().network(10)
+    budget = Budget.latency(network, (1, 8, 8), tmp_path / "latency.csv", fraction=1)
+    assert budget.cost(Policy.uniform(network, 4, 4)) == budget.cost(Policy.uniform(network, 8, 8))
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search" / "budget.json").write_text(json.dumps({"milliseconds": 0.1}))
+    assert _policy_of("uniform8", tmp_path, network, (1, 8, 8)) == Policy.uniform(network, 8, 8)

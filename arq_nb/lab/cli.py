@@ -24,6 +24,7 @@ from .. import __version__
 _COMMANDS = {  # name -> what is called, and what it does in a line
     "demo": ("commands:demo_run", "all of it on scikit-learn's digits, in minutes"),
     "train": ("commands:train_run", "train a float network with noise: the first command of a run"),
+    "latency": ("commands:latency_run", "measure how long each layer takes on this machine"),
     "search": ("commands:search_run", "search the bit-widths with the largest certified radius in a budget"),
     "certify": ("commands:certify_run", "fine-tune a network and certify it on the test images"),
     "report": ("commands:report_run", "show the results as a table and as figures"),

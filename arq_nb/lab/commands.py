@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from torch import nn
@@ -30,6 +31,7 @@ from .search_figures import search_history
 from .tables import markdown, measure, Measured, readable
 from ..quant.budgets import Budget, edge_layers, pin
 from ..quant.costs import layer_table
+from ..quant.latency import measure_latency
 from ..quant.models import load_weights, save_weights
 from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
@@ -61,18 +63,43 @@ def train_run(
           f"{sum(h['seconds'] for h in history):.0f} s")
     return model
 
+# %% ../../nbs/25c_commands.ipynb #1c949894
+def latency_run(
+    out: Path,          # run folder
+    bits: tuple[int, ...] = (*range(2, 9), FLOAT_BITS),  # widths of weights and of inputs in the table
+    rounds: int = 51,   # measurements of each layer; with more, the same command goes on
+    batch: int | None = None,  # images together; None: as many as the int8 program takes
+) -> pd.DataFrame:
+    "Measure on this machine how long each layer of the run's network takes; writes latency.csv."
+    run, path = Run.load(out), out / "latency.csv"
+    train, _, _ = run.images(out)
+    network = run.network(len(train.classes))
+    times = measure_latency(network, train.shape, path, bits=bits, rounds=rounds, batch=batch)
+    kinds = times.drop_duplicates(["layer", "runs as"])
+    kinds = kinds.pivot(index="layer", columns="runs as", values="milliseconds").reindex(times["layer"].unique())
+    print(f"milliseconds for one image\n{kinds.to_string(na_rep='', float_format='{:.4f}'.format)}\n")
+    square = times[times["weight bits"] == times["activation bits"]]
+    for kind, rows in square[square["runs as"] != "never called"].groupby("runs as"):
+        widths = ", ".join(map(str, rows["weight bits"].unique()))
+        print(f"{kind} ({widths} bits): {kinds[kind].sum():.4f} together")
+    print(f"written to {path}")
+    return times
+
 # %% ../../nbs/25c_commands.ipynb #0c3fd5dc
 def _budget(
+    out: Path,                    # run folder, for its table of times
     model: nn.Module,             # float network
     shape: tuple[int, int, int],  # (channels, height, width) of one image
-    **limit: float | None,        # bits, size_kb or fraction; 4 bits if all are None
+    **limit: float | None,        # bits, size_kb, fraction or milliseconds; 4 bits if all are None
 ) -> Budget:
     given = {name: value for name, value in limit.items() if value is not None}
     if len(given) > 1:
         names = " and ".join(f"--{name.replace('_', '-')} {value:g}" for name, value in given.items())
         raise ValueError(f"{names}: a search has one budget, give one of them")
     if "size_kb" in given: return Budget.size(model, shape, limit_bytes=given["size_kb"] * 1000)
-    return Budget.bitops(model, shape, **given)
+    if "milliseconds" not in given: return Budget.bitops(model, shape, **given)
+    if (table := out / "latency.csv").exists(): return Budget.latency(model, shape, table, limit=given["milliseconds"])
+    raise ValueError(f"--milliseconds needs the times of this machine: first run `arq-nb latency --out {out}`")
 
 def search_run(
     out: Path,                     # run folder
@@ -80,6 +107,7 @@ def search_run(
     bits: float | None = None,     # budget: the BitOPs of so many bits by so many everywhere; 4 if none is given
     size_kb: float | None = None,  # or in kB (1000 bytes) of the stored network
     fraction: float | None = None,  # or in BitOPs as a share of the float network's; 1/64 is 4 bits by 4 bits
+    milliseconds: float | None = None,  # or in milliseconds for one image, by OUT/latency.csv: see `arq-nb latency`
     finetune_images: int | None = None,  # training images that fine-tune each candidate; None: all
     config: SearchConfig = SearchConfig(),  # how candidates are made and judged; seed and augmentation are the run's
 ) -> SearchResult:
@@ -88,8 +116,8 @@ def search_run(
     train, holdout, _ = run.images(out)
     model = run.trained(out, len(train.classes))
     if finetune_images is not None: _, train = train.split(finetune_images, make_generator(run.seed, 1))
-    limit = dict(bits=bits, size_kb=size_kb, fraction=fraction)
-    budget = _budget(model, train.shape, **limit)
+    limit = dict(bits=bits, size_kb=size_kb, fraction=fraction, milliseconds=milliseconds)
+    budget = _budget(out, model, train.shape, **limit)
     if not (out / "search" / "state.safetensors").exists():  # a search that goes on has its budget
         write_atomically(out / "search" / "budget.json", lambda p: p.write_text(json.dumps(limit) + "\n"))
     config = config.changed(seed=run.seed, augmenter=run.augmenter)
@@ -126,7 +154,8 @@ def _policy_of(
     "The policy that a name or a file stands for."
     if network == "float32": return Policy.uniform(model, FLOAT_BITS, FLOAT_BITS)
     if uniform := re.fullmatch("uniform([1-8])", network):
-        return _uniform_policy(int(uniform[1]), model, shape, _budget(model, shape, **_searched(out)))
+        limit = {name: value for name, value in _searched(out).items() if name != "milliseconds"}
+        return _uniform_policy(int(uniform[1]), model, shape, _budget(out, model, shape, **limit))
     if network == "arq":
         if (out / "search" / "policy.json").exists(): return Policy.load(out / "search" / "policy.json")
         raise ValueError(f"{out} holds no search: start with `arq-nb search --out {out}`")
