@@ -1114,8 +1114,8 @@ def test_damaged_packed_files_are_refused(small, tmp_path):
     for place in range(len(whole) - 1, len(whole) // 5, -len(whole) // 9):   # in the numbers
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1:])
         with refused(str(path), "is damaged"): load_packed(path, resnet8())
-    with refused("is damaged"): load_packed(rewritten(packed(small, tmp_path), lambda header, tensors: header["policy"]
-                                                      .update(conv1=[4, 4]), signed=False), resnet8())
+    def wider(header, tensors): header["policy"]["conv1"] = [4, 4]
+    with refused("is damaged"): load_packed(rewritten(packed(small, tmp_path), wider, signed=False), resnet8())
 
 
 def test_foreign_files_are_no_packed_networks(small, tmp_path):
