@@ -17,6 +17,11 @@ the library: noise of the size of 8 bits on the float network's weights and inpu
 the network's doing. `spread` is how far the logits of two
 images are apart: where it is 0, the check at 8 bits says little.
 
+With --export each network goes through a file instead, at 8 and at 4 bits: it is exported as ONNX, loaded in ONNX
+Runtime and in OpenVINO, and asked for the logits of two images. The distance to the simulation (relative norm) is to
+be at most 0.001, or three times what the simulation moves if the last digits of what is rounded change (`digits`):
+where one value lands on another level and a network amplifies that, no file can be nearer.
+
 A row is written as soon as it is known and is not made again while the library stays the same. The exit status is 1
 if a network is silently wrong. Networks of more than 100 million weights take minutes and some 10 GB.
 """
@@ -38,6 +43,9 @@ ROOT = Path(__file__).resolve().parents[1]
 CHECKS = "32_bits asleep 8_bits costs frozen deployed undone".split()
 COLUMNS = ["network", "verdict", *CHECKS, *"spread M_weights M_macs pixels seconds reason code".split()]
 WIDTHS = 38, 8, 8, 12, 8, 9, 8, 8, 8, 8, 9, 9, 6, 7
+RUNTIMES = "onnxruntime", "openvino"
+EXPORTS = [f"{bits}_{name}" for bits in (8, 4) for name in ("digits", *RUNTIMES, "kB")]
+EXPORT_COLUMNS = ["network", "verdict", *EXPORTS, *"M_weights pixels seconds reason code".split()]
 SMALL = 96  # pixels a side, for networks that take images of any size
 PROCESSES = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
 PRELOAD = ["torchvision", "torch.utils.flop_counter", "arq_nb.quant.backends", "timm"]
@@ -333,18 +341,80 @@ def examine(name):
     return found.row | {"reason": " | ".join([*found.problems, *found.notes, *refusals, *words])[:600]}
 
 
-def work(name, answer):
+def last_digits(quantized, x, expected, draws=4):
+    "How far logits move, at most, if what quantizers are given changes by some 3 units in its last digit."
+    def shake(seed):
+        def hook(m, inputs): return inputs[0] * (1 + uniform(inputs[0], 3.6e-7, seed))
+        return hook
+    quantizers = [m.input_quantizer for m in quantized.modules() if hasattr(m, "input_quantizer")]
+    found = []
+    for seed in range(draws):
+        hooks = [q.register_forward_pre_hook(shake(100 * seed + i)) for i, q in enumerate(quantizers)]
+        found.append(relative(quantized(x), expected))
+        for hook in hooks: hook.remove()
+    return max(found)
+
+
+def exported(model, images, bits, row):
+    "Note in a row how far a file of so many bits is from the simulation; answers with what is wrong."
+    from tempfile import TemporaryDirectory
+
+    import torch
+
+    from arq_nb.quant.export import export
+    from arq_nb.quant.policies import calibrate, Policy, quantize
+    from arq_nb.quant.quantizers import LSQ
+    from arq_nb.quant.runtimes import load_exported
+    policy, problems = Policy.uniform(model, bits, bits), []
+    quantized = calibrate(quantize(model, policy, LSQ, largest_step()), images).eval()
+    with torch.no_grad():
+        expected = quantized(images[:2])
+        yardstick = last_digits(quantized, images[:2], expected)
+    row[f"{bits}_digits"] = f"{yardstick:.2g}"
+    with TemporaryDirectory() as folder:
+        path = export(quantized, Path(folder) / "net.onnx", images.shape[1:])
+        row[f"{bits}_kB"] = f"{path.stat().st_size / 1000:.0f}"
+        del quantized
+        for runtime in RUNTIMES:
+            try: off = relative(load_exported(path, runtime)(images[:2]), expected)
+            except ValueError as error:
+                row[f"{bits}_{runtime}"] = "refused"
+                problems.append(f"{bits}_{runtime}: {' '.join(str(error).split())}".replace(folder, ""))
+                continue
+            row[f"{bits}_{runtime}"] = f"{off:.2g}"
+            if not off <= max(1e-3, 3 * yardstick): problems.append(f"{bits}_{runtime}: {off:.2g} from the simulation")
+    return problems
+
+
+def examine_export(name):
+    "The row of one network and its files."
+    import torch
+    torch.manual_seed(0)
+    start, (model, images), row = time.perf_counter(), build(name), dict.fromkeys(EXPORT_COLUMNS, "")
+    problems, refusals = [], []
+    for bits in (8, 4):
+        try: problems += exported(model, images, bits, row)
+        except ValueError as error: refusals.append(f"{bits} bits: {' '.join(str(error).split())}")
+    refused = refusals or any("refused" == row[column] for column in EXPORTS)
+    wrong = [text for text in problems if "from the simulation" in text]
+    row |= {"verdict": "wrong" if wrong else "refused" if refused else "passed", "pixels": images.shape[2]}
+    row["M_weights"] = f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f}"
+    return row | {"seconds": f"{time.perf_counter() - start:.0f}", "reason": " | ".join([*problems, *refusals])[:600]}
+
+
+def work(name, examination, answer):
     "In a process of its own: sends the row."
     warnings.filterwarnings("ignore")
-    try: row = examine(name)
+    try: row = examination(name)
     except Exception as error:
         row = {"verdict": "broken", "reason": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
     answer.send(row)
 
 
-def in_time(name, limit):
+def in_time(name, examination, limit):
+    "The row of one network, made in a process that may die, within a limit in seconds."
     receive, send = PROCESSES.Pipe(duplex=False)
-    process = PROCESSES.Process(target=work, args=(name, send))
+    process = PROCESSES.Process(target=work, args=(name, examination, send))
     process.start()
     send.close()
     if receive.poll(limit):
@@ -353,27 +423,28 @@ def in_time(name, limit):
     else: row = {"verdict": "broken", "reason": f"not finished in {limit} s"}
     process.kill()
     process.join()
-    return dict.fromkeys(COLUMNS, "") | row | {"network": name}
+    return row | {"network": name}
 
 
 def read_rows(path: Path):
     if not path.exists(): return {}
     with open(path, newline="", encoding="utf-8") as file:
-        return {r["network"]: {c: r.get(c, "") for c in COLUMNS} for r in csv.DictReader(file, delimiter="\t")}
+        return {r["network"]: r for r in csv.DictReader(file, delimiter="\t")}
 
 
-def write_rows(path: Path, rows):
+def write_rows(path: Path, rows, columns):
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     with open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n")
+        writer = csv.DictWriter(file, columns, "", "ignore", delimiter="\t", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows.values())
     os.replace(partial, path)
 
 
-def show(row):
-    print(" ".join(f"{str(row[c])[:w]:<{w}}" for c, w in zip(COLUMNS, WIDTHS)), str(row["reason"])[:150], flush=True)
+def show(row, columns):
+    widths = zip(columns, WIDTHS if columns is COLUMNS else (38, 8, *[12] * len(EXPORTS), 9, 6, 7))
+    print(" ".join(f"{str(row.get(c, ''))[:w]:<{w}}" for c, w in widths), str(row.get("reason"))[:150], flush=True)
 
 
 def summary(rows):
@@ -386,24 +457,30 @@ def summary(rows):
 
 
 def main(args):
-    rows, code = ({} if args.again else read_rows(args.out)), library()
+    examination, columns, table = (examine_export, EXPORT_COLUMNS, "zoo-export.tsv") if args.export else \
+        (examine, COLUMNS, "zoo.tsv")
+    out = args.out or ROOT / "runs" / table
+    rows, code = ({} if args.again else read_rows(out)), library()
     sys.path[:0] = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     PROCESSES.set_forkserver_preload(PRELOAD)
     chosen = names(args.networks)
     if not chosen: sys.exit(f"no network matches {' '.join(args.networks)}")
-    show(dict(zip(COLUMNS, COLUMNS)))
+    show(dict(zip(columns, columns)), columns)
     for name in chosen:
-        if rows.get(name, {}).get("code") != code:
-            rows[name] = in_time(name, args.time) | {"code": code}
-            write_rows(args.out, rows)
-        show(rows[name])
+        if name not in rows or not args.keep and rows[name].get("code") != code:
+            rows[name] = in_time(name, examination, args.time) | {"code": code}
+            write_rows(out, rows, columns)
+        show(rows[name], columns)
     return summary([rows[name] for name in chosen])
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=["*"], help="patterns, such as 'swin*'; all by default")
-    parser.add_argument("--out", type=Path, default=ROOT / "runs/zoo.tsv", help="the table; rows of this library stay")
+    parser.add_argument("--out", type=Path, help="the table, runs/zoo.tsv or runs/zoo-export.tsv; rows of this library "
+                                                 "stay")
+    parser.add_argument("--export", action="store_true", help="examine files instead, at 8 and 4 bits")
+    parser.add_argument("--keep", action="store_true", help="rows of another version of the library stay as well")
     parser.add_argument("--again", action="store_true", help="start the table anew")
     parser.add_argument("--time", type=float, default=1200, help="seconds for one network")
     sys.exit(main(parser.parse_args()) > 0)

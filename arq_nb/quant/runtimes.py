@@ -9,6 +9,7 @@ __all__ = ['load_exported']
 import hashlib
 import importlib.util
 import os
+import platform
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,11 @@ def arithmetic(self: _OnnxFile) -> str:
     return next((name for name in ("BFLOAT16", "FLOAT16") if getattr(kinds, name) in found), "float32").lower()
 
 # %% ../../nbs/43d_runtimes.ipynb #43d00010
+def _saturates() -> bool:
+    "True where products of unsigned and signed bytes lose what does not fit into 16 bits."
+    known = getattr(torch.cpu, "_is_vnni_supported", None)
+    return platform.machine().lower() in ("x86_64", "amd64") and not (known and known())
+
 def _version(package: Any) -> str: return package.__version__.partition("-")[0]
 
 class _Named:
@@ -114,7 +120,7 @@ class _InOnnxRuntime(_Named):
         options = package.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads or torch.get_num_threads(), 1
         options.log_severity_level = 4   # what is wrong comes as an exception
-        options.add_session_config_entry("session.x64quantprecision", "1")
+        if _saturates(): options.add_session_config_entry("session.x64quantprecision", "1")
         source = os.fspath(file.path) if file.files else file.data
         try: self.session = package.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as error: raise _refused(file, "ONNX Runtime", error) from error
@@ -148,15 +154,11 @@ def _in_bytes(model: Any) -> bytes:
     onnx = export_package("onnx")
     wider = {onnx.TensorProto.INT4: np.int8, onnx.TensorProto.UINT4: np.uint8}
     short = {tensor.name: tensor for tensor in model.graph.initializer if tensor.data_type in wider}
-    readers: dict[str, list[Any]] = {}
-    for node in model.graph.node:
-        for name in node.input: readers.setdefault(name, []).append(node)
-    for node in model.graph.node:
-        names = [node.input[i] for i in (0, 2) if i < len(node.input)] if node.op_type == "DequantizeLinear" else []
-        if not names or any(name not in short or len(readers[name]) > 1 for name in names): continue
-        for tensor in map(short.get, names):
+    readers = [node for node in model.graph.node if not short.keys().isdisjoint(node.input)]
+    if all(n.op_type == "DequantizeLinear" and short.keys() >= {n.input[0], *n.input[2:]} for n in readers):
+        for name, tensor in short.items():
             values = onnx.numpy_helper.to_array(tensor).astype(wider[tensor.data_type])
-            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, name))
     return model.SerializeToString()
 
 def _program(file: _OnnxFile) -> Any:
@@ -174,8 +176,10 @@ def _program(file: _OnnxFile) -> Any:
 
 class _InOpenVINO(_Named, Int8):
     "A file asked by OpenVINO."
+    settings = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": 0}
+
     def __init__(self, file: _OnnxFile, threads: int | None):
-        if kernels_saturate(): self.settings = {"LP_TRANSFORMS_MODE": False}
+        if kernels_saturate(): self.settings = {**self.settings, "LP_TRANSFORMS_MODE": False}
         try: super().__init__(_program(file), threads)
         except RuntimeError as error: raise _refused(file, "OpenVINO", error) from error
         self.name(file, f"openvino {_version(openvino_package())}")
