@@ -277,6 +277,14 @@ def test_fences_have_a_language():
            if cell["cell_type"] == "markdown" for fence in bare(cell["source"]) if not fence.strip(" `"))
 
 
+def test_citations_are_in_the_bibliography():
+    known = set(re.findall(r"^@\w+\{(\w+),", (ROOT / "nbs" / "references.bib").read_text("utf-8"), re.M))
+    cited = {(name, key) for name, cells in notebooks().items() for cell in cells
+             if cell["cell_type"] == "markdown" for key in re.findall(r"\[@(\w+)", cell["source"])}
+    report([*(f"{name} cites {key}, which references.bib has not" for name, key in sorted(cited) if key not in known),
+            *(f"references.bib has {key}, which nobody cites" for key in sorted(known - {key for _, key in cited}))])
+
+
 def test_site_and_settings_agree():
     from configparser import ConfigParser
     yaml = pytest.importorskip("yaml")

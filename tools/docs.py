@@ -181,6 +181,7 @@ class Site:
         head, cells = self.found[name]
         pictures = (self.out / name).with_name(f"{Path(name).stem}_files")
         text = numbered("\n\n".join(cell_text(cell, pictures, f"cell-{i}") for i, cell in enumerate(cells)))
+        if "[@" in text: text += "\n\n## References\n\n::: {#refs}\n:::\n"
         contents = ["--toc", "--toc-depth=3"] if head.get("toc", True) else []
         title = ["--metadata", f"title={self.titles[name]}"]
         try: drawn = pandoc(text, *self.options, *contents, *title, folder=self.out)
