@@ -20,6 +20,7 @@ import time
 from contextlib import ExitStack
 from datetime import date
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from unittest.mock import patch
@@ -38,10 +39,13 @@ from arq_nb.core.memory import memory_kept
 from arq_nb.core.rng import make_generator
 from arq_nb.quant.backends import BFloat16, check_compiler, deployed, disagreement, matmul_peak
 from arq_nb.quant.budgets import edge_layers, pin
-from arq_nb.quant.costs import bitops, layer_table
+from arq_nb.quant.costs import bitops, layer_table, model_size
+from arq_nb.quant.export import export
 from arq_nb.quant.int8 import export_int8, Int8
-from arq_nb.quant.models import resnet20
+from arq_nb.quant.latency import processor
+from arq_nb.quant.models import load_pretrained, resnet20
 from arq_nb.quant.policies import calibrate, Policy, quantize
+from arq_nb.quant.runtimes import load_exported
 from arq_nb.search.judges import RadiusJudge, SearchConfig
 from arq_nb.train.speed import compiled_calls
 
@@ -79,10 +83,14 @@ def compiles():
     return True
 
 
+def pinned_policy(model, bits, shape):
+    "So many bits, 8 at the edges."
+    return pin(Policy.uniform(model, bits, bits), edge_layers(layer_table(model, shape)))
+
+
 def pinned(model, bits, images):
     "The network with fake quantizers (LSQ) of so many bits, 8 at the edges, calibrated."
-    policy = pin(Policy.uniform(model, bits, bits), edge_layers(layer_table(model, tuple(images.shape[1:]))))
-    return calibrate(quantize(model, policy), images)
+    return calibrate(quantize(model, pinned_policy(model, bits, tuple(images.shape[1:]))), images)
 
 
 # ---- certifying
@@ -148,6 +156,80 @@ def certifying(args):
     others = {name: disagreement(f, model, noisy) for name, f in found.items() if not name.startswith("4-bit")}
     print("share of 2000 noisy images in another class than the plain network's:", others)
     return dict(samples_per_second=rates, peak_flops=top, flops_per_sample=work, disagreement=others)
+
+
+# ---- speed and size of one network in several runtimes
+
+ARQ = ROOT / "nbs/experiments/results/cifar10_resnet20/cpu-consistent/sigma0.25/4bit/arq/seed0/policy.json"
+
+
+def in_turns(calls, count, rounds):
+    "For each call `count` over its seconds in each round: on the clock, and of the processor's work for this process."
+    found = {name: dict(clock=[], processor=[]) for name in calls}
+    for name, call in [*calls.items()] * (rounds + 1):  # the first round only warms up
+        clock, spent = time.perf_counter(), time.process_time()
+        call()
+        found[name]["processor"].append(count / (time.process_time() - spent))
+        found[name]["clock"].append(count / (time.perf_counter() - clock))
+    return {name: {kind: rates[1:] for kind, rates in both.items()} for name, both in found.items()}
+
+
+def networks(images):
+    "name -> (network, its policy): the shipped ResNet-20 in floats, 8 bits, 4 bits (8 at the edges) and as ARQ says."
+    model = load_pretrained("resnet20", 0.25)
+    policies = {"uniform 8-bit": Policy.uniform(model, 8, 8), "uniform 4-bit": pinned_policy(model, 4, SHAPE),
+                "ARQ": Policy.load(ARQ)}
+    small = {name: (calibrate(quantize(model, p), images).eval(), p) for name, p in policies.items()}
+    return {"float32": (model, Policy.uniform(model, 32, 32)), **small}
+
+
+def written(folder, found):
+    "name -> {kind: path} of every network as ONNX and packed."
+    paths = {}
+    for name, (network, _) in found.items():
+        stem = Path(folder) / name.replace(" ", "-")
+        paths[name] = dict(onnx=stem.with_suffix(".onnx"), packed=stem.with_suffix(".safetensors"))
+        for path in paths[name].values(): export(network, path, SHAPE)
+    return paths
+
+
+def in_each_runtime(found, paths, compiled):
+    "What certifies: 'network, runtime' -> classifier."
+    model = found["float32"][0]
+    f = {"float32, PyTorch": model, "float32, deployed": deployed(model), "bfloat16, deployed": BFloat16(model)}
+    if compiled:
+        f["float32, deployed and compiled"] = deployed(model, compiled=True)
+        f["bfloat16, deployed and compiled"] = BFloat16(model, compiled=True)
+    for name in [*found][1:]:
+        f[f"{name}, simulated"] = deployed(found[name][0])
+        f[f"{name}, int8 program"] = Int8(export_int8(found[name][0], SHAPE))
+    for name in found:
+        for runtime in ("onnxruntime", "openvino"):
+            f[f"{name}, file in {runtime}"] = load_exported(paths[name]["onnx"], runtime)
+    return f
+
+
+def runtimes(args):
+    "Samples a second of CERTIFY, noise and votes included, and bytes: one network in several widths and runtimes."
+    needed = "openvino", "onnx", "onnxscript", "onnxruntime"
+    if missing := [name for name in needed if not importlib.util.find_spec(name)]:
+        print(f"left out: it needs {', '.join(missing)} (pip install 'arq_nb[int8,export]')")
+        return {}
+    torch.manual_seed(0)
+    images, n = torch.rand(50, *SHAPE) + args.sigma * torch.randn(50, *SHAPE), args.samples
+    x = torch.randint(0, 256, SHAPE, generator=torch.Generator().manual_seed(0)) / 255
+    found = networks(images)
+    def certify(f): return lambda: SmoothedClassifier(f, args.sigma, args.batch_size).certify(x, n0=100, n=n - 100)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = written(folder, found)
+        sizes = {name: {kind: path.stat().st_size for kind, path in own.items()} for name, own in paths.items()}
+        calls = {name: certify(f) for name, f in in_each_runtime(found, paths, args.compile).items()}
+        rates = in_turns(calls, n, args.rounds)
+    for name, (network, policy) in found.items(): sizes[name]["in tables"] = model_size(network, policy)
+    print(table({name: both["processor"] for name, both in rates.items()}, float32="float32, deployed",
+                bfloat16="bfloat16, deployed"))
+    print(f"\nbytes\n{pd.DataFrame(sizes).T.to_string()}")
+    return dict(samples_per_second=rates, bytes=sizes, packages={name: version(name) for name in needed})
 
 
 # ---- training
@@ -327,15 +409,6 @@ def memory(args):
 
 # ---- all together
 
-def processor():
-    "Name, and the instructions that matter here."
-    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    name = re.search(r"model name\s*:\s*(.*)", text)
-    flags = set((re.search(r"flags\s*:\s*(.*)", text) or [" "])[0].split())
-    known = "avx2", "avx512f", "avx512_bf16", "avx_vnni", "avx512_vnni", "amx_bf16", "amx_int8"
-    return dict(name=name[1] if name else platform.processor(), instructions=[f for f in known if f in flags])
-
-
 def provenance(args):
     "Where and of what a file was made."
     def git(*command): return subprocess.run(["git", *command], cwd=ROOT, capture_output=True, text=True).stdout.strip()
@@ -348,7 +421,8 @@ def provenance(args):
                 torch=torch.__version__, python=platform.python_version(), settings=settings)
 
 
-PARTS = {"certifying": certifying, "training": training, "setting_up": setting_up, "judging": judging, "memory": memory}
+PARTS = {"certifying": certifying, "runtimes": runtimes, "training": training, "setting_up": setting_up,
+         "judging": judging, "memory": memory}
 
 
 def options():
