@@ -120,6 +120,7 @@ def model_size(
     layers = quantizable_layers(model)
     shared = shared_weights(layers)
     bits = one_width(policy.resolve(layers), shared).bits
+    # -(-a // 8) is a / 8, rounded up: whole bytes for each layer
     weights = sum(-(-m.weight.numel() * bits[n][0] // 8) for n, m in layers.items() if n not in shared)
     return weights + other_bytes(model)
 

@@ -51,7 +51,7 @@ class PseudoNoise(UniformQuantizer):
         self,
         bits_init: float = 8.0,      # bit-width to start from; need not be whole
         signed: bool | None = None,  # grid; None: signed if the calibration data has a negative value
-        axis: int | None = None,     # channel axis for one clip a channel, None for one in all
+        axis: int | None = None,     # channel axis for one clip per channel, None for one in all
         channels: int = 1,           # number of channels along `axis`
         ndim: int = 4,               # dimensions of the tensor when `axis` is given
         method: str = "mse",         # calibration rule of the first clip
