@@ -199,6 +199,13 @@ def test_examples_are_shown_as_code():
            if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and flat(ast.get_docstring(node) or ""))
 
 
+def test_powers_are_shown():
+    "Markdown takes the stars of `2**bits` for bold, unless they stand between backticks."
+    def outside(docstring): return re.sub(r"`[^`]*`|^    .*$", "", docstring, flags=re.M)
+    report(f"{name}.{node.name}" for name, tree in modules().items() for node in ast.walk(tree)
+           if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and "**" in outside(ast.get_docstring(node) or ""))
+
+
 def test_american_spelling():
     lines = [f"{where}: {line}" for where, code in sources() if "_moved" not in where
              for line in code.replace("_", " ").splitlines()]

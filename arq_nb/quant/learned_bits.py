@@ -22,7 +22,7 @@ def _top_code(
     bits: Tensor | float,  # bit-width, any real number from 2
     signed: bool,          # signed or unsigned grid
 ) -> Tensor | float:
-    "The largest code of a grid, as a smooth function of the bit-width: 2**(bits - 1) - 1 or 2**bits - 1."
+    "The largest code of a grid, as a smooth function of the bit-width: `2**(bits - 1) - 1` or `2**bits - 1`."
     return 2 ** (bits - int(signed)) - 1
 
 # %% ../../nbs/19_learned_bits.ipynb #3a66ea84
