@@ -24,6 +24,8 @@ _NAMES = {
     "quant.costs": ("bitops",),
     "quant.budgets": ("Budget",),
     "quant.backends": ("deployed",),
+    "quant.export": ("export",),
+    "quant.runtimes": ("load_exported",),
     "certify.smoothing": ("SmoothedClassifier",),
     "certify.settings": ("Certify",),
     "certify.logs": ("average_certified_radius", "certified_accuracy", "certify_dataset", "read_log"),

@@ -27,6 +27,7 @@ _COMMANDS = {  # name -> what is called, and what it does in a line
     "latency": ("commands:latency_run", "measure how long each layer takes on this machine"),
     "search": ("commands:search_run", "search the bit-widths with the largest certified radius in a budget"),
     "certify": ("commands:certify_run", "fine-tune a network and certify it on the test images"),
+    "export": ("commands:export_run", "write a finished network as a file for other programs"),
     "report": ("commands:report_run", "show the results as a table and as figures"),
     "experiment": ("study:run_study", "make what is missing of a study, a file of many networks"),
 }

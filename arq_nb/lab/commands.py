@@ -7,6 +7,7 @@ __all__ = []
 
 # %% ../../nbs/25c_commands.ipynb #k0000004
 import json
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +19,9 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from ..certify.incremental import build_cache, CertificateCache
-from ..certify.logs import CertificateLog
+from ..certify.logs import certify_dataset, CertificateLog
 from ..certify.settings import Certify
+from ..certify.smoothing import SmoothedClassifier
 from ..core.data import ImageData
 from ..core.fingerprint import fingerprint
 from ..core.record import Record, write_atomically
@@ -35,6 +37,7 @@ from ..quant.latency import measure_latency
 from ..quant.models import load_weights, save_weights
 from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
+from ..quant.runtimes import load_exported
 from ..search.judges import SearchConfig
 from ..search.search import read_history, search, SearchResult
 from ..train.finish import Finish, finish
@@ -166,12 +169,15 @@ def _policy_of(
 # %% ../../nbs/25c_commands.ipynb #k0000010
 def certify_run(
     out: Path,               # run folder
-    network: str = "arq",    # "float32", "uniform1" to "uniform8", "arq", or the path of a policy.json
+    network: str = "arq",    # "float32", "uniform1" to "uniform8", "arq", a policy .json file, or an .onnx file
+    runtime: str | None = None,  # that runs an .onnx file: "onnxruntime" or "openvino"; None: one that is installed
     finetune_images: int | None = None,  # training images of the final fine-tuning; None: all
     settings: Finish = Finish(),  # how to fine-tune and certify; seed and augmentation are the run's
 ) -> CertificateLog:
-    "Fine-tune a network and certify it on the test images; writes networks/NAME."
+    "Fine-tune a network and certify it on the test images, or a file as it is; writes networks/NAME."
     run = Run.load(out)
+    if network.endswith(".onnx"): return _certify_file(out, Path(network), runtime, run, settings)
+    if runtime is not None: raise ValueError(f"--runtime {runtime} runs .onnx files, and {network} is none")
     train, _, test = run.images(out)
     model = run.trained(out, len(train.classes))
     policy = _policy_of(network, out, model, train.shape)
@@ -196,6 +202,41 @@ def _float_votes(out: Path, model: nn.Module, test: ImageData, certify: Certify)
     cache = build_cache(classifier, test, **asked, progress=True)
     cache.save(path)
     return cache
+
+# %% ../../nbs/25c_commands.ipynb #dc607e89
+def _certify_file(out: Path, file: Path, runtime: str | None, run: Run, settings: Finish) -> CertificateLog:
+    "Certify an exported network, ours or another's, in a runtime; nothing is trained."
+    classifier, folder = load_exported(file, runtime), out / "networks" / file.stem
+    _, _, test = run.images(out)
+    certify = changed(settings.certify, seed=run.seed)
+    under_noise = SmoothedClassifier(classifier, run.sigma, certify.batch_size, noise=certify.noise)
+    log = certify_dataset(under_noise, test, folder / "certificates.tsv", certify, progress=settings.progress)
+    bits = json.loads(classifier.notes.get("policy", "{}"))   # of a file that `export` has written
+    known = run.network(len(test.classes))
+    fraction = Budget.bitops(known, test.shape, fraction=1.0).fraction(Policy(bits)) if bits else math.nan
+    skip = f", every {certify.skip}" if certify.skip > 1 else ""
+    about = dict(file=file, sha256=classifier.sha256, runtime=classifier.runtime, sigma=run.sigma, n0=certify.n0,
+                 n=certify.n, alpha=certify.alpha, seed=run.seed, input_shape=test.shape, classes=len(test.classes))
+    found = dict(images=f"{len(log)} of {test.name}{skip}", noise=under_noise.noise.name,
+                 precision=classifier.precision, size_bytes=file.stat().st_size, bitops_fraction=fraction,
+                 train_seconds=0, certify_seconds=round(float(log.time.sum()), 1))
+    Record.of(folder, about).write(folder / "record.json", **found)
+    return log
+
+def export_run(
+    out: Path,               # run folder
+    network: str = "arq",    # what `certify` has finished
+    file: Path | None = None,  # ends in .onnx, .qonnx.onnx or .safetensors; None: NETWORK.onnx in the run folder
+) -> Path:  # of the file
+    "Write a finished network as a file for other programs."
+    folder, file = out / "networks" / Path(network).stem, file or out / f"{Path(network).stem}.onnx"
+    if not (folder / "policy.json").exists():
+        raise ValueError(f"{folder} holds no finished network: run `arq-nb certify --out {out} --network {network}` "
+                         "first")
+    small = load(folder, Run.load(out).trained(out, Record.read(folder / "record.json")["classes"]))
+    small.export(file)
+    print(f"{file}: {file.stat().st_size / 1000:.1f} kB, {small}")
+    return file
 
 # %% ../../nbs/25c_commands.ipynb #d054a7ac
 _NAMES = {"float32": "float32", **{f"uniform{bits}": f"uniform {bits}-bit" for bits in range(8, 0, -1)}, "arq": "ARQ"}

@@ -28,6 +28,7 @@ from ..core.processes import held_by_first
 from ..core.record import check_same, one_writer, Record
 from ..core.settings import changed, real_number
 from ..quant.backends import deployed, suitable_backend
+from ..quant.export import export as exported
 from ..quant.models import load_weights, save_weights
 from ..quant.networks import copied
 from ..quant.policies import Policy, quantize, try_once
@@ -239,3 +240,16 @@ def load(
         check_same(folder, there, now, "give the network that was finished, or one that computes as it does")
     return SmoothedNetwork(network, policy, found["sigma"], found["input_shape"], found.get("class_names", []),
                            _certify_of(found), kind)
+
+# %% ../../nbs/09a_network.ipynb #de4e0dcb
+@patch
+def export(
+    self: SmoothedNetwork,
+    path: str | os.PathLike,    # ends in .onnx, .qonnx.onnx or .safetensors
+    format: str | None = None,  # "onnx", "qonnx" or "packed"; None: what the name says
+) -> Path:  # of the file
+    """Write the network as a file for other programs, with its noise and how it is certified in the notes.
+
+    `load_exported` makes a classifier of it; `ValueError` by name for what cannot be exported."""
+    about = dict(sigma=self.sigma, classes=self.classes, certify=certify_record(self.settings, self.settings.seed))
+    return exported(self.network, path, self.input_shape, format, about)
