@@ -85,7 +85,8 @@ def test_what_is_refused(tmp_path, change, words):
 def test_another_machine_does_not_go_on(tmp_path, monkeypatch):
     measured(tmp_path / "t.csv", Machine())
     monkeypatch.setattr(latency, "processor", lambda: {"name": "another", "instructions": []})
-    with pytest.raises(ValueError, match="processor.name=.* there, 'another' now"): measured(tmp_path / "t.csv", Machine())
+    with pytest.raises(ValueError, match="processor.name=.* there, 'another' now"):
+        measured(tmp_path / "t.csv", Machine())
 
 
 def test_a_layer_that_cannot_be_run_is_named(tmp_path):
