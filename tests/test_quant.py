@@ -25,6 +25,7 @@ from arq_nb.quant.budgets import Budget, BudgetError, edge_layers, inner_layers,
 from arq_nb.quant.costs import bitops, cost_table, layer_table, model_size
 from arq_nb.quant.fused import _Program, fuse
 from arq_nb.quant.int8 import export_int8, Int8
+from arq_nb.quant.interchange import export_qonnx, run_qonnx
 from arq_nb.quant.layers import follow_weights, QuantizedLayer
 from arq_nb.quant.learned_bits import fix_bits, learned_bits, PseudoNoise
 from arq_nb.quant.models import load_weights, Normalize, normalized, resnet8, resnet20, save_weights
@@ -1142,4 +1143,29 @@ def test_networks_that_cannot_be_packed(small, tmp_path):
     with refused("torch.bfloat16"): export_packed(copy.deepcopy(small).bfloat16(), path)
     with refused("'conv1'", "not calibrated"): export_packed(quantize(resnet8(), Policy.uniform(resnet8(), 4, 4)), path)
     with refused("about"): export_packed(small, path, {"about": object()})
+    assert not path.exists()
+
+
+# QONNX
+
+@pytest.mark.parametrize("name", ["transposed", "borrowed weight", "two of one"])
+@torch.no_grad()
+def test_qonnx_files_compute_what_the_simulation_does(name, tmp_path):
+    pytest.importorskip("qonnx")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = KINDS[name]().eval()
+    given = calibrate(quantize(net, Policy({"stem": (1, 3), "head": (6, 2)}, default=(3, 5))), PICTURES).eval()
+    export_qonnx(given, tmp_path / "net.onnx", SHAPE)
+    wanted, found = given(PICTURES), run_qonnx(tmp_path / "net.onnx", PICTURES)
+    assert (found - wanted).abs().max() < 0.02 * wanted.abs().max()   # one value on another level moves them by less
+    assert ((found - wanted).abs().amax(1) < 1e-5 * wanted.abs().max()).float().mean() > 0.7
+
+
+def test_what_cannot_become_qonnx(small, tmp_path):
+    pytest.importorskip("qonnx")
+    path = tmp_path / "net.onnx"
+    with refused("'conv1'", "not calibrated"):
+        export_qonnx(quantize(resnet8(), Policy.uniform(resnet8(), 4, 4)), path, (1, 8, 8))
+    with refused("'conv1'", "before `freeze`"): export_qonnx(freeze(small), path, (1, 8, 8))
     assert not path.exists()

@@ -76,13 +76,12 @@ def export_qonnx(
 ) -> None:
     """Write a network as QONNX, for one image at a time.
 
-    `ValueError` by name for what cannot be exported, as `onnx_program`; `ImportError` without the extra `export`."""
+    `ValueError` by name for what cannot be exported, as `export_packed` and `onnx_program`; `ImportError` without the extra `export`."""
+    bits, sha256 = learned_bits(network), network_sha256(network)   # refuses what has no integers, before any work
+    policy = {n: bits.get(n, (FLOAT_BITS, FLOAT_BITS)) for n in quantizable_layers(network)}
     program = onnx_program(network, input_shape, _QuantNode, _quant_weight)
     _for_one_image(program.model.graph)
-    bits = learned_bits(network)
-    policy = {n: bits.get(n, (FLOAT_BITS, FLOAT_BITS)) for n in quantizable_layers(network)}
-    save_program(program, path, {"format": "arq_nb qonnx", "policy": policy, "network_sha256": network_sha256(network),
-                                 **about})
+    save_program(program, path, {"format": "arq_nb qonnx", "policy": policy, "network_sha256": sha256, **about})
 
 # %% ../../nbs/44b_qonnx.ipynb #44b00017
 def run_qonnx(
