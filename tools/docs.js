@@ -13,7 +13,8 @@ document.addEventListener("DOMContentLoaded", () => {
 
   const chapters = document.querySelector(".chapters")
   chapters.open = matchMedia("(min-width: 62rem)").matches
-  chapters.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" })
+  const menu = chapters.querySelector("nav"), here = chapters.querySelector("[aria-current]")
+  if (here) menu.scrollTop = here.getBoundingClientRect().top - menu.getBoundingClientRect().top - 100
 
   for (const heading of document.querySelectorAll("main h2[id], main h3[id]"))
     heading.append(make("a", { className: "anchor", href: "#" + heading.id, textContent: "#", ariaLabel: "Link to here" }))

@@ -37,7 +37,7 @@ PAGE = """<!DOCTYPE html>
 <div class="page"><details class="chapters"><summary>Chapters</summary><nav aria-label="Chapters">{nav}</nav></details>
 <main id="quarto-document-content"><h1>{title}</h1><p class="subtitle">{description}</p>{body}
 <nav class="neighbors" aria-label="Before and after">{neighbors}</nav><footer>{footer}</footer></main>
-<aside><nav aria-label="On this page">{toc}<p><a href="{edit}">Edit this page</a><br>
+<aside><nav aria-label="On this page">{toc}<p>{edit}
 <a href="#quarto-document-content">Back to top</a></p></nav></aside></div></body></html>
 """
 CONTENTS = "$toc$\n<!-- body -->\n$body$"  # pandoc's template
@@ -199,18 +199,19 @@ class Site:
 
     def page(self, name: str, toc: str, body: str) -> str:
         "A whole page."
-        site, up = self.website, "../" * name.count("/")
+        site, head, up = self.website, self.found[name][0], "../" * name.count("/")
+        place = f"{site['repo-url']}/edit/{site['repo-branch']}/nbs"
         here = {key: up + page for key, page in self.pages.items()}
         items = [item for side in ("left", "right") for item in site["navbar"][side]]
         shown = [(i["href"], i.get("text") or i["aria-label"]) for i in items]
         bar = (f'<a href="{here.get(href, href)}">{escape(text)}</a>' for href, text in shown)
         html = PAGE.format(
-            title=escape(self.titles[name]), description=escape(str(self.found[name][0].get("description", ""))),
+            title=escape(self.titles[name]), description=escape(str(head.get("description", ""))),
             site=site["site-url"], picture=site["open-graph"]["image"], favicon=site["favicon"],
             name=escape(site["title"]), bar="".join(bar),
             nav=navigation(self.sidebar, here, self.titles, name), up=up, toc=toc, body=body, footer=self.footer,
             neighbors=neighbors(self.order, here, self.titles, name),
-            edit=f'{site["repo-url"]}/edit/{site["repo-branch"]}/nbs/{name}')
+            edit=f'<a href="{place}/{name}">Edit this page</a><br>' if head.get("repo-actions", True) else "")
         return site_links(html, self.pages, site["site-url"], name, up)
 
 

@@ -18,6 +18,7 @@ INDEX = """---
 title: Every name
 description: The public classes and functions of arq_nb, by name
 toc: false
+repo-actions: false
 ---
 
 A click leads to the chapter that explains a name. The module it lies in stands beside it.
@@ -50,10 +51,10 @@ def folded_answers(cells: list[dict]):
 
 
 def where_to_get(name: str, cfg) -> str:
-    "Links to the notebook itself, and to a place where it runs. Experiments need files beside them, so they do not."
+    "Links to the notebook itself, and to a place where chapters run; experiments would need the files beside them."
     place = f"{cfg.user}/{cfg.repo}/blob/{cfg.branch}/nbs/{name}"
     links = [f"[Notebook](https://github.com/{place})"]
-    if "/" not in name: links.append(f"[Run it in Colab](https://colab.research.google.com/github/{place})")
+    if name[0].isdigit(): links.append(f"[Run it in Colab](https://colab.research.google.com/github/{place})")
     return "::: {.page-links}\n" + " · ".join(links) + "\n:::"
 
 
