@@ -1162,6 +1162,15 @@ def test_qonnx_files_compute_what_the_simulation_does(name, tmp_path):
     assert ((found - wanted).abs().amax(1) < 1e-5 * wanted.abs().max()).float().mean() > 0.7
 
 
+@torch.no_grad()
+def test_attention_in_qonnx(tmp_path):
+    pytest.importorskip("qonnx")
+    given = rounded(torchvision.models.VisionTransformer(8, 4, 1, 2, 16, 32, num_classes=4).eval(), 5).eval()
+    export_qonnx(given, tmp_path / "net.onnx", SHAPE)
+    found = torch.cat([run_qonnx(tmp_path / "net.onnx", image) for image in PICTURES[:3].split(1)])
+    assert (found - given(PICTURES[:3])).abs().max() < 0.02
+
+
 def test_what_cannot_become_qonnx(small, tmp_path):
     pytest.importorskip("qonnx")
     path = tmp_path / "net.onnx"

@@ -61,12 +61,11 @@ def _quant_weight(graph: Any, name: str, weight: StoredWeight) -> Any:
 # %% ../../nbs/44b_qonnx.ipynb #44b00009
 def _for_one_image(graph: Any) -> None:
     "Fix the batch size of a graph at 1."
-    ir = export_package("onnx_ir")
-    def is_open(value): return value.shape is not None and any(isinstance(n, ir.SymbolicDim) for n in value.shape)
-    ends = [*graph.inputs, *graph.outputs]
-    for value in ends: value.shape = ir.Shape([1, *list(value.shape)[1:]])
-    for value in (v for node in graph for v in node.outputs):
-        if not any(value is end for end in ends) and is_open(value): value.shape = None
+    ir, batch = export_package("onnx_ir"), graph.inputs[0].shape[0]
+    for value in [*graph.inputs, *graph.outputs, *(v for node in graph for v in node.outputs)]:
+        shape = [1 if n == batch else n for n in value.shape or ()]
+        is_open = value.shape is None or any(isinstance(n, ir.SymbolicDim) for n in shape)
+        value.shape = None if is_open else ir.Shape(shape)
 
 def export_qonnx(
     network: nn.Module,          # quantized and calibrated, or float; left alone
@@ -76,7 +75,8 @@ def export_qonnx(
 ) -> None:
     """Write a network as QONNX, for one image at a time.
 
-    `ValueError` by name for what cannot be exported, as `export_packed` and `onnx_program`; `ImportError` without the extra `export`."""
+    `ValueError` by name for what cannot be exported, as `export_packed` and `onnx_program`. `ImportError` without the
+    extra `export`."""
     bits, sha256 = learned_bits(network), network_sha256(network)   # refuses what has no integers, before any work
     policy = {n: bits.get(n, (FLOAT_BITS, FLOAT_BITS)) for n in quantizable_layers(network)}
     program = onnx_program(network, input_shape, _QuantNode, _quant_weight)
@@ -86,12 +86,13 @@ def export_qonnx(
 # %% ../../nbs/44b_qonnx.ipynb #44b00017
 def run_qonnx(
     path: str | os.PathLike,  # a QONNX file
-    images: Tensor,           # (batch, channels, height, width)
+    images: Tensor,           # (batch, channels, height, width); one at a time for a network with attention
 ) -> Tensor:  # logits
     "The logits of a file, executed node by node by the package `qonnx`."
     wrapper, cleanup, execution = (export_package(f"qonnx.{part}") for part in ("core.modelwrapper", "util.cleanup",
                                                                                 "core.onnx_exec"))
-    model = cleanup.cleanup_model(wrapper.ModelWrapper(os.fspath(path)), override_inpsize=len(images))
+    together = len(images) if len(images) > 1 else None   # None: the graph stays as it is
+    model = cleanup.cleanup_model(wrapper.ModelWrapper(os.fspath(path)), override_inpsize=together)
     pixels = images.detach().cpu().float().numpy()
     found = execution.execute_onnx(model, {model.graph.input[0].name: pixels})
     return torch.from_numpy(found[model.graph.output[0].name])
