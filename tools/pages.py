@@ -33,7 +33,8 @@ def markdown(text: str, name: str) -> dict:
 
 def is_answer(cell: dict) -> bool:
     "Folded code is the answer to a question, unless it has a summary of its own."
-    return "#| code-fold: true" in cell["source"] and "#| code-summary:" not in cell["source"]
+    source = cell["source"] if cell["cell_type"] == "code" else ""
+    return "#| code-fold: true" in source and "#| code-summary:" not in source
 
 
 def folded_answers(cells: list[dict]):
