@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['export']
 
-# %% ../../nbs/44_export.ipynb #44000004
+# %% ../../nbs/44_export.ipynb #4400004
 import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -26,7 +26,7 @@ from .operations import step_of
 from .packed import export_packed, network_sha256
 from .quantizers import FLOAT_BITS, integer_range, UniformQuantizer
 
-# %% ../../nbs/44_export.ipynb #44000009
+# %% ../../nbs/44_export.ipynb #4400009
 class _Rounding(nn.Module):
     "Stands for a quantizer while a network is exported: the nodes that round a value."
     def __init__(self, quantizer: UniformQuantizer):
@@ -68,7 +68,7 @@ def _integers(graph: Any, name: str, weight: StoredWeight) -> Any:
     graph.insert_before(graph[0], node)
     return made
 
-# %% ../../nbs/44_export.ipynb #44000011
+# %% ../../nbs/44_export.ipynb #4400011
 def _biases_apart(graph: Any) -> None:
     "Let each product with integer weights add its bias in a node of its own; the last one, whose sums stay, is left."
     ir = export_package("onnx_ir")
@@ -87,7 +87,7 @@ def _biases_apart(graph: Any) -> None:
         total.replace_input_with(0, out)
         graph.insert_after(node, total)
 
-# %% ../../nbs/44_export.ipynb #44000013
+# %% ../../nbs/44_export.ipynb #4400013
 def _policy(network: nn.Module) -> dict[str, tuple[int, int]]:
     "Bits of each layer; empty for a float network."
     if not any(isinstance(m, QuantizedLayer) for m in network.modules()): return {}
@@ -111,7 +111,7 @@ def _format_of(path: Path) -> str:
                          "format= says what it is to be")
     return "qonnx" if path.suffixes[-2:-1] == [".qonnx"] else "onnx"
 
-# %% ../../nbs/44_export.ipynb #44000014
+# %% ../../nbs/44_export.ipynb #4400014
 def export(
     network: nn.Module,          # quantized and calibrated, or float; left alone
     path: str | os.PathLike,     # the file, replaced if it is there

@@ -217,7 +217,7 @@ def save_program(
     "Write an ONNX program with notes; atomically, unless it takes two files."
     path, ir = Path(path), export_package("onnx_ir")
     program.optimize()
-    model = program.model
+    model = export_package("onnx_ir.passes.common").ClearMetadataAndDocStringPass()(program.model).model
     model.producer_name = "arq_nb"
     model.metadata_props.update({k: v if isinstance(v, str) else json.dumps(plain(v, k)) for k, v in about.items()})
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values())
