@@ -104,6 +104,7 @@ def replace(
 # %% ../../nbs/06_policies.ipynb #aa76dc3d
 @patch
 def __str__(self: Policy) -> str:
+    "A line for each layer: the bits of its weights and of its input."
     width = max([5, *map(len, self.bits)])
     rows = [f"{n:<{width}}  {w:>7}  {a:>11}" for n, (w, a) in self.bits.items()]
     return "\n".join([f"{'layer':<{width}}  weights  activations", *rows])
