@@ -174,7 +174,7 @@ class Site:
         self.order = [name for name in reading_order(self.sidebar) if name in self.pages]
         template = processed / "_contents.html"
         template.write_text(CONTENTS, "utf-8")
-        references = [f"--{key}={processed / self.config[key]}" for key in ("bibliography", "csl")]
+        references = [f"--{key}={cfg.nbs_path / self.config[key]}" for key in ("bibliography", "csl")]
         self.options = [f"--template={template}", "--citeproc", "--metadata=link-citations", *references]
         self.footer = pandoc(" · ".join(self.website["page-footer"].values()), folder=self.out)
 
