@@ -47,7 +47,7 @@ def init_processes(
 def on_first(
     value: Callable[[], object],  # what to find out; only called in the first process
 ) -> object:
-    "The value that the first process finds; an error there is raised in all. Waits for all processes."
+    "The value that the first process finds; an error there is re-raised in every process. Waits for all processes."
     rank, world = rank_and_world_size()
     if world == 1: return value()
     message = [None, None]
