@@ -7,6 +7,8 @@ import platform
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -20,9 +22,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from arq_nb.core.classifiers import evaluation_mode
 from arq_nb.core.fingerprint import fingerprint, inner_network
 from arq_nb.core.record import load_tensors, save_tensors
+from arq_nb.quant import exporter
 from arq_nb.quant.backends import BFloat16, check_backend, deployed, suitable_backend
 from arq_nb.quant.budgets import Budget, BudgetError, edge_layers, inner_layers, pin
 from arq_nb.quant.costs import bitops, cost_table, layer_table, model_size
+from arq_nb.quant.export import export
 from arq_nb.quant.fused import _Program, fuse
 from arq_nb.quant.int8 import export_int8, Int8
 from arq_nb.quant.interchange import export_qonnx, run_qonnx
@@ -51,6 +55,7 @@ from arq_nb.quant.quantizers import (
     PACT,
     UniformQuantizer,
 )
+from arq_nb.quant.runtimes import load_exported
 
 PICTURES = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 SHAPE = 3, 8, 8
@@ -1178,3 +1183,142 @@ def test_what_cannot_become_qonnx(small, tmp_path):
         export_qonnx(quantize(resnet8(), Policy.uniform(resnet8(), 4, 4)), path, (1, 8, 8))
     with refused("'conv1'", "before `freeze`"): export_qonnx(freeze(small), path, (1, 8, 8))
     assert not path.exists()
+
+
+# Files for other programs
+
+def together(quantized, path, images=PICTURES):
+    "The largest distance of a file's logits from the simulation, in each runtime that is installed, per image."
+    found = {}
+    for runtime in filter(find_spec, ("onnxruntime", "openvino")):
+        logits, wanted = load_exported(path, runtime)(images), quantized(images)
+        found[runtime] = ((logits - wanted).norm(dim=1) / wanted.norm(dim=1)).median().item()
+    return found
+
+
+@pytest.fixture
+def exporting(): pytest.importorskip("onnxscript")
+
+
+@pytest.mark.parametrize("name", ["weight standardized", "transposed", "borrowed weight", "weight norm"])
+@torch.no_grad()
+def test_files_compute_what_the_simulation_does(name, exporting, tmp_path):
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        given = rounded(KINDS[name]().eval(), 3).eval()
+    path = export(given, tmp_path / "net.onnx", SHAPE)
+    assert all(off < 1e-4 for off in together(given, path).values())   # the median image has no tie
+
+
+@pytest.mark.parametrize("bits", [(1, 1), (4, 32), (32, 4), (8, 8)])
+@pytest.mark.filterwarnings("ignore:layers with float weights")
+@torch.no_grad()
+def test_files_of_all_bits(bits, exporting, tmp_path):
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(128, 5))
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        for p in net.parameters(): p.normal_(0, 0.3)
+    given = calibrate(quantize(net, Policy.uniform(net, *bits), PACT, per_channel=False), PICTURES).eval()
+    path = export(given, tmp_path / "net.onnx", SHAPE, about={"sigma": 0.5})
+    assert all(off < 1e-4 for off in together(given, path).values())
+    notes = load_exported(path).notes
+    assert json.loads(notes["policy"])["0"] == list(bits)
+    assert (notes["sigma"], notes["network_sha256"]) == ("0.5", network_sha256(given))
+
+
+@pytest.mark.parametrize("bad, words", [
+    (lambda net: quantize(net, Policy.uniform(net, 4, 4)), ["not calibrated"]),
+    (lambda net: freeze(rounded(net, 4)), ["'0'", "before `freeze`"]),
+    (lambda net: nn.Sequential(net, nn.Softmax(1), Odd()), ["bessel_j1", "'2'"]),
+], ids=["not calibrated", "frozen", "operation"])
+def test_what_cannot_become_onnx(bad, words, exporting, tmp_path):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 3)).eval()
+    with refused(*words): export(bad(net), tmp_path / "net.onnx", SHAPE)
+    assert not list(tmp_path.iterdir())
+
+
+class Odd(nn.Module):
+    def forward(self, x): return torch.special.bessel_j1(x)
+
+
+def test_names_of_files(exporting, tmp_path):
+    with refused("net.pt", ".safetensors"): export(nn.Conv2d(3, 4, 3), tmp_path / "net.pt", SHAPE)
+    with refused("format='gguf'", "packed"): export(nn.Conv2d(3, 4, 3), tmp_path / "net.onnx", SHAPE, "gguf")
+
+
+@pytest.fixture
+def model():
+    "A valid ONNX model of a classifier, to be spoiled."
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    make, kind = onnx.helper, onnx.TensorProto.FLOAT
+    weight = onnx.numpy_helper.from_array(np.ones((192, 2), np.float32), "weight")
+    nodes = [make.make_node("Flatten", ["x"], ["flat"]), make.make_node("MatMul", ["flat", "weight"], ["y"])]
+    ends = [[make.make_tensor_value_info(name, kind, shape)] for name, shape in (("x", ["n", *SHAPE]), ("y", ["n", 2]))]
+    return make.make_model(make.make_graph(nodes, "g", *ends, [weight]), opset_imports=[make.make_opsetid("", 17)],
+                           ir_version=8)
+
+
+def test_a_file_of_somebody_else(model, tmp_path):
+    (path := tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    found = load_exported(path, "onnxruntime")
+    assert torch.allclose(found(PICTURES), PICTURES.flatten(1).sum(1, keepdim=True).expand(-1, 2), rtol=1e-5)
+    assert torch.equal(found(PICTURES[:1]), found(PICTURES)[:1])
+    assert (found.precision.split()[0], found(PICTURES[:0]).shape) == ("float32", (0, 2))
+    assert found.sha256 == sha256(path.read_bytes()).hexdigest()
+    assert fingerprint(found) == fingerprint(load_exported(path, "onnxruntime"))
+    with refused("takes images (3, 8, 8)"): found(torch.rand(2, 3, 9, 9))
+
+
+@pytest.mark.parametrize("content, words", [
+    (b"", ["ir_version"]), (b"PK\x03\x04", ["PyTorch file", "can run code"]), (b"\x80\x02cos", ["PyTorch file"]),
+    (b"garbage of no kind", ["not an ONNX file"]), (None, ["no such file"]),
+], ids=["empty", "zip", "pickle", "garbage", "missing"])
+def test_files_that_are_none(content, words, tmp_path):
+    pytest.importorskip("onnx")
+    if content is not None: (tmp_path / "net.onnx").write_bytes(content)
+    with refused("net.onnx", *words): load_exported(tmp_path / "net.onnx", "onnxruntime")
+
+
+def test_files_that_are_cut_off(model, tmp_path):
+    data = model.SerializeToString()
+    for length in (len(data) // 3, len(data) - 300, len(data) - 5):
+        (tmp_path / "net.onnx").write_bytes(data[:length])
+        with refused("net.onnx", "cut off"): load_exported(tmp_path / "net.onnx", "onnxruntime")
+
+
+@pytest.mark.parametrize("where", ["../secret.bin", "/etc/passwd", "link.bin", "absent.bin"])
+def test_numbers_elsewhere_are_not_opened(where, model, tmp_path):
+    folder = tmp_path / "inside"
+    folder.mkdir()
+    (tmp_path / "secret.bin").write_bytes(bytes(192 * 2 * 4))
+    if where == "link.bin":
+        try: (folder / "link.bin").symlink_to(tmp_path / "secret.bin")
+        except OSError: pytest.skip("no symbolic links on this system")
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = tensor.EXTERNAL
+    tensor.external_data.add(key="location", value=where)
+    (folder / "net.onnx").write_bytes(model.SerializeToString())
+    with refused("net.onnx", where, "not there" if where == "absent.bin" else "outside its folder"):
+        load_exported(folder / "net.onnx", "onnxruntime")
+
+
+def test_files_that_are_no_classifiers(model, tmp_path):
+    two, wide, foreign = (copy.deepcopy(model) for _ in range(3))
+    two.graph.output.append(two.graph.input[0])
+    wide.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
+    foreign.graph.node[0].domain = "somebody.else"
+    foreign.opset_import.add(domain="somebody.else", version=1)
+    for bad, word in ((two, "2 outputs"), (wide, "fixed shape"), (foreign, "somebody.else")):
+        (tmp_path / "net.onnx").write_bytes(bad.SerializeToString())
+        with refused("net.onnx", word): load_exported(tmp_path / "net.onnx", "onnxruntime")
+
+
+def test_the_extra_is_named(monkeypatch, tmp_path):
+    def missing(name): raise ImportError(name)
+    monkeypatch.setattr(exporter, "import_module", missing)
+    with refused('pip install "arq_nb[export]"', error=ImportError): export(resnet8(), tmp_path / "n.onnx", (1, 8, 8))
+    (tmp_path / "net.onnx").write_bytes(b"")
+    with refused('pip install "arq_nb[export]"', error=ImportError): load_exported(tmp_path / "net.onnx")

@@ -7,6 +7,7 @@ __all__ = ['export']
 
 # %% ../../nbs/44_export.ipynb #4400004
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -94,7 +95,18 @@ def _policy(network: nn.Module) -> dict[str, tuple[int, int]]:
     bits = learned_bits(network)
     return {name: bits.get(name, (FLOAT_BITS, FLOAT_BITS)) for name in quantizable_layers(network)}
 
+def _warn_of_float_weights(network: nn.Module) -> None:
+    "A word about layers with integer inputs and float weights, which not every runtime leaves alone."
+    layers = {n: m for n, m in network.named_modules() if isinstance(m, QuantizedLayer)}
+    found = [repr(n) for n, m in layers.items() if isinstance(m.weight_quantizer, nn.Identity)
+             and isinstance(m.input_quantizer, UniformQuantizer)]
+    if found:
+        warnings.warn(f"layers with float weights and rounded inputs: {', '.join(found[:3])}. ONNX Runtime rounds such "
+                      'weights to 8 bits, unless disabled_optimizers=["WeightBiasQuantization"] is given to its '
+                      "session, as `load_exported` does", stacklevel=4)
+
 def _export_onnx(network: nn.Module, path: Path, input_shape: Sequence[int], about: Mapping) -> None:
+    _warn_of_float_weights(network)
     program = onnx_program(network, input_shape, _rounding, _integers)
     _biases_apart(program.model.graph)
     policy = _policy(network)

@@ -27,7 +27,7 @@ from arq_nb.quant.layers import (
     _GETTERS, _operands, _PRODUCTS, _VIEWS, has_plain_forward, QuantizedLayer, unfollow_weights,
 )
 from .networks import copied, unwrapped
-from .operations import step_of
+from .operations import check_codes, step_of
 from .policies import freeze
 from .quantizers import integer_range, UniformQuantizer
 
@@ -132,6 +132,8 @@ def _prepared(network: nn.Module, rounding: Callable) -> tuple[nn.Module, dict[s
     for name, layer in model.named_modules():
         if not isinstance(layer, QuantizedLayer): continue
         inputs, twin = layer.input_quantizer, ready.get_submodule(name)
+        for quantizer in (inputs, layer.weight_quantizer):
+            if not isinstance(quantizer, nn.Identity): check_codes(quantizer, name)
         if isinstance(inputs, UniformQuantizer) and inputs.calibrated: twin.input_quantizer = rounding(inputs)
         if isinstance(twin.weight_quantizer, UniformQuantizer): twin.weight_quantizer = rounding(twin.weight_quantizer)
     return _opened(ready), weights
