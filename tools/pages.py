@@ -71,7 +71,14 @@ def complete(path: Path, name: str, cfg) -> None:
     path.write_text(json.dumps(notebook), "utf-8")
 
 
-def public_names(cfg):
+def shown(folder: Path) -> set[str]:
+    "Names that have a heading of their own on a page; what is exported in hidden cells has none."
+    texts = ("".join(output.get("data", {}).get("text/markdown", "")) for path in folder.rglob("*.ipynb")
+             for cell in json.loads(path.read_text("utf-8"))["cells"] for output in cell.get("outputs", []))
+    return {name.lower() for text in texts for name in re.findall(r"^#+ ([\w.]+)$", text, re.M)}
+
+
+def public_names(cfg, headings: set[str]):
     "(name, module, its page, first line of the docstring) of what `__all__` lists, and of their public methods."
     pages = runpy.run_path(str(cfg.lib_path / "_modidx.py"))["d"]["syms"]
     for module, symbols in pages.items():
@@ -79,7 +86,8 @@ def public_names(cfg):
         tree = ast.parse(path.read_text("utf-8"))
         exported = next((ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign)
                          and ast.unparse(node.targets[0]) == "__all__"), [])
-        for name, heading, node in documented(tree):
+        for name, node in documented(tree):
+            heading = name if name.lower() in headings else name.split(".")[0]
             page = symbols.get(f"{module}.{heading}", [""])[0]
             said = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
             if said and page and name.split(".")[0] in exported and "._" not in f".{name}":
@@ -87,20 +95,20 @@ def public_names(cfg):
 
 
 def documented(tree: ast.Module):
-    "(name, name of its heading, node) of functions, classes, methods, and of what `@patch` adds to a class."
+    "(name, node) of functions, classes, methods, and of what `@patch` adds to a class."
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
             patched = any(ast.unparse(d).startswith("patch") for d in node.decorator_list)
             owners = re.findall(r"\w+", ast.unparse(node.args.args[0].annotation)) if patched else [""]
-            yield from ((name, name, node) for name in (f"{owner}.{node.name}".lstrip(".") for owner in owners))
+            yield from ((f"{owner}.{node.name}".lstrip("."), node) for owner in owners)
         if isinstance(node, ast.ClassDef):
-            yield node.name, node.name, node
-            yield from ((f"{node.name}.{f.name}", node.name, f) for f in node.body if isinstance(f, ast.FunctionDef))
+            yield node.name, node
+            yield from ((f"{node.name}.{f.name}", f) for f in node.body if isinstance(f, ast.FunctionDef))
 
 
-def index(cfg) -> str:
+def index(cfg, headings: set[str]) -> str:
     "A page of all public names: a heading for each, since a heading is what the site's search finds first."
-    names = sorted(public_names(cfg), key=lambda row: row[0].lower())
+    names = sorted(public_names(cfg, headings), key=lambda row: row[0].lower())
     entries = (f"## [{name}]({page})\n\n`{module}` {said}\n" for name, module, page, said in names)
     return INDEX + "\n" + "\n".join(entries) + "\n:::\n"
 
@@ -109,7 +117,7 @@ def prepare() -> Path:
     "The folder of all that is drawn."
     cfg, folder = get_config(), proc_nbs()
     for path in sorted(folder.rglob("*.ipynb")): complete(path, path.relative_to(folder).as_posix(), cfg)
-    (folder / "names.qmd").write_text(index(cfg), "utf-8")
+    (folder / "names.qmd").write_text(index(cfg, shown(folder)), "utf-8")
     return folder
 
 
