@@ -19,7 +19,7 @@ GAP = re.compile(r"^( *)# YOUR CODE: ([^\n]+(?:\n *# [^\n]+)*)\n *### BEGIN SOLU
                  re.MULTILINE | re.DOTALL)
 WHOLE = re.compile(r"\A(?:#\|[^\n]*\n)*# Solution(s? [\d, and]*\d)?\b")
 TEXT = re.compile(r"<details>.*?</details>", re.DOTALL)
-LEFT_OVER = re.compile(r"### (?:BEGIN|END) SOLUTION|</?details")
+LEFT_OVER = {"code": re.compile(r"^ *### (?:BEGIN|END) SOLUTION", re.MULTILINE), "markdown": re.compile("</?details")}
 FOLDED = re.compile(r"^#\|\s*code-fold: true\n", re.MULTILINE)
 
 
@@ -33,7 +33,8 @@ def without_answer(source: str, kind: str) -> str:
     "The source of a cell with gaps in place of answers; `ValueError` if a mark lacks its other half or its task."
     if kind == "code" and (whole := WHOLE.match(source)): return f"# YOUR CODE: exercise{whole[1] or ''}"
     made = FOLDED.sub("", GAP.sub(gap, source)) if kind == "code" else TEXT.sub("*Your answer:*", source)
-    if LEFT_OVER.search(made): raise ValueError(f"an answer without its beginning, its end or its task:\n{source}")
+    if kind in LEFT_OVER and LEFT_OVER[kind].search(made):
+        raise ValueError(f"an answer without its beginning, its end or its task:\n{source}")
     return made
 
 
