@@ -8,7 +8,7 @@ __all__ = ['export']
 # %% ../../nbs/44_export.ipynb #4400004
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any

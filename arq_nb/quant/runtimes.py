@@ -10,14 +10,14 @@ import hashlib
 import importlib.util
 import os
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from fastcore.basics import patch
-from torch import nn, Tensor
+from torch import Tensor
 
 from ..core.settings import one_of
 from .exporter import export_package
@@ -141,7 +141,8 @@ class _InOnnxRuntime(_Named):
         if missing: pixels = np.pad(pixels, [(0, missing), (0, 0), (0, 0), (0, 0)])
         name = self.session.get_inputs()[0].name
         parts = [self.session.run(None, {name: pixels[i : i + each]})[0] for i in range(0, len(pixels), each)]
-        logits = np.concatenate(parts)[: len(images)] if parts else np.zeros((0, *self.session.get_outputs()[0].shape[1:]))
+        if not parts: parts = [np.zeros((0, *self.session.get_outputs()[0].shape[1:]))]
+        logits = np.concatenate(parts)[: len(images)]
         return torch.from_numpy(np.ascontiguousarray(logits, np.float32)).to(images.device)
 
 def _refused(file: _OnnxFile, runtime: str, error: Exception) -> ValueError:
