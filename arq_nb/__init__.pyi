@@ -15,10 +15,12 @@ from .certify.logs import certified_accuracy as certified_accuracy
 from .certify.logs import certify_dataset as certify_dataset
 from .quant.backends import deployed as deployed
 from .quant.policies import dequantize as dequantize
+from .quant.export import export as export
 from .train.finish import finish as finish
 from .train.training import fit as fit
 from .core.datasets import images as images
 from .train.network import load as load
+from .quant.runtimes import load_exported as load_exported
 from .quant.models import load_pretrained as load_pretrained
 from .quant.models import mobilenet_v2 as mobilenet_v2
 from .quant.models import normalized as normalized

@@ -29,6 +29,7 @@ class CacheSettings:
     device: str
     images: str
     origin: str
+    stream: str
     used: int = 0
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class CertificateCache:
 
 _ARRAYS: tuple[str, ...]
 
+def _first_noise(seed: int, device: torch.device) -> str: ...
 def _streams(cache: CacheSettings, places: Iterable[int], purpose: int) -> list[torch.Generator]: ...
 def _all_hits(
     smoothed: SmoothedClassifier, images: Tensor, guess: Tensor, n: int, streams: list[torch.Generator], progress: bool

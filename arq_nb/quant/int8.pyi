@@ -9,7 +9,7 @@ from ..core.fingerprint import fingerprint
 from .layers import QuantizedLayer
 from .quantizers import UniformQuantizer
 
-__all__ = ["export_int8", "Int8", "save_program"]
+__all__ = ["export_int8", "images_together", "Int8", "save_program"]
 
 def _weight_codes(layer: QuantizedLayer) -> tuple[Tensor, Tensor]: ...
 def _largest_input(quantizer: UniformQuantizer) -> int: ...
@@ -53,7 +53,8 @@ def export_int8(model: nn.Module, input_shape: tuple[int, int, int], split: bool
     operations that cannot be exported. `ImportError` without the extra `int8`."""
 
 def _program_code(program: Any) -> list: ...
-def _together(height: int, width: int) -> int: ...
+def images_together(height: int, width: int) -> int:
+    """So many images are computed together; a divisor of `CHUNK`, so that whole chunks of noise need no filling up."""
 
 class Int8:
     """
@@ -73,6 +74,7 @@ class Int8:
     started: int
     lock: Any
     precision: str
+    settings: dict[str, Any] = {}
 
     def __init__(self, program: object, threads: int | None = None) -> None: ...
     def __call__(self, images: Tensor) -> Tensor: ...

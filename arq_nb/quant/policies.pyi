@@ -40,7 +40,9 @@ class Policy:
     def replace(self, name: str, weight: int | None = None, activation: int | None = None) -> Policy:
         """A copy with one layer changed; `ValueError` for a layer that the policy does not have."""
 
-    def __str__(self) -> str: ...
+    def __str__(self) -> str:
+        """A line for each layer: the bits of its weights and of its input."""
+
     def save(self, path: str | os.PathLike) -> None:
         """Write the policy as JSON, atomically."""
 

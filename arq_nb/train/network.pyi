@@ -81,6 +81,11 @@ class SmoothedNetwork:
 
         `ValueError` if the folder holds another network, or this one with other settings."""
 
+    def export(self, path: str | os.PathLike, format: str | None = None) -> Path:
+        """Write the network as a file for other programs, with its noise and how it is certified in the notes.
+
+        `load_exported` makes a classifier of it; `ValueError` by name for what cannot be exported."""
+
 _KNOWN: tuple[str, ...]
 
 def certify_record(certify: Certify, seed: int) -> dict:
