@@ -309,7 +309,7 @@ def load(
         metadata, arrays = load_tensors(path)
         if "origin" in metadata: raise ValueError("version 0.1 wrote it and did not note the labels; build a new one")
         settings = json.loads(metadata["settings"])
-        if "stream" not in settings: raise ValueError("a version before 0.3 wrote it, under other noise; build a new one")
+        if "stream" not in settings: raise ValueError("a version before 0.3 wrote it, under other noise; build anew")
         return cls(CacheSettings(**settings), *(arrays[name].numpy() for name in _ARRAYS))
     except Exception as e: raise ValueError(f"{path} is not a certificate cache: {type(e).__name__}: {e}") from e
 

@@ -23,7 +23,7 @@ def _fill(generator: torch.Generator, words: np.ndarray) -> None:
 
 # %% ../../nbs/31_rng.ipynb #d66c6141
 def make_generator(
-    *key: int,                           # what the stream is for: (seed, image index, purpose), (seed, purpose) or (seed,)
+    *key: int,                           # its purpose: (seed, image index, purpose), (seed, purpose) or (seed,)
     device: str | torch.device = "cpu",  # where the noise is made
 ) -> torch.Generator:
     """A generator whose state is mixed from all integers of `key` by NumPy's `SeedSequence`; they are not negative.
