@@ -65,7 +65,7 @@ class _InOpenVINO(_Named, Int8):
     """A file asked by OpenVINO."""
 
     settings: Any
-    settings: dict[str, int]
+    settings: dict[str, int | str]
 
     def __init__(self, file: _OnnxFile, threads: int | None) -> None: ...
 
