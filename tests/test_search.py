@@ -20,7 +20,7 @@ from arq_nb.core.archives import load_dataset
 from arq_nb.core.data import ImageData
 from arq_nb.core.fingerprint import fingerprint
 from arq_nb.core.record import one_writer, plain
-from arq_nb.core.rng import make_generator, SELECTION
+from arq_nb.core.rng import JUDGMENT, make_generator
 from arq_nb.quant.budgets import Budget, BudgetError
 from arq_nb.quant.models import resnet8
 from arq_nb.quant.policies import Policy
@@ -223,7 +223,7 @@ def test_candidates_are_certified_from_scratch_as_a_data_set_is(network, images,
     config = CONFIG.changed(method=method, noise="sound", n=200)
     judge, policy = RadiusJudge(network, *images, 0.5, config), Policy.uniform(network, 4, 4)
     asked = dict(data=images[1], certify=config.certify, progress=False)
-    own = make_generator(config.seed, SELECTION).initial_seed()
+    own = make_generator(config.seed, JUDGMENT).initial_seed()
     log = certify_dataset(judge.candidate(policy), path=tmp_path / "log.tsv", seed=own, **asked)
     assert judge.evaluate(policy).acr == average_certified_radius(log)
 
