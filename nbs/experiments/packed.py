@@ -22,8 +22,8 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def _search(found: dict) -> dict:
-    "What was judged, handed in and spent in a search; empty for a policy that was calculated."
-    if not found.get("history"): return {}
+    "What was judged, handed in and spent in a search; empty for a policy that was calculated, and for a float network."
+    if not found.get("history") or "search_seconds" not in found: return {}
     history = [[row["policy"], row["acr"], row["accuracy"], round(row["seconds"], 1)] for row in found["history"]]
     return {"search": {"history": history, "finalists": found.get("finalists", []),
                        "seconds": found["search_seconds"], "commit": found["provenance"]["commit"]}}
