@@ -31,6 +31,7 @@ from ..core.fingerprint import fingerprint
 from ..core.processes import held_by_first, init_processes, on_first, rank_and_world_size
 from ..core.record import check_same, one_writer, plain, Record
 from .tables import mark_uncommitted, measure, Measured, readable
+from ..quant.latency import processor
 
 # %% ../../nbs/25_study.ipynb #884752fa
 def _noted(value: object) -> object:
@@ -124,12 +125,9 @@ class Place:
         if on_first(lambda: time.time() >= self.until): raise OutOfTime
 
 # %% ../../nbs/25_study.ipynb #ba6971db
-def _processor() -> str:
+def _cpu() -> str:
     "Name of the CPU."
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    return f"{processor()['name'] or platform.machine()}, {torch.get_num_threads()} threads"
 
 def _git(root: Path, *words: str) -> str | None:
     "What git says; None where there is no git, no repository, or no such file in it."
@@ -167,12 +165,12 @@ def provenance(
     device: str = "cpu",
 ) -> dict:  # plain JSON
     "Where, when and with what a result is made; the commit ends in `-dirty` if the code differed from it."
-    processor = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
+    chip = torch.cuda.get_device_name(device) if device.startswith("cuda") else _cpu()
     used = {"arq_nb": __version__, "python": platform.python_version()}
     used |= {name: version(name) for name in ("torch", "torchvision")}
     commit, files = code_state()
     made = {"commit": f"{commit}-dirty", "uncommitted": list(files)} if files else {"commit": commit}
-    return {**made, "device": device, "processes": rank_and_world_size()[1], "processor": processor,
+    return {**made, "device": device, "processes": rank_and_world_size()[1], "processor": chip,
             "versions": used, "utc": time.strftime("%Y-%m-%d %H:%M", time.gmtime())}
 
 # %% ../../nbs/25_study.ipynb #b5025e50
