@@ -96,8 +96,8 @@ def numbered(text: str) -> str:
                   lambda m: f"::: {{#{m[2]} .equation}}\n$${m[1]}$$ ({number[m[2]]})\n:::", text)
     text = re.sub(r"(?s)(::: \{#(fig-[\w-]+) \.figure\}\n.*?\n```\n\n)",
                   lambda m: f"{m[1]}Figure {number[m[2]]}: ", text)
-    text = re.sub(r"!\[([^\]]*)\]\(([^)]*)\)\{#(fig-[\w-]+)",
-                  lambda m: f"![Figure {number[m[3]]}: {m[1]}]({m[2]}){{#{m[3]}", text)
+    text = re.sub(r"!\[([^\]]*)\]\(([^)]*)\)\{#(fig-[\w-]+) fig-alt=",
+                  lambda m: f"![Figure {number[m[3]]}: {m[1]}]({m[2]}){{#{m[3]} alt=", text)
     return re.sub(r"(?<![\w`\[])@(fig|eq)-([\w-]+)", named, text)
 
 
