@@ -138,7 +138,7 @@ def uniform_policy(
 @patch
 def project(
     self: BitWidthEnv,
-    actions: Sequence[float],  # one a step, in [0, 1]
+    actions: Sequence[float],  # one per step, in [0, 1]
 ) -> Policy:  # within the budget, and no single bit more would be
     "The policy that the budget allows to these actions, read as wishes"
     if self.budget.choices is not None: return self.fit(self._asked(actions))
