@@ -64,7 +64,7 @@ class CertificateCache:
     selection_votes: np.ndarray  # (images,) votes of `n0` for c in the selection round
     p_lower: np.ndarray          # (images,) lower bound on P(f(x + e) = c)
     radius: np.ndarray           # (images,) what it certifies, in units of the input
-    hits: np.ndarray             # (images, ceil(n / 8)) one bit a sample: was it c?
+    hits: np.ndarray             # (images, ceil(n / 8)) one bit per sample: was it c?
 
     def __len__(self) -> int: return len(self.label)
 
@@ -309,7 +309,7 @@ def load(
         metadata, arrays = load_tensors(path)
         if "origin" in metadata: raise ValueError("version 0.1 wrote it and did not note the labels; build a new one")
         settings = json.loads(metadata["settings"])
-        if "stream" not in settings: raise ValueError("a version before 0.3 wrote it, under other noise; build anew")
+        if "stream" not in settings: raise ValueError("a version before 0.3 wrote it, under other noise; build another")
         return cls(CacheSettings(**settings), *(arrays[name].numpy() for name in _ARRAYS))
     except Exception as e: raise ValueError(f"{path} is not a certificate cache: {type(e).__name__}: {e}") from e
 
