@@ -110,7 +110,7 @@ class Recipe:
     lr: float = 0.1             # peak learning rate
     batch_size: int = 128       # images in a step; a single image left over joins the last one
     weight_decay: float = 5e-4  # on the weights of layers
-    consistency: float = 0.0    # how much noisy copies of each image shall agree; 0: not at all
+    consistency: float = 0.0    # how much noisy copies of each image should agree; 0: not at all
     precision: str = "float32"  # of the products: "float32", or "bfloat16" with float32 weights and sums
     augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None  # e.g. `augment`
     seed: int = 0               # order, augmentation and noise
