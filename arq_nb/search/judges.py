@@ -40,7 +40,7 @@ from ..train.training import evaluate
 
 # %% ../../nbs/13_judges.ipynb #55ea707f
 class _NetworkJudge:
-    "What judges of a network have in common: policies are fine-tuned alike, and the same policy is judged once."
+    "What judges of a network have in common: all policies get the same fine-tuning, and each is judged once."
     original_acr = math.nan   # of a judge that looks at no radius
 
     def __init__(self, model: nn.Module, train: ImageData, holdout: ImageData, sigma: float, config: SearchConfig):
