@@ -74,7 +74,7 @@ def play(
     proposals: Proposals,          # say what to try, and learn; their environment gets the judge's reward
     history: list[dict] | None = None,  # rows of earlier episodes, to which this adds; None: none
 ) -> Iterator[list[dict]]:
-    "Play episodes for ever, or until no new policy is found; yields the history, a row an episode, after each."
+    "Play episodes forever, or until no new policy is found; yields the history, one row per episode, after each."
     history, answers = [] if history is None else history, {}
 
     def reward(policy: Policy) -> float:
@@ -200,7 +200,7 @@ class SearchResult:
         small = found.finish(epochs=3)   # the network itself: quantized, fine-tuned, smoothed
     """
     policy: Policy                 # the one that all rewards together speak for
-    history: list[dict]            # a row a policy: episode, kind, reward, acr, accuracy, cost, best, seconds, policy,
+    history: list[dict]            # one row per policy: episode, kind, reward, acr, accuracy, cost, best, seconds, policy,
                                    # and of an agent: critic_loss, value (None before it learns), baseline, sigma
     original_acr: float            # of the float network, on the held-out images; NaN if the judge does not know it
     certificates: CertificateLog | None = None  # of the finished network, if the settings have `test` images
