@@ -235,6 +235,22 @@ def test_pictures_have_alt_text():
            if picture(cell) and not said.search(cell["source"]))
 
 
+def test_labels():
+    "A name is of one figure or formula, references find theirs on their own page, no named figure is unmentioned."
+    named = re.compile(r"\{#((?:fig|eq)-[\w-]+)|^#\| label: (fig-[\w-]+)", re.MULTILINE)
+    book, offenders = {}, []
+    for name, cells in notebooks().items():
+        text = "\n".join(cell["source"] for cell in cells)
+        labels = [one or other for one, other in named.findall(text)]
+        asked = set(re.findall(r"(?<![\w`\[])@((?:fig|eq)-[\w-]+)", text))
+        offenders += [f"{name}: @{label} has no label" for label in asked - {*labels}]
+        offenders += [f"{name}: {label} is not spoken of" for label in {*labels} - asked if label.startswith("fig")]
+        offenders += [f"{name}: {label} is also in {book[label]}" for label in labels if label in book]
+        book |= dict.fromkeys(labels, name)
+        offenders += [f"{name}: {label} is there twice" for label in {*labels} if labels.count(label) > 1]
+    report(offenders)
+
+
 def test_notebooks_are_light():
     sizes = {name: (ROOT / name).stat().st_size for name in notebooks()}
     report(f"{name}: {n:,} bytes of at most {EACH:,}" for name, n in sizes.items() if n > EACH)
