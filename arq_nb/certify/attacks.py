@@ -120,7 +120,7 @@ def _climb(
 def _check_attack(
     smoothed: SmoothedClassifier, images: Tensor, labels: Tensor, radii: Tensor | Sequence[float] | float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    "Images, labels and one radius an image, on the device; `ValueError` for anything that is not allowed."
+    "Images, labels and one radius per image, on the device; `ValueError` for anything that is not allowed."
     images = check_images(images)
     labels = torch.as_tensor(labels)
     if labels.shape != (len(images),):
@@ -260,7 +260,7 @@ def attacked_accuracy(
 ) -> np.ndarray:  # one value for each radius
     "Share of images that are right and for which no attack shorter than r was found, for each r."
     if not np.shape(predictions) == np.shape(labels) == np.shape(norms):
-        raise ValueError(f"one value an image is needed: {np.shape(predictions)} predictions, "
+        raise ValueError(f"one value per image is needed: {np.shape(predictions)} predictions, "
                          f"{np.shape(labels)} labels, {np.shape(norms)} norms")
     right = np.asarray(predictions) == np.asarray(labels)
     return np.array([np.mean(right & (np.asarray(norms) >= r)) for r in np.atleast_1d(radii)])

@@ -78,7 +78,7 @@ def _noise_of(
     return TrainingNoise(math.sqrt(seeds), freedom, float(left) / freedom / (images - 1) / images)
 
 def training_noise(
-    methods: Iterable[Sequence[CertificateLog]],  # for each method its logs, one a seed
+    methods: Iterable[Sequence[CertificateLog]],  # for each method its logs, one per seed
 ) -> TrainingNoise | None:  # None if no method has two seeds
     "The training noise of all methods together."
     return _noise_of([certified_radii(logs) for logs in methods if len(logs)])
@@ -122,7 +122,7 @@ def gap(
     return _gap(each, [count, len(theirs)], noise or training_noise([ours, theirs]), confidence)
 
 def acr_interval(
-    logs: Sequence[CertificateLog],      # of a method, one a seed
+    logs: Sequence[CertificateLog],      # of a method, one per seed
     noise: TrainingNoise | None = None,  # of training; None: as far as these logs tell
     confidence: float = 0.95,            # of the interval
 ) -> Gap:  # `difference` is the ACR

@@ -57,7 +57,7 @@ def _draw_tries(ax: Axes, x: np.ndarray, acr: np.ndarray, kinds: np.ndarray) -> 
 
 @style()
 def search_history(
-    history: Sequence[Mapping],         # rows with episode, reward, acr, and kind: "given", "random" or "agent"
+    history: Sequence[Mapping],         # rows with episode, reward, acr, and kind: "given", "thompson", ...
     original_acr: float | None = None,  # ACR of the float network, for a reference line
     ax: Axes | None = None,             # where to draw; None makes a figure
     against: str = "episode",           # x axis: "episode", or "seconds" summed over the episodes
@@ -172,7 +172,7 @@ def evaluations_to_reach(
 
 @style()
 def plot_searches(
-    searches: Mapping[str, Sequence[SearchResult]],  # method -> its runs, one a seed
+    searches: Mapping[str, Sequence[SearchResult]],  # method -> its runs, one per seed
     ax: Axes | None = None,                          # where to draw; None makes a new figure
 ) -> Axes:
     "Best ACR so far against policies judged: mean, worst and best seed, and each policy's own ACR as a small mark."

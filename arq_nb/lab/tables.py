@@ -75,12 +75,12 @@ def _policies_by_seed(policies: Mapping[str, Policy | Sequence[Policy]], seeds: 
     lists = {name: [p] * len(seeds) if isinstance(p, Policy) else list(p) for name, p in policies.items()}
     for name, some in lists.items():
         if len(some) != len(seeds):
-            raise ValueError(f"{name!r} has {len(some)} policies for {len(seeds)} seeds: give one, or one a seed")
+            raise ValueError(f"{name!r} has {len(some)} policies for {len(seeds)} seeds: give one, or one per seed")
     return lists
 
 def compare_policies(
     model: nn.Module,  # float network, trained with noise; not changed
-    policies: Mapping[str, Policy | Sequence[Policy]],  # method -> its policy, or one a seed
+    policies: Mapping[str, Policy | Sequence[Policy]],  # method -> its policy, or one per seed
     train: ImageData,  # images for fine-tuning
     test: ImageData,   # images to certify, which no search has seen
     sigma: float,      # noise
@@ -196,7 +196,7 @@ def readable(
     table: pd.DataFrame,  # of `measure`, at least a row; of one noise level and budget
     titles: Mapping[str, str] = {},  # method -> what to call it
     seeds: bool = False,  # also say how many seeds there are, how far their ACRs lie apart, and the interval over both
-) -> pd.DataFrame:  # of text, a row a method, in the order of the table
+) -> pd.DataFrame:  # of text, one row per method, in the order of the table
     """The table as people read it: means over the seeds, shares in percent, sizes in kB of 1000 bytes.
 
     Seeds from uncommitted code are left out; a method that has no others is marked in its name."""
