@@ -208,7 +208,7 @@ def _alike(some: list[Tensor], others: list[Tensor]) -> bool:
     return len(some) == len(others) and all(_close(a, b, 1e-5 * a.abs().max()) for a, b in pairs)
 
 def _look_closer(f: Callable, found: list[nn.Module], first: Tensor, second: Tensor) -> str:
-    "Where two batches that begin alike are first told apart: ', first in LAYER', or nothing."
+    "Where two batches that begin with the same rows first get different answers: ', first in LAYER', or nothing."
     rows, runs = len(first) // 2, []
     def note(network, values, into):
         tensors = [v for v in (values if isinstance(values, tuple) else (values,)) if isinstance(v, Tensor)]

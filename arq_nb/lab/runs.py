@@ -65,13 +65,19 @@ class Run:
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("device cuda: PyTorch finds no GPU here, choose cpu")
 
-    def save(self, out: Path) -> None:
+    def save(
+        self,
+        out: Path,  # folder of the run
+    ) -> None:
         "Write `run.json`, or make sure that it says the same."
         if (out / "run.json").exists(): return check_same(out, asdict(Run.load(out)), asdict(self))
         Record.of(out, asdict(self)).write(out / "run.json")
 
     @classmethod
-    def load(cls, out: Path) -> "Run":
+    def load(
+        cls,
+        out: Path,  # folder of the run
+    ) -> "Run":
         "Read `run.json`."
         if not (out / "run.json").exists():
             raise ValueError(f"{out} holds no run: start with `arq-nb train --out {out}`")
@@ -189,7 +195,7 @@ def network(
 def check_network(
     self: Run,
     model: nn.Module,  # left in eval mode
-    data: ImageData,   # what it shall classify
+    data: ImageData,   # what it is to classify
 ) -> None:
     "Ask the network about two images; `ValueError` unless it answers with logits for the classes of `data`."
     images = to_float(data.images[:2])

@@ -70,11 +70,15 @@ class Images:
     """
     data: str = "digits"          # for `load_dataset`
     roots: tuple[str, ...] = ()   # folders or archives: all are trained on, the last one is tested on
-    held_out: int = 100           # training images that no network is trained on
+    held_out: int = 100           # training images that the study trains no network on
     test: int | None = None       # at most so many test images, evenly spread; None: all
     size: int | None = None       # side of the images, where `load_dataset` is to resize them
 
-    def read(self, root: Path | None, split: str) -> ImageData:
+    def read(
+        self,
+        root: Path | None,  # folder; None: the data set needs none
+        split: str,         # "train" or "test"
+    ) -> ImageData:
         "The images of one root."
         return load_dataset(self.data, root, split, **({} if self.size is None else {"size": self.size}))
 
@@ -86,7 +90,7 @@ class Images:
         return paths
 
     def parts(self, at: Place) -> _Parts:
-        "The images, decoded once for each study and read once in each process."
+        "The images, decoded once for each study (the folder and the device of `at`) and read once in each process."
         return _parts(self, at.root / "images", at.device)
 
 def _joined(images: Images, split: str, folder: Path) -> ImageData:
@@ -136,26 +140,26 @@ class TrainStage(Stage):
 
         TrainStage(resnet8, Images(), 0.5, Recipe(epochs=8, lr=0.2))
     """
-    files: ClassVar = ("float.safetensors",)
+    files: ClassVar = ("float.safetensors",)   # what it leaves beside its result
     model: Callable[..., nn.Module]  # makes the network, given `num_classes`
-    images: Images
-    sigma: float                     # noise
-    recipe: Recipe = Recipe()
+    images: Images                   # what it is trained on
+    sigma: float                     # noise, in units of the input
+    recipe: Recipe = Recipe()        # how long, how fast, with which seed
     start: str | None = None         # .safetensors file with weights to begin with; None: random ones
 
     def untrained(self, at: Place) -> nn.Module:
-        "The network as it is made, on the device."
+        "The network as it is made, on the device of `at`."
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.recipe.seed)
             model = self.model(num_classes=len(self.images.parts(at).test.classes))
         return model.to(at.device, memory_format=torch.channels_last).eval()
 
     def network(self, at: Place) -> nn.Module:
-        "The trained network."
+        "The trained network, from the study of `at`."
         return load_weights(self.untrained(at), at.of(self).folder / self.files[0])
 
     def policy(self, at: Place) -> Policy:
-        "32 bits everywhere."
+        "32 bits everywhere, for the layers of the network that `at` has."
         return Policy.uniform(self.network(at), FLOAT_BITS, FLOAT_BITS)
 
     def make(self, at: Place) -> dict:
@@ -185,13 +189,13 @@ class PolicyStage(Stage):
     images: int | None = 2_000   # training images that fine-tune a candidate; None: all
     held_out: int = 50           # images that drive the search
     starts: tuple[Stage, ...] = ()  # stages whose policies a search judges first
-    seed: int = 0
+    seed: int = 0                # of the judge and the agent
 
     @property
     def sigma(self) -> float: return self.float_stage.sigma
 
     def budget(self, at: Place) -> Budget:
-        "The limit."
+        "The limit, for the network and the images of `at`."
         share = self.bits / FLOAT_BITS
         kinds = {"bitops": (Budget.bitops, share**2), "size": (Budget.size, share)}
         if self.cost not in kinds: raise ValueError(f"cost={self.cost!r} is unknown: choose from {', '.join(kinds)}")
@@ -201,7 +205,7 @@ class PolicyStage(Stage):
     def network(self, at: Place) -> nn.Module: return self.float_stage.network(at)
 
     def policy(self, at: Place) -> Policy:
-        "What was chosen."
+        "What was chosen, from the study of `at`."
         return Policy.load(at.of(self).folder / "policy.json")
 
     def make(self, at: Place) -> dict:
@@ -230,9 +234,9 @@ def _kept_judge(
     return KeptJudge(make, at.folder / "judge.json", {"stage": stage.name, "device": at.device}, at.check_time)
 
 def by_search(
-    stage: PolicyStage,
-    at: Place,
-    budget: Budget,
+    stage: PolicyStage,  # settings, network and images
+    at: Place,           # where answers are kept, and until when to search
+    budget: Budget,      # what the policy may cost
     search: Callable[..., SearchResult] = agent_search,  # of chapter 17; the default is ARQ's agent
     judge: type[Judge] = RadiusJudge,                    # what it is rewarded for
 ) -> SearchResult:
@@ -240,7 +244,11 @@ def by_search(
     config = stage.config.changed(seed=stage.seed, warm_starts=tuple(start.policy(at) for start in stage.starts))
     return search(_kept_judge(stage, at, judge), budget, stage.evaluations, config)
 
-def by_uniform_bits(stage: PolicyStage, at: Place, budget: Budget) -> SearchResult:
+def by_uniform_bits(
+    stage: PolicyStage,  # not looked at: every method is called with it
+    at: Place,           # nor is this
+    budget: Budget,      # what the policy may cost
+) -> SearchResult:  # without a history
     "The same bits everywhere, cut to the budget."
     return SearchResult(uniform_policy(budget, cut=True), [], math.nan)
 
@@ -257,14 +265,14 @@ class FinishStage(Stage):
     finish: Finish = Finish()    # fine-tuning and certification
     images: int | None = None    # training images of the fine-tuning; None: all
     start: Stage | None = None   # with the network that fine-tuning begins with; None: the one whose bits were chosen
-    seed: int = 0
+    seed: int = 0                # of the fine-tuning
     half: str | None = None      # of the test images: "open" or "sealed"; None: all
 
     @property
     def float_stage(self) -> Stage: return getattr(self.chosen, "float_stage", self.chosen)
 
     def test(self, at: Place) -> ImageData:
-        "The images that are certified."
+        "The images that are certified, from the study of `at`."
         whole = self.float_stage.images.parts(at).test
         return whole if self.half is None else test_half(whole, self.half)
 
@@ -279,7 +287,7 @@ class FinishStage(Stage):
         return {name: record[name] for name in names} | costs | {"fine_tuned_on": f"{len(train)} of {parts.train.name}"}
 
     def measured(self, at: Place) -> Measured:
-        "A line of the table; without numbers if it is not measured yet."
+        "A line of the table, from the study of `at`; without numbers if it is not measured yet."
         about = {"sigma": self.float_stage.sigma, "bits": getattr(self.chosen, "bits", None)}
         if (found := at.result()) is None: return Measured(self.method, self.seed, facts=about)
         about |= {name: found[name] for name in ("bitops_fraction", "size_bytes", "evaluations", "search_seconds")}

@@ -65,7 +65,7 @@ class Stage:
         return tuple(v for v in flat if isinstance(v, Stage))
 
     def measured(self, at: "Place") -> Measured | None:
-        "A line of the table, for a stage that measures a network; None for others."
+        "A line of the table, from the study of `at`, for a stage that measures a network; None for others."
 
     @property
     def noted(self) -> dict:
@@ -100,7 +100,7 @@ class Place:
         at.result()   # {"value": 6, ...}, or None if it is not made
     """
     root: Path               # folder of the study
-    stage: Stage
+    stage: Stage             # whose folder it is
     device: str = "cpu"      # "cpu" or "cuda"
     until: float = math.inf  # value of `time.time` at which to stop
 
@@ -110,7 +110,7 @@ class Place:
     def folder(self) -> Path: return self.root / self.stage.name
 
     def of(self, stage: Stage) -> "Place":
-        "The same for another stage of the study."
+        "The same for another `stage` of the study."
         return replace(self, stage=stage)
 
     def result(self) -> dict | None:
@@ -162,7 +162,7 @@ def refuse_uncommitted(allowed: bool) -> None:
 
 # %% ../../nbs/25_study.ipynb #dd657b11
 def provenance(
-    device: str = "cpu",
+    device: str = "cpu",  # where the work is done
 ) -> dict:  # plain JSON
     "Where, when and with what a result is made; the commit ends in `-dirty` if the code differed from it."
     chip = torch.cuda.get_device_name(device) if device.startswith("cuda") else _cpu()
@@ -255,7 +255,7 @@ def workers(
     processes: int = 1,            # on this machine; 1: this process itself
     scheduler: str | None = None,  # address of a scheduler of Dask, such as "tcp://10.0.0.1:8786"
 ) -> Iterator[Executor | None]:
-    "Where `run` shall work; `ImportError` without the extra `dask`."
+    "Where `run` is to work; `ImportError` without the extra `dask`."
     if scheduler is not None:
         try:
             from distributed import Client
