@@ -200,7 +200,7 @@ class SearchResult:
         small = found.finish(epochs=3)   # the network itself: quantized, fine-tuned, smoothed
     """
     policy: Policy                 # the one that all rewards together speak for
-    history: list[dict]            # a row per policy: episode, kind, reward, acr, accuracy, cost, best, seconds, policy,
+    history: list[dict]            # one per policy: episode, kind, reward, acr, accuracy, cost, best, seconds, policy,
                                    # and of an agent: critic_loss, value (None before it learns), baseline, sigma
     original_acr: float            # of the float network, on the held-out images; NaN if the judge does not know it
     certificates: CertificateLog | None = None  # of the finished network, if the settings have `test` images
