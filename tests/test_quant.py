@@ -1222,6 +1222,28 @@ def test_files_of_small_residual_networks(exporting, tmp_path):
     assert all(off < 1e-4 for off in together(given, path, DIGITS).values())
 
 
+class Tiny(nn.Module):
+    "Its second convolution reads values of 1e-9."
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.last = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, bias=False), nn.Linear(128, 5)
+
+    def forward(self, x):
+        return self.last(self.second(self.first(x).relu() * 1e-9).flatten(1) * 1e9)
+
+
+@torch.no_grad()
+def test_files_with_tiny_inputs(exporting, tmp_path):
+    "ONNX Runtime, left to itself, gives 4 bits here the levels of 8."
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        given = rounded(Tiny().eval(), 4).eval()
+    given.second.input_quantizer.scale.div_(3)   # many values are beyond the last level
+    with pytest.warns(UserWarning, match="tiny inputs: 'second'.*ClipQuantRewrite"):
+        path = export(given, tmp_path / "net.onnx", SHAPE)
+    assert all(off < 1e-4 for off in together(given, path).values())
+
+
 @pytest.mark.parametrize("bits", [(1, 1), (4, 32), (32, 4), (8, 8)])
 @pytest.mark.filterwarnings("ignore:layers with float weights")
 @torch.no_grad()

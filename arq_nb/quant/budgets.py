@@ -158,7 +158,9 @@ def memory(
                         plan=memory_plan(model, input_shape), **counted)
 
 # %% ../../nbs/08_budgets.ipynb #8a11d477
-def edge_layers(layers: list[LayerInfo]) -> tuple[str, str]:
+def edge_layers(
+    layers: list[LayerInfo],  # of `layer_table`
+) -> tuple[str, str]:
     "Names of the first and the last layer in the order of execution, of those that are called."
     called = [l.name for l in layers if l.macs]
     return called[0], called[-1]

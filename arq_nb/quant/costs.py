@@ -19,6 +19,15 @@ from .policies import dequantize, one_width, Policy
 from .products import open_attention, Product, recorded_products
 from .quantizers import FLOAT_BITS
 
+# %% ../../nbs/07_costs.ipynb #2a837e08
+def step_bytes(
+    channels: int,         # output channels of the layer, 0 where its weight is another layer's
+    weight_bits: int,      # 32 for float weights
+    activation_bits: int,  # 32 for float activations
+) -> int:
+    "Bytes of a layer's steps in float32: one for each output channel of quantized weights, one for quantized inputs."
+    return 4 * (channels * (weight_bits < FLOAT_BITS) + (activation_bits < FLOAT_BITS))
+
 # %% ../../nbs/07_costs.ipynb #716f6cc9
 @dataclass(frozen=True)
 class LayerInfo:
@@ -27,12 +36,12 @@ class LayerInfo:
 
         first, *others = layer_table(model, (3, 32, 32))
         first.bitops(4, 8)                    # with 4-bit weights and 8-bit inputs
-        first.bytes(4)                        # of its weights
+        first.bytes(4, 8)                     # of its weights and steps
     """
     name: str          # as in the model
     kind: str          # "conv", "depthwise" or "linear"
-    in_channels: int
-    out_channels: int
+    in_channels: int   # or features
+    out_channels: int  # or features
     kernel: int        # kernel side, 1 for linear
     stride: int        # 1 for linear
     weights: int       # number of weights, without bias
@@ -42,12 +51,13 @@ class LayerInfo:
     shares: str = ""   # the earlier layer that holds the same weight, which then counts there
 
     def bitops(self, weight_bits: int, activation_bits: int) -> int:
-        "Bit operations for one image."
+        "Bit operations for one image, with `weight_bits` and `activation_bits` in 1 to 8 or 32."
         return self.macs * weight_bits * activation_bits
 
     def bytes(self, weight_bits: int, activation_bits: int = FLOAT_BITS) -> float:
-        "Bytes of the stored weights."
-        return self.weights * weight_bits / 8
+        "Bytes of the stored weights and of the steps of both quantizers; 32 bits have none."
+        channels = 0 if self.shares else self.out_channels
+        return self.weights * weight_bits / 8 + step_bytes(channels, weight_bits, activation_bits)
 
 def _layer_info(name: str, m: nn.Module, calls: list[Product], shares: str) -> LayerInfo:
     weights, macs = 0 if shares else m.weight.numel(), sum(p.macs for p in calls)
@@ -116,13 +126,16 @@ def model_size(
     model: nn.Module,  # network, float or quantized
     policy: Policy,    # its bits
 ) -> int:  # bytes
-    "Bytes that weights, biases and batch-norm statistics take when stored with `policy`; a shared weight counts once."
+    """Bytes of weights, steps, biases and batch-norm statistics when stored with `policy`; a shared weight counts once.
+
+    Weights have one step for each output channel, as `quantize` makes them."""
     layers = quantizable_layers(model)
     shared = shared_weights(layers)
     bits = one_width(policy.resolve(layers), shared).bits
     # -(-a // 8) is a / 8, rounded up: whole bytes for each layer
     weights = sum(-(-m.weight.numel() * bits[n][0] // 8) for n, m in layers.items() if n not in shared)
-    return weights + other_bytes(model)
+    steps = sum(step_bytes(0 if n in shared else m.weight.shape[0], *bits[n]) for n, m in layers.items())
+    return weights + steps + other_bytes(model)
 
 # %% ../../nbs/07_costs.ipynb #34e1cb04
 @dataclass(frozen=True)
@@ -132,6 +145,7 @@ class LayerCost:
     bits: tuple[int, int]      # of weights and activations
     bitops: int
     weight_bytes: int
+    step_bytes: int
     activation_bytes: int      # alive while it runs
 
 # %% ../../nbs/07_costs.ipynb #50d11cfc
@@ -142,9 +156,9 @@ class CostTable:
 
         costs = cost_table(model, Policy.uniform(model, 4, 8), (3, 32, 32))
         print(costs)
-        costs.bitops, costs.weight_bytes + costs.other_bytes, costs.peak
+        costs.bitops, costs.bytes, costs.peak
     """
-    rows: list[LayerCost]
+    rows: list[LayerCost]      # in the order of execution
     other_bytes: int           # biases, batch norm: stored in 32 bits
     peak: int                  # peak activation bytes, between layers too
 
@@ -157,6 +171,12 @@ class CostTable:
     @property
     def weight_bytes(self) -> int: return sum(r.weight_bytes for r in self.rows)
 
+    @property
+    def step_bytes(self) -> int: return sum(r.step_bytes for r in self.rows)
+
+    @property
+    def bytes(self) -> int: return self.weight_bytes + self.step_bytes + self.other_bytes
+
     def __str__(self) -> str:
         width = max(5, *(len(r.layer.name) for r in self.rows))
         def line(name: str, bits: tuple, macs: int, ops: int, weights: int, alive: int) -> str:
@@ -165,8 +185,8 @@ class CostTable:
         head = f"{'layer':<{width}}  bits   M macs      M BitOPs  weight kB  active kB"
         rows = [line(r.layer.name, r.bits, r.layer.macs, r.bitops, r.weight_bytes, r.activation_bytes)
                 for r in self.rows]
-        total = line("total", ("", ""), self.macs, self.bitops, self.weight_bytes + self.other_bytes, self.peak)
-        return "\n".join([head, *rows, f"{total} (with biases and batch norm; peak)"])
+        total = line("total", ("", ""), self.macs, self.bitops, self.bytes, self.peak)
+        return "\n".join([head, *rows, f"{total} (with steps, biases and batch norm; peak)"])
 
 # %% ../../nbs/07_costs.ipynb #376669bc
 def cost_table(
@@ -179,6 +199,7 @@ def cost_table(
     bits = policy.resolve([l.name for l in layers]).bits
     steps, alive = plan_bytes(plan, Policy(bits)), {}
     for step, size in zip(plan, steps): alive[step.layer] = max(size, alive.get(step.layer, 0))
-    rows = [LayerCost(l, (w, a), l.bitops(w, a), -(-l.weights * w // 8), alive.get(l.name, 0))
+    rows = [LayerCost(l, (w, a), l.bitops(w, a), -(-l.weights * w // 8),
+                      step_bytes(0 if l.shares else l.out_channels, w, a), alive.get(l.name, 0))
             for l, (w, a) in ((l, bits[l.name]) for l in layers)]
     return CostTable(rows, other_bytes(model), max(steps))

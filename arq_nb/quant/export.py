@@ -105,8 +105,19 @@ def _warn_of_float_weights(network: nn.Module) -> None:
                       'weights to 8 bits, unless disabled_optimizers=["WeightBiasQuantization"] is given to its '
                       "session, as `load_exported` does", stacklevel=4)
 
+def _warn_of_tiny_steps(network: nn.Module) -> None:
+    "A word about inputs whose 256 levels would span less than a runtime takes for nothing."
+    layers = {n: m.input_quantizer for n, m in network.named_modules() if isinstance(m, QuantizedLayer)}
+    found = [repr(n) for n, q in layers.items() if isinstance(q, UniformQuantizer) and 1 < q.integer_bits < 8
+             and float(step_of(q).min()) * 256 < 1e-6]
+    if found:
+        warnings.warn(f"layers with tiny inputs: {', '.join(found[:3])}. ONNX Runtime leaves out a Clip whose limits are "
+                      'that close together, unless disabled_optimizers=["ClipQuantRewrite"] is given to its session, as '
+                      "`load_exported` does", stacklevel=4)
+
 def _export_onnx(network: nn.Module, path: Path, input_shape: Sequence[int], about: Mapping) -> None:
     _warn_of_float_weights(network)
+    _warn_of_tiny_steps(network)
     program = onnx_program(network, input_shape, _rounding, _integers)
     _biases_apart(program.model.graph)
     policy = _policy(network)

@@ -157,8 +157,8 @@ class QuantizedLayer:
     @staticmethod
     def wrap(
         layer: nn.Module,             # a layer with a weight
-        weight_quantizer: nn.Module,
-        input_quantizer: nn.Module,
+        weight_quantizer: nn.Module,  # or `nn.Identity` for float weights
+        input_quantizer: nn.Module,   # or `nn.Identity` for float inputs
         name: str = "",               # for error messages
     ) -> nn.Module:
         "Turn `layer` into its quantized version, in place."

@@ -51,7 +51,7 @@ class Policy:
         policy = policy.replace("layer1.*", weight=3)
         small = quantize(model, policy)
     """
-    bits: Mapping[str, tuple[int, int]]
+    bits: Mapping[str, tuple[int, int]]  # name or pattern -> (weight bits, activation bits)
 
     def __init__(self,
         bits: Mapping[str, tuple[int, int]],         # layer or pattern -> (weight bits, activation bits), 1 to 8 or 32

@@ -113,7 +113,7 @@ class _Named:
 
     def __repr__(self) -> str: return f"{self.path.name} {self.shape} in {self.runtime}, SHA-256 {self.sha256[:16]}"
 
-_ROUNDING = ["WeightBiasQuantization"]
+_LIBERTIES = ["WeightBiasQuantization", "ClipQuantRewrite"]
 
 class _InOnnxRuntime(_Named):
     "A file asked by ONNX Runtime, on the CPU."
@@ -124,7 +124,7 @@ class _InOnnxRuntime(_Named):
         options.log_severity_level = 4   # what is wrong comes as an exception
         if _saturates(): options.add_session_config_entry("session.x64quantprecision", "1")
         source = os.fspath(file.path) if file.files else file.data
-        rest = dict(providers=["CPUExecutionProvider"], disabled_optimizers=_ROUNDING)
+        rest = dict(providers=["CPUExecutionProvider"], disabled_optimizers=_LIBERTIES)
         try: self.session = package.InferenceSession(source, options, **rest)
         except Exception as error: raise _refused(file, "ONNX Runtime", error) from error
         self.shape, self.together = file.image, file.batch or images_together(*file.image[1:])

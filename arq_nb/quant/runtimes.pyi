@@ -45,7 +45,7 @@ class _Named:
     def name(self, file: _OnnxFile, runtime: str) -> None: ...
     def __repr__(self) -> str: ...
 
-_ROUNDING: list[str]
+_LIBERTIES: list[str]
 
 class _InOnnxRuntime(_Named):
     """A file asked by ONNX Runtime, on the CPU."""
