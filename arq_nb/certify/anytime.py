@@ -70,7 +70,7 @@ def _anytime_upper(
 _Question = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (votes, samples) -> True where the answer is known
 
 def certify_until(
-    smoothed: SmoothedClassifier,
+    smoothed: SmoothedClassifier,            # classifier and noise
     images: Tensor,                          # (images, channels, height, width) in [0, 1]
     question: _Question,                     # decides when an image has had enough
     generators: Sequence[torch.Generator],   # one for each image
@@ -130,7 +130,7 @@ class _AtLeast:
     def __call__(self, k: np.ndarray, n: np.ndarray) -> np.ndarray: return self.answers(k, n) != 0
 
 def at_least(
-    smoothed: SmoothedClassifier,
+    smoothed: SmoothedClassifier,  # whose noise gives the radius
     radius: float,                # in units of the input, positive
     alpha: float = 0.001,         # error probability of either answer, at most that of the certificates
 ) -> _AtLeast:
@@ -152,7 +152,7 @@ class _Within:
         return (high <= 0) | (low >= (1 - self.width) * high)
 
 def to_within(
-    smoothed: SmoothedClassifier,
+    smoothed: SmoothedClassifier,  # whose noise gives the radii
     width: float = 0.1,    # relative width of the interval of radii, in (0, 1)
     alpha: float = 0.001,  # error probability of either end, at most that of the certificates
 ) -> _Within:
@@ -171,7 +171,7 @@ def _expected_radius(
 
 # %% ../../nbs/20_anytime.ipynb #05efe9e2
 def samples_for(
-    smoothed: SmoothedClassifier,
+    smoothed: SmoothedClassifier,  # whose noise gives the radii
     share: np.ndarray,         # (images,) share of votes for the class in the guessing round
     n_max: int = 100_000,      # the fixed n to be as good as
     alpha: float = 0.001,      # error probability of the bound
@@ -206,7 +206,7 @@ def _randomized_lower(
 
 # %% ../../nbs/20_anytime.ipynb #398aedc6
 def certify_like(
-    smoothed: SmoothedClassifier,
+    smoothed: SmoothedClassifier,            # classifier and noise
     images: Tensor,                          # (images, channels, height, width) in [0, 1]
     generators: Sequence[torch.Generator],   # one for each image
     n0: int = 1_000,                         # samples that guess the class and choose how many follow
@@ -245,7 +245,7 @@ def _check_labels(labels: Tensor | Sequence[int] | None, images: Tensor) -> Tens
 
 # %% ../../nbs/20_anytime.ipynb #b975481d
 def sharpened(
-    smoothed: SmoothedClassifier,
+    smoothed: SmoothedClassifier,           # the one that was certified
     certificates: Sequence[Certificate],    # of `certify_like` or of a fixed n; not those of a confidence sequence
     generators: Sequence[torch.Generator],  # one for each image, those that have just drawn its votes
 ) -> list[Certificate]:

@@ -58,7 +58,7 @@ class CertificateCache:
         log = certify_incremental(cache, smoothed_variant, data, n_p=200)
         cache.save("original.safetensors")
     """
-    settings: CacheSettings
+    settings: CacheSettings      # noise, samples and seed that it was made with
     label: np.ndarray            # (images,) true class
     guess: np.ndarray            # (images,) class c that the selection round guessed
     selection_votes: np.ndarray  # (images,) votes of `n0` for c in the selection round
@@ -77,8 +77,12 @@ class CertificateCache:
         used = max(self.settings.used, whole_number("n", n, 0))
         return replace(self, settings=replace(self.settings, used=used))
 
-    def streams(self, places: Iterable[int], purpose: int = ESTIMATION) -> list[torch.Generator]:
-        "The noise streams of images: that of the votes, or that of the guess (`SELECTION`)."
+    def streams(
+        self,
+        places: Iterable[int],      # of the images in the data set
+        purpose: int = ESTIMATION,  # the votes; `SELECTION`: the guess
+    ) -> list[torch.Generator]:  # one for each image
+        "The noise streams of images: that of the votes, or that of the guess."
         return _streams(self.settings, places, purpose)
 
     def log(
@@ -183,7 +187,7 @@ def change_lower(
 def check(
     self: CertificateCache,
     smoothed: SmoothedClassifier,      # the variant
-    data: ImageData,
+    data: ImageData,                   # the images that the cache should be of
     origin: Callable | None = None,    # the original network if it is to be compared
 ) -> None:
     "`ValueError` if this is not the noise, or these are not the images, of the cache."

@@ -58,7 +58,7 @@ class CertificateCache:
         """The same, with a note that a choice among variants has seen the first `n` samples: `recertify` uses others."""
 
     def streams(self, places: Iterable[int], purpose: int = ESTIMATION) -> list[torch.Generator]:
-        """The noise streams of images: that of the votes, or that of the guess (`SELECTION`)."""
+        """The noise streams of images: that of the votes, or that of the guess."""
 
     def log(self, radius: np.ndarray | None = None) -> CertificateLog:
         """Certificates of the original network, or of a variant."""

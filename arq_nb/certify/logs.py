@@ -128,22 +128,28 @@ def read_log(
     return CertificateLog(*arrays, extra, _largest_radius(path))
 
 # %% ../../nbs/03_logs.ipynb #909387c4
-def average_certified_radius(log: CertificateLog) -> float:
+def average_certified_radius(
+    log: CertificateLog,  # of a whole data set, or of every k-th image
+) -> float:  # in units of the input
     "Mean radius, wrong answers and abstentions counting 0 (Zhai et al. 2020)."
     return float(np.mean(log.certified))
 
 def certified_accuracy(
-    log: CertificateLog,
+    log: CertificateLog,             # certificates and true classes
     radii: float | Sequence[float],  # in units of the input
 ) -> np.ndarray:  # one value for each radius
     "Share of images that are right with a radius of at least r, for each r."
     return np.array([np.mean((log.correct > 0) & (log.radius >= r)) for r in np.atleast_1d(radii)])
 
-def clean_accuracy(log: CertificateLog) -> float:
+def clean_accuracy(
+    log: CertificateLog,  # certificates and true classes
+) -> float:  # in [0, 1]
     "Share of images that the smoothed classifier gets right."
     return float(np.mean(log.correct > 0))
 
-def abstention_rate(log: CertificateLog) -> float:
+def abstention_rate(
+    log: CertificateLog,  # certificates and true classes
+) -> float:  # in [0, 1]
     "Share of images without an answer; methods that look at labels leave out wrong guesses, which are among them."
     return float(np.mean(log.predict == ABSTAIN))
 
@@ -183,7 +189,7 @@ def _median_interval(
     return float(np.median(radii)), float(ends[low]), float(ends[len(radii) + 1 - low])
 
 def summary(
-    log: CertificateLog,
+    log: CertificateLog,          # certificates and true classes
     radii: Sequence[float] = (),  # for certified accuracy, in units of the input
     confidence: float = 0.95,     # of the intervals
 ) -> dict[str, tuple[float, float, float]]:  # name -> (value, low, high)
@@ -218,7 +224,7 @@ def __str__(self: CertificateLog) -> str:
 
 # %% ../../nbs/03_logs.ipynb #71d6acad
 def compare(
-    log_a: CertificateLog,
+    log_a: CertificateLog,     # certificates and true classes
     log_b: CertificateLog,     # of the same images
     confidence: float = 0.95,  # of the interval
     seed: int = 0,             # of the bootstrap
@@ -295,7 +301,7 @@ def _append(
 
 # %% ../../nbs/03_logs.ipynb #06307661
 def certify_dataset(
-    smoothed: SmoothedClassifier,
+    smoothed: SmoothedClassifier,  # classifier and noise
     data: ImageData,               # images and labels
     path: str | os.PathLike,       # log to write or to continue
     certify: Certify = Certify(),  # settings, see there

@@ -110,7 +110,7 @@ def as_asked(
 
 # %% ../../nbs/02b_certify_settings.ipynb #8d0434bf
 def certify_images(
-    smoothed: SmoothedClassifier,
+    smoothed: SmoothedClassifier,  # classifier and noise
     images: Tensor,                # (images, channels, height, width) in [0, 1]
     certify: Certify = Certify(),  # settings, see there; any method but "incremental"
     **changes: object,             # single settings by name, such as n=1_000

@@ -57,7 +57,7 @@ class GaussianNoise:
         buffer.normal_(generator=generator).mul_(sigma).add_(pixels)
 
     def radius(self, p_lower: float | np.ndarray, sigma: float) -> float | np.ndarray:
-        "`certified_radius`, in units of the input."
+        "`certified_radius` of `p_lower` and `sigma`, in units of the input."
         return certified_radius(p_lower, sigma)
 
 # %% ../../nbs/02_smoothing.ipynb #209e29c6
@@ -70,10 +70,10 @@ class Noise(Protocol):
     name: str  # written into every certificate
 
     def fill(self, buffer: Tensor, pixels: Tensor, sigma: float, generator: torch.Generator) -> None:
-        "Write noisy copies of an image into a buffer (copies, height, width, channels); see `GaussianNoise.fill`."
+        "Write noisy copies of the image `pixels` into `buffer`; shapes and units as in `GaussianNoise.fill`."
 
     def radius(self, p_lower: float | np.ndarray, sigma: float) -> float | np.ndarray:
-        "Radius in units of the input for a lower bound on the probability of the top class, 0 where none."
+        "Radius in units of the input for a lower bound `p_lower` on the top class's probability, 0 where none."
 
 # %% ../../nbs/02_smoothing.ipynb #209e29c1
 NOISES = {  # short name -> where its class is

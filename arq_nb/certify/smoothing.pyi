@@ -27,7 +27,7 @@ class GaussianNoise:
         """Write noisy copies of an image."""
 
     def radius(self, p_lower: float | np.ndarray, sigma: float) -> float | np.ndarray:
-        """`certified_radius`, in units of the input."""
+        """`certified_radius` of `p_lower` and `sigma`, in units of the input."""
 
 class Noise(Protocol):
     """
@@ -39,10 +39,10 @@ class Noise(Protocol):
     name: str
 
     def fill(self, buffer: Tensor, pixels: Tensor, sigma: float, generator: torch.Generator) -> None:
-        """Write noisy copies of an image into a buffer (copies, height, width, channels); see `GaussianNoise.fill`."""
+        """Write noisy copies of the image `pixels` into `buffer`; shapes and units as in `GaussianNoise.fill`."""
 
     def radius(self, p_lower: float | np.ndarray, sigma: float) -> float | np.ndarray:
-        """Radius in units of the input for a lower bound on the probability of the top class, 0 where none."""
+        """Radius in units of the input for a lower bound `p_lower` on the top class's probability, 0 where none."""
 
 NOISES: dict[str, str]
 

@@ -183,7 +183,7 @@ class SoundGaussianNoise:
         _fill_from_table(buffer, pixels, _noise_table(_rounded_normal, sigma, str(buffer.device)), generator)
 
     def radius(self, p_lower: float | np.ndarray, sigma: float) -> float | np.ndarray:
-        "Radius of theorem 1 of Cohen et al. (2019) for `p_lower - 1e-9`, in units of the input, rounded down."
+        "Radius of Cohen's theorem 1 for `p_lower` less 1e-9 at `sigma`, in units of the input, rounded down."
         return _SHORTER * certified_radius(_minus_slack(p_lower), sigma)
 
 # %% ../../nbs/21_sound.ipynb #cdecc5fe
@@ -237,5 +237,5 @@ class DiscreteGaussianNoise:
         _fill_from_table(buffer, pixels, _noise_table(_discrete_normal, sigma, str(buffer.device)), generator)
 
     def radius(self, p_lower: float | np.ndarray, sigma: float) -> float | np.ndarray:
-        "The larger of two proven ones, in units of the input, rounded down."
+        "The larger of two proven ones for `p_lower` at `sigma`, in units of the input, rounded down."
         return _SHORTER * np.maximum(_renyi_radius(_minus_slack(p_lower), sigma), _lattice_radius(p_lower, sigma))

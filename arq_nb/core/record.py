@@ -172,7 +172,11 @@ class Record:
     settings: dict  # plain data
 
     @classmethod
-    def of(cls, result: str | os.PathLike, settings: Mapping) -> "Record":
+    def of(
+        cls,
+        result: str | os.PathLike,  # the file or folder that it is about
+        settings: Mapping,          # all that decides it
+    ) -> "Record":
         "A record with these settings made plain."
         return cls(Path(result), plain(settings))
 
@@ -193,21 +197,34 @@ class Record:
         else: raise ValueError(f"{record.result} has no record ({path.name}) of what it was made with; {_REMEDY}")
         return record
 
-    def check(self, found: Mapping, reading: bool = False) -> None:
+    def check(
+        self,
+        found: Mapping,         # settings of the record that is there
+        reading: bool = False,  # the result is only read, not continued
+    ) -> None:
         "`ValueError` if `found` are other settings; see `check_same`."
         check_same(self.result, found, self.settings, reading=reading)
 
-    def write(self, path: str | os.PathLike, **more: object) -> None:
+    def write(
+        self,
+        path: str | os.PathLike,  # a .json file
+        **more: object,           # plain data
+    ) -> None:
         "The settings as JSON, with versions and `more` that is not compared."
         text = json.dumps({**self.settings, **more, "versions": _versions()}, indent=1)
         write_atomically(path, lambda p: p.write_text(text + "\n", encoding="utf-8"))
 
     @staticmethod
-    def read(path: str | os.PathLike) -> dict:
+    def read(
+        path: str | os.PathLike,  # a .json file
+    ) -> dict:  # plain data
         "Settings of a record that `open` or `write` has written."
         return {k: v for k, v in _read_json(Path(path)).items() if k not in ("versions", "about")}
 
-    def metadata(self, **more: object) -> dict[str, str]:
+    def metadata(
+        self,
+        **more: object,  # plain data that is not compared
+    ) -> dict[str, str]:
         "The same for the header of a file of tensors."
         return {k: json.dumps(v) for k, v in {"settings": self.settings, "versions": _versions(), **more}.items()}
 

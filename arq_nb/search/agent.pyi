@@ -12,7 +12,7 @@ class DDPGConfig:
     """
     Every setting of the agent; a value out of range raises `ValueError`
 
-        DDPGConfig(warmup_episodes=5, noise=0.2)     # for a search of a hundred policies
+        DDPGConfig(warmup_episodes=5, noise=0.2)     # for a search of a few dozen policies
         DDPG(obs_dim=10, config=DDPGConfig(hidden=64))
         SearchConfig(agent=DDPGConfig(noise_decay=0.97))
     """

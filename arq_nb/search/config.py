@@ -91,7 +91,7 @@ class SearchConfig(metaclass=_ByName):
     prior: Mapping[str, Mapping[tuple[int, int], float]] | None = None  # a guess of harms, e.g. `hessian_sensitivity`
     change: float = 4.0                # decisions of the best policy that a mutation changes, on average
     candidates: int = 32               # "ranked": mutations of which the most promising is played
-    agent: DDPGConfig = DDPGConfig(warmup_episodes=5, noise=0.2)
+    agent: DDPGConfig = DDPGConfig(warmup_episodes=5, noise=0.2)  # for proposals="actor"
     seed: int = 0                      # of everything random; the recipe and the certificates take it over
     warm_starts: Sequence[Policy] = () # policies to try first, after the uniform one, e.g. that of `hawq`
     judge: Judge | None = None          # who says what a policy is worth; None: a `RadiusJudge`

@@ -152,7 +152,7 @@ class RadiusJudge(_NetworkJudge):
     def _acr(self) -> float: return self._measured(self._original())[0]
 
     def certificates(self, policy: Policy) -> CertificateLog:
-        "Certificates of a policy on the held-out images, by the method of the settings."
+        "Certificates of `policy` on the held-out images, by the method of the settings."
         return self._certified(self.candidate(policy))
 
     def _certified(self, candidate: SmoothedClassifier) -> CertificateLog:
@@ -251,7 +251,7 @@ class KeptJudge:
         return getattr(self.judge, "original_acr", math.nan)
 
     def evaluate(self, policy: Policy) -> Evaluation:
-        "The judge's answer, from the file if it is there; `ValueError` if the file was made with another identity."
+        "The answer to `policy`, from the file if it is there; `ValueError` if the file was made with another identity."
         if (text := policy.text) not in self.known: self._ask(policy, text)
         return Evaluation(*(self.known[text][k] for k in ("reward", "acr", "accuracy")))
 

@@ -48,7 +48,7 @@ def haq(
     sigma: float,          # noise of the fine-tuning, in units of the input
     policies: int,         # how many different ones to judge
     out: str | os.PathLike | None = None,  # folder for the state, from which a stopped search continues
-    config: SearchConfig = SearchConfig(),
+    config: SearchConfig = SearchConfig(),  # all other settings
 ) -> SearchResult:  # `acr` is NaN in its history: HAQ does not look at it
     "HAQ: all decisions by the DDPG actor, with clean accuracy as the reward."
     config = replace(config, proposals="actor", judge=AccuracyJudge(model, train, holdout, sigma, config))

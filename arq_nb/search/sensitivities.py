@@ -140,7 +140,7 @@ def hessian_sensitivity(
     data: ImageData,           # training images
     sigma: float,              # noise, in units of the input
     bits: Sequence[int] = range(2, 9),  # to choose from, for weights and for activations
-    settings: Curvature = Curvature(),
+    settings: Curvature = Curvature(),  # how much is computed
     **changes: object,         # fields of `Curvature` that are to differ
 ) -> dict[str, dict[tuple[int, int], float]]:  # inner layer -> (weight bits, activation bits) -> harm
     "Average Hessian trace times squared rounding error (HAWQ-V2, HAWQ-V3), weights plus activations."
@@ -160,7 +160,7 @@ def hawq(
     sigma: float,              # noise, in units of the input
     bits: Sequence[int] = range(2, 9),  # to choose from
     edge_bits: int = 8,        # bits of the first and the last layer
-    settings: Curvature = Curvature(),
+    settings: Curvature = Curvature(),  # how much is computed
     **changes: object,         # fields of `Curvature` that are to differ
 ) -> Policy:
     "HAWQ-V3 style: curvature of the noise-augmented loss, then integer programming."

@@ -101,7 +101,7 @@ class SharedWeightsJudge(RadiusJudge):
 
     @torch.no_grad()
     def candidate(self, policy: Policy) -> SmoothedClassifier:
-        "The shared weights with this policy, batch norm measured again, smoothed."
+        "The shared weights with `policy`, batch norm measured again, smoothed."
         _switch(self.shared, policy)
         found, recipe = copy.deepcopy(self.shared).train(), self.config.recipe
         for m in found.modules():

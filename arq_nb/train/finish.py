@@ -65,7 +65,7 @@ def finetune(
     policy: Policy,            # bits; 32 everywhere gives the float network the same training
     train: ImageData,          # training images
     sigma: float,              # noise
-    recipe: Recipe = Recipe(lr=0.02),
+    recipe: Recipe = Recipe(lr=0.02),  # how long, how fast, with which seed
     quantizer: type[UniformQuantizer] = LSQ,      # kind of quantizer
     checkpoint: str | os.PathLike | None = None,  # state file of `fit`
     progress: bool = False,    # show a progress bar
@@ -149,7 +149,7 @@ def finished(
     policy: Policy,             # bits; 32 everywhere for the float baseline
     train: ImageData,           # images for fine-tuning
     sigma: float,               # noise
-    settings: Finish = Finish(),
+    settings: Finish = Finish(),  # fine-tuning and certification
     out: str | os.PathLike | None = None,  # folder for the network, from which stopped training continues; None: none
     **changes: object,          # fields of `Finish`, `Recipe` and `Certify` that are to differ, such as `epochs=1`
 ) -> SmoothedNetwork:
@@ -172,7 +172,7 @@ def finish(
     test: ImageData,          # images to certify
     sigma: float,             # noise
     out: str | os.PathLike,   # folder for the results
-    settings: Finish = Finish(),
+    settings: Finish = Finish(),  # fine-tuning and certification
     **changes: object,        # fields of `Finish`, `Recipe` and `Certify` that are to differ, such as `epochs=1`
 ) -> CertificateLog:
     """Fine-tune a policy, certify the result from scratch on the test images, and write both down.
