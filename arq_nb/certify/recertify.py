@@ -70,8 +70,9 @@ def plan_replays(
     target = noise.radius(clopper_pearson_lower(share * n, n, s.alpha + alpha_zeta), 1.0)
     short = target - noise.radius(_path_bounds(p_cached, won, lost, share * sizes, sizes, s.alpha, alpha_zeta), 1.0)
     price = np.where(short <= tolerance, sizes, most + short)  # what is too short comes last, the least short first
-    best = price.reshape(-1, len(cache)).argmin(0)  # the path through the change first, then the direct one
-    return ReplayPlan(sizes[best % len(sizes), 0].astype(int), best >= len(sizes))
+    best = price.reshape(-1, len(cache)).argmin(0)  # all sizes through the change, then all sizes directly
+    direct, size = np.divmod(best, len(sizes))
+    return ReplayPlan(sizes[size, 0].astype(int), direct == 1)
 
 # %% ../../nbs/10a_recertify.ipynb #9066456f
 def planned_bound(
