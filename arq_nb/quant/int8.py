@@ -127,13 +127,17 @@ _FEW_CHANNELS, _KERNELS = 64, "cpu:brgconv_avx512_amx,cpu:jit_avx512_amx,cpu:jit
 
 def _few_channels(program: Any) -> set[str]:
     "Names of the convolutions of bytes by bytes with few input channels and a window of more than one pixel."
-    def kind(value): return value.get_node().get_type_name()
+    def of_bytes(value: Any) -> bool:
+        "Bytes times steps: `FakeQuantize`, or (in a file) a product with a converted integer, less a zero point."
+        kind = (node := value.get_node()).get_type_name()
+        if kind in ("Multiply", "Subtract"): return of_bytes(node.input_value(0))
+        return kind == "FakeQuantize" or kind == "Convert" and node.get_input_element_type(0).is_integral()
     found = set()
     for node in program.get_ordered_ops():
-        if node.get_type_name() != "Convolution" or kind(node.input_value(0)) != "FakeQuantize": continue
-        weight, (_, inputs, *window) = node.input_value(1), node.input_value(1).get_shape()
-        steps = kind(weight) == "Multiply" and kind(weight.get_node().input_value(0)) == "Convert"
-        if steps and inputs <= _FEW_CHANNELS and math.prod(window) > 1: found.add(node.get_friendly_name())
+        if node.get_type_name() != "Convolution": continue
+        _, inputs, *window = node.input_value(1).get_shape()
+        if inputs > _FEW_CHANNELS or math.prod(window) == 1: continue
+        if all(map(of_bytes, node.input_values())): found.add(node.get_friendly_name())
     return found
 
 def _with_wishes(program: Any) -> Any:
