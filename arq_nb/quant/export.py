@@ -111,9 +111,9 @@ def _warn_of_tiny_steps(network: nn.Module) -> None:
     found = [repr(n) for n, q in layers.items() if isinstance(q, UniformQuantizer) and 1 < q.integer_bits < 8
              and float(step_of(q).min()) * 256 < 1e-6]
     if found:
-        warnings.warn(f"layers with tiny inputs: {', '.join(found[:3])}. ONNX Runtime leaves out a Clip whose limits are "
-                      'that close together, unless disabled_optimizers=["ClipQuantRewrite"] is given to its session, as '
-                      "`load_exported` does", stacklevel=4)
+        warnings.warn(f"layers with tiny inputs: {', '.join(found[:3])}. ONNX Runtime leaves out a Clip whose limits "
+                      'are that close together, unless disabled_optimizers=["ClipQuantRewrite"] is given to its '
+                      "session, as `load_exported` does", stacklevel=4)
 
 def _export_onnx(network: nn.Module, path: Path, input_shape: Sequence[int], about: Mapping) -> None:
     _warn_of_float_weights(network)
