@@ -109,6 +109,17 @@ def drawn(tree: Path) -> Path:
     return tree / "_docs"
 
 
+def test_comments_stand_at_their_parameters(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    from pages import signature
+    shown = ("### f\n\n```python\ndef f(\n    x:int, # see [`g`](https://site/page.html#g)\n"
+             "    **changes:object\n)->int: # fields of H\n```\n\n*See [`g`](https://site/page.html#g).*")
+    found = signature(shown, {"f": ("fields of H", "a sum")})
+    assert "    x:int, # see `g`\n    **changes:object, # fields of H\n)->int: # a sum\n```" in found
+    assert found.endswith("*See [`g`](https://site/page.html#g).*")
+    assert signature(found, {"f": ("fields of H", "a sum")}) == found
+
+
 @pytest.mark.browser
 def test_every_page(tree):
     published = os.environ.get("ARQ_SITE")

@@ -2,8 +2,9 @@
 
     python tools/pages.py      # then `quarto render _proc`, or `make docs`, which draws the same pages without Quarto
 
-Beside each notebook's text: where it can be had and run; answers folded together with what they print; and an index of
-all public names. nbdev_proc_nbs is not called: where Quarto is missing, it downloads and installs it with sudo.
+Beside each notebook's text: where it can be had and run; answers folded together with what they print; signatures whose
+comments stand at their own parameters; and an index of all public names. nbdev_proc_nbs is not called: where Quarto is
+missing, it downloads and installs it with sudo.
 """
 import ast
 import json
@@ -59,11 +60,36 @@ def where_to_get(name: str, cfg) -> str:
     return "::: {.page-links}\n" + " · ".join(links) + "\n:::"
 
 
-def complete(path: Path, name: str, cfg) -> None:
+def said_of_changes(cfg) -> dict[str, tuple[str, str]]:
+    "name -> the comments on `**changes` and on the result; fastcore shows the first as if it were the second."
+    found = {}
+    for path in sorted(cfg.lib_path.rglob("*.py")):
+        lines = path.read_text("utf-8").splitlines()
+        said = [line.partition("  # ")[2] for line in lines]
+        for name, node in documented(ast.parse("\n".join(lines))):
+            if isinstance(node, ast.FunctionDef) and node.args.kwarg and node.returns:
+                found[name] = said[node.args.kwarg.lineno - 1], said[node.returns.lineno - 1]
+    return found
+
+
+def signature(text: str, said: dict[str, tuple[str, str]]) -> str:
+    "A function as nbdev shows it, but without links inside of code, and with each comment at its own parameter."
+    def plain(code): return re.sub(r"\[(`[^`]+`)\]\(https?://[^)]*\)", r"\1", code[0])
+    text, name = re.sub(r"(?s)```python\n.*?\n```", plain, text), re.search(r"^#+ ([\w.]+)$", text, re.M)
+    if not name or name[1] not in said: return text
+    changes, result = (f" # {comment}" if comment else "" for comment in said[name[1]])
+    last = re.compile(r"(\n    \*\*\w+(?::[^\n#]*?)?)(?:, #[^\n]*)?\n\)->([^\n#]*):[^\n]*\n```")
+    return last.sub(lambda m: f"{m[1]}{',' * bool(changes)}{changes}\n)->{m[2]}:{result}\n```", text, count=1)
+
+
+def complete(path: Path, name: str, cfg, said: dict[str, tuple[str, str]]) -> None:
     "Add to a processed notebook what its page needs, once."
     notebook = json.loads(path.read_text("utf-8"))
     if notebook["metadata"].get("complete"): return
-    for cell in notebook["cells"]: cell["source"] = "".join(cell["source"])
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"])
+        for data in (output.get("data", {}) for output in cell.get("outputs", [])):
+            if "text/markdown" in data: data["text/markdown"] = signature("".join(data["text/markdown"]), said)
     cells = list(folded_answers(notebook["cells"]))
     head = next((i for i, c in enumerate(cells) if c["cell_type"] == "raw" and c["source"].startswith("---")), -1)
     cells.insert(head + 1, markdown(where_to_get(name, cfg), "where"))
@@ -116,7 +142,8 @@ def index(cfg, headings: set[str]) -> str:
 def prepare() -> Path:
     "The folder of all that is drawn."
     cfg, folder = get_config(), proc_nbs()
-    for path in sorted(folder.rglob("*.ipynb")): complete(path, path.relative_to(folder).as_posix(), cfg)
+    said = said_of_changes(cfg)
+    for path in sorted(folder.rglob("*.ipynb")): complete(path, path.relative_to(folder).as_posix(), cfg, said)
     (folder / "names.qmd").write_text(index(cfg, shown(folder)), "utf-8")
     return folder
 
