@@ -274,7 +274,7 @@ def _draw_acr(ax: Axes, table: pd.DataFrame, methods: list[str]) -> None:
     about = "over images alone: one seed" if noise is None else "lines: over images; gray: and over seeds"
     ax.set(yticks=range(len(methods)), yticklabels=methods, xlabel=f"ACR and 95 % intervals\n{about}")
     ax.invert_yaxis()
-    ax.legend(fontsize=7)
+    ax.legend(ncol=3, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)   # above: no corner is free
 
 def _draw_certified(ax: Axes, table: pd.DataFrame, methods: list[str]) -> None:
     "Certified accuracy at the radii of the table, means over the seeds."
