@@ -66,7 +66,10 @@ def watch(page, problems: list[str]) -> None:
     "Append to `problems` what goes wrong on a page: console errors, exceptions, requests that fail."
     page.on("console", lambda m: problems.append(f"console: {m.text}") if m.type == "error" else None)
     page.on("pageerror", lambda e: problems.append(f"exception: {e}"))
-    page.on("requestfailed", lambda r: problems.append(f"request failed: {r.url}"))
+    def failed(request):
+        if request.failure != "net::ERR_ABORTED":  # which the page itself has given up, when it was loaded again
+            problems.append(f"request failed: {request.url}")
+    page.on("requestfailed", failed)
     page.on("response", lambda r: problems.append(f"status {r.status}: {r.url}") if r.status >= 400 else None)
 
 

@@ -91,7 +91,10 @@ def numbered(text: str) -> str:
     labels = re.findall(r"\{#((?:fig|eq)-[\w-]+)", text)
     number = {label: sum(other[:2] == label[:2] for other in labels[:i + 1]) for i, label in enumerate(labels)}
     word = {"fig": "Figure", "eq": "Equation"}
-    def named(match): return f"[{word[match[1]]} {number[f'{match[1]}-{match[2]}']}](#{match[1]}-{match[2]})"
+    def named(match):
+        label = f"{match[1]}-{match[2]}"
+        if label not in number: raise ValueError(f"@{label}: nothing that is shown has this name")
+        return f"[{word[match[1]]} {number[label]}](#{label})"
     text = re.sub(r"(?s)\$\$((?:[^$]|\\\$)+)\$\$ *\{#(eq-[\w-]+)\}",
                   lambda m: f"::: {{#{m[2]} .equation}}\n$${m[1]}$$ ({number[m[2]]})\n:::", text)
     text = re.sub(r"(?s)(::: \{#(fig-[\w-]+) \.figure\}\n.*?\n```\n\n)",
@@ -182,11 +185,12 @@ class Site:
         "Write a page; what the search may find on it: (words, page, anchor, title)."
         head, cells = self.found[name]
         pictures = (self.out / name).with_name(f"{Path(name).stem}_files")
-        text = numbered("\n\n".join(cell_text(cell, pictures, f"cell-{i}") for i, cell in enumerate(cells)))
-        if "[@" in text: text += "\n\n## References\n\n::: {#refs}\n:::\n"
         contents = ["--toc", "--toc-depth=3"] if head.get("toc", True) else []
         title = ["--metadata", f"title={self.titles[name]}"]
-        try: drawn = pandoc(text, *self.options, *contents, *title, folder=self.out)
+        try:
+            text = numbered("\n\n".join(cell_text(cell, pictures, f"cell-{i}") for i, cell in enumerate(cells)))
+            if "[@" in text: text += "\n\n## References\n\n::: {#refs}\n:::\n"
+            drawn = pandoc(text, *self.options, *contents, *title, folder=self.out)
         except ValueError as e: raise SystemExit(f"{name}: {e}") from e
         toc, body = drawn.split("<!-- body -->", 1)
         path = self.out / self.pages[name]
