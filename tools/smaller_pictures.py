@@ -1,4 +1,7 @@
-"""Pictures in the notebooks' outputs with as few colors as nobody misses: a third of the bytes, in git for good.
+"""Outputs of the notebooks without what nobody misses, since git keeps every byte for good.
+
+Pictures get the fewest colors that cannot be told from theirs, a third of the bytes. A table that is there as HTML is not
+kept as text once more.
 
     python tools/smaller_pictures.py nbs/*.ipynb nbs/experiments/*.ipynb
 """
@@ -29,16 +32,15 @@ def smaller(png: str) -> str:
 
 
 def shrink(path: Path) -> int:  # characters saved
-    "All pictures of a notebook."
+    "All pictures and tables of a notebook."
     text = path.read_text("utf-8")
     notebook, saved = json.loads(text), 0
-    for cell in notebook["cells"]:
-        for output in cell.get("outputs", []):
-            png = "".join(output.get("data", {}).get("image/png", ""))
-            if len(png) < WORTH: continue
-            found = smaller(png.strip()) + ("\n" if png.endswith("\n") else "")
-            saved += len(png) - len(found)
-            output["data"]["image/png"] = found
+    for data in (output.get("data", {}) for cell in notebook["cells"] for output in cell.get("outputs", [])):
+        if "text/html" in data: saved += len("".join(data.pop("text/plain", "")))
+        png = "".join(data.get("image/png", ""))
+        if len(png) < WORTH: continue
+        data["image/png"] = smaller(png.strip()) + ("\n" if png.endswith("\n") else "")
+        saved += len(png) - len(data["image/png"])
     if saved: path.write_text(json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
     return saved
 
