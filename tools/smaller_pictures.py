@@ -1,7 +1,7 @@
 """Outputs of the notebooks without what nobody misses, since git keeps every byte for good.
 
-Pictures get the fewest colors that cannot be told from theirs, a third of the bytes. A table that is there as HTML is not
-kept as text once more.
+Pictures get the fewest colors that cannot be told from theirs, a third of the bytes. A table that is there as HTML is
+not kept as text once more.
 
     python tools/smaller_pictures.py nbs/*.ipynb nbs/experiments/*.ipynb
 """
