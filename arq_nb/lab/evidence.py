@@ -227,8 +227,8 @@ def _draw_gap(ax: Axes, y: float, found: Gap, reach: float, color: str) -> None:
     ax.plot([found.low, found.high], [y, y], color=color, lw=1.6, linestyle=look, solid_capstyle="butt")
     ax.plot(found.difference, y, "o", color=color, mfc=color if told else "white", ms=5.5, mew=1.4, zorder=3)
 
-def _draw_block(ax: Axes, rows: np.ndarray, methods: _Methods, found: Mapping[str, Gap], reach: float,
-                special: tuple[str, str, str]) -> None:
+def draw_block(ax: Axes, rows: np.ndarray, methods: _Methods, found: Mapping[str, Gap], reach: float,
+               special: tuple[str, str, str]) -> None:
     "The rows of one setting; `special`: the reference, the float network, our own method."
     reference, original, ours = special
     ends = rows[0] - 0.5, rows[-1] + 0.5
@@ -241,7 +241,7 @@ def _draw_block(ax: Axes, rows: np.ndarray, methods: _Methods, found: Mapping[st
         color = "#D55E00" if name == ours else "0.35" if name == original else "#0072B2"
         if name in found: _draw_gap(ax, y, found[name], reach, color)
 
-def _reach(found: Iterable[Gap]) -> float:
+def half_width(found: Iterable[Gap]) -> float:
     "Half the width of the axis: what lies very far away does not decide it."
     found = list(found)
     usual = float(np.median([one.detectable for one in found])) if found else 1.0
@@ -261,7 +261,7 @@ def forest_plot(
 ) -> Figure:
     "Each method minus the reference: a block a setting, with clean and certified accuracy beside it."
     found = {block: gaps(methods, reference, noise.get(block)) for block, methods in blocks.items()}
-    reach, height = _reach(one for some in found.values() for one in some.values()), 0.0
+    reach, height = half_width(one for some in found.values() for one in some.values()), 0.0
     inches = 0.215 * sum(len(methods) + 1.3 for methods in blocks.values()) + 1.15
     fig, (ax, side) = plt.subplots(1, 2, figsize=(9.2, inches), sharey=True, width_ratios=(1, 1.3), dpi=110)
     places, ticks = [0, 1.75, 3.45, *(4.4 + 0.75 * i for i in range(len(radii))), 4.55 + 0.75 * len(radii)], {}
@@ -272,7 +272,7 @@ def forest_plot(
     write(4.4 + 0.375 * (len(radii) - 1), -0.9, "certified % at radius", bold=True)
     for block, methods in blocks.items():
         rows = height + 1 + np.arange(len(methods))
-        _draw_block(ax, rows, methods, found[block], reach, (reference, original, ours))
+        draw_block(ax, rows, methods, found[block], reach, (reference, original, ours))
         about = dict(weight="bold", fontsize=8.5, ha="right", va="center", annotation_clip=False)
         ax.annotate(block, (0, height), (-4, 0), ("axes fraction", "data"), "offset points", **about)
         for y, (name, logs) in zip(rows, methods.items()):

@@ -1,5 +1,5 @@
 """Tables and pictures of an experiment, from what was measured; what is not there is called so or left out."""
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,9 +10,10 @@ from stored import Outcome
 
 from arq_nb.certify.logs import CertificateLog
 from arq_nb.lab import tables
-from arq_nb.lab.figures import bits_per_layer, certified_accuracy_curves
-from arq_nb.lab.search_figures import pareto, plot_searches
-from arq_nb.lab.tables import measure, Measured, readable, UNCOMMITTED
+from arq_nb.lab.evidence import draw_block, Gap, gaps, half_width
+from arq_nb.lab.figures import bits_per_layer, style
+from arq_nb.lab.search_figures import plot_searches
+from arq_nb.lab.tables import logs_by_method, measure, Measured, readable, UNCOMMITTED
 from arq_nb.quant.costs import layer_table
 from arq_nb.search.search import SearchResult
 
@@ -53,24 +54,38 @@ def certificates(outcome: Outcome, sigma: float, bits: int, method: str) -> dict
     return outcome.logs(sigma, bits, method)
 
 
+def _titled(outcome: Outcome, sigma: float, bits: int) -> list[Measured]:
+    return [Measured(TITLES[n.method], n.seed, n.log, n.facts) for n in _chosen(outcome, sigma, bits)]
+
+
 def differences(outcome: Outcome, sigma: float, bits: int = 4, reference: str = "arq") -> pd.DataFrame:
     "ACR of `reference` minus that of the others, image by image, with 95 % intervals over images and seeds."
-    networks = [Measured(TITLES[n.method], n.seed, n.log, n.facts) for n in _chosen(outcome, sigma, bits)]
-    return tables.differences(networks, TITLES[reference])
+    return tables.differences(_titled(outcome, sigma, bits), TITLES[reference])
 
 
-def _together(logs: Sequence[CertificateLog]) -> CertificateLog:
-    "The lines of several logs in one; its curve is the mean of theirs."
-    columns = "idx", "label", "predict", "radius", "correct", "time"
-    return CertificateLog(*(np.concatenate([getattr(log, name) for log in logs]) for name in columns))
+def gains(outcome: Outcome, sigma: float, bits: int = 4, reference: str = "uniform_lsq") -> dict[str, Gap]:
+    "Method -> its ACR minus that of `reference`, image by image; only what was measured."
+    return gaps(logs_by_method(_titled(outcome, sigma, bits)), TITLES[reference])
 
 
-def draw_curves(outcome: Outcome, sigma: float, bits: int = 4,
-                methods: Sequence[str] = ("float32", "uniform_lsq", "random", "haq", "arq")) -> Figure | None:
-    "Certified accuracy against radius, averaged over the seeds."
-    logs = {TITLES[m]: [*certificates(outcome, sigma, bits, m).values()] for m in methods}
-    logs = {name: _together(some) for name, some in logs.items() if some}
-    return certified_accuracy_curves(logs, sigma) if logs else None
+@style()
+def draw_gains(panels: Mapping[str, Mapping[str, Gap]], reference: str = "uniform_lsq") -> Figure:
+    "The forest plot of `arq_nb.lab.evidence` for narrow pages: a panel a setting, a row a method, all on one scale."
+    names = list(dict.fromkeys(name for found in panels.values() for name in found))
+    reach = half_width(one for found in panels.values() for one in found.values())
+    special = TITLES[reference], TITLES["float32"], TITLES["arq"]
+    fig, axes = plt.subplots(1, len(panels), figsize=(5.5, 0.21 * len(names) + 0.9), sharey=True, squeeze=False)
+    for ax, (setting, found) in zip(axes[0], panels.items()):
+        draw_block(ax, np.arange(len(names)), dict.fromkeys(names, ()), found, reach, special)
+        ax.set(title=setting, xlim=(-reach, reach), yticks=range(len(names)), yticklabels=names)
+        ax.tick_params(axis="y", length=0)
+        ax.tick_params(axis="x", labelsize=7)
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.grid(axis="y", visible=False)
+        ax.spines["left"].set_visible(False)
+    axes[0, 0].set_ylim(len(names) - 0.5, -0.5)
+    fig.supxlabel(f"ACR minus that of {TITLES[reference]}", fontsize=9)
+    return fig
 
 
 def draw_bits(outcome: Outcome, sigma: float, bits: int = 4,
@@ -79,17 +94,6 @@ def draw_bits(outcome: Outcome, sigma: float, bits: int = 4,
     policies = {TITLES[m]: policy for m in methods if (policy := outcome.policy(sigma, bits, m, seed))}
     network = outcome.experiment.model(num_classes=outcome.experiment.classes)
     return bits_per_layer(policies, layer_table(network, outcome.experiment.shape)) if policies else None
-
-
-def draw_costs(outcome: Outcome, sigma: float) -> Figure | None:
-    "ACR against BitOPs for all budgets, means over seeds."
-    table = _drawn(outcome)
-    known = table[table.sigma == sigma]
-    means = known.groupby(["method", known.bits.fillna(0)], sort=False)[["bitops_fraction", "acr"]].mean()
-    several = len({bits for _, bits in means.index} - {0}) > 1
-    def name(method, bits): return TITLES[method] + (f", {bits:g} bits" if bits and several else "")
-    points = [{"name": name(*key), "cost": row.bitops_fraction, "acr": row.acr} for key, row in means.iterrows()]
-    return pareto(points) if points else None
 
 
 def draw_searches(outcome: Outcome, sigma: float, bits: int = 4) -> Figure | None:
