@@ -1,7 +1,10 @@
-"Twins without answers: `make exercises`."
+"Exercises: what every chapter has, and twins without answers, `make exercises`."
+import ast
 import json
 import re
 import sys
+from collections import Counter
+from functools import cache
 
 import pytest
 from conftest import ROOT
@@ -57,6 +60,62 @@ def test_other_answers():
 @pytest.mark.parametrize("broken", [CODE.replace("    ### END SOLUTION\n", ""), CODE.replace("# YOUR CODE: ", "# ")])
 def test_half_a_mark_is_refused(broken):
     with pytest.raises(ValueError, match="an answer without"): twin({"cells": [cell(broken)]})
+
+
+@cache
+def chapters() -> dict[str, list[dict]]:
+    "01 -> its cells, for every chapter that can have exercises."
+    paths = sorted((ROOT / "nbs").glob("[0-9]*.ipynb"))
+    books = {p.name.split("_")[0]: json.loads(p.read_text("utf-8"))["cells"] for p in paths}
+    return {number: cells for number, cells in books.items() if number not in ("00a", "97", "98")}
+
+
+def asked(cells) -> dict[int, str]:
+    "Number -> what an exercise asks for: gap, pencil, guess or change (several in one where a text says so)."
+    text = "\n".join(source_of(c) for c in cells if c["cell_type"] == "markdown").partition("## Exercises")[2]
+    kinds = {"Fill the gap": "gap", "fill the gap": "gap", "With a pencil": "pencil", "Guess before you run": "guess",
+             "What changes if": "change"}
+    found = re.findall(r"^(\d+)\. (.*)$", text, re.MULTILINE)
+    return {int(n): " ".join(kind for words, kind in kinds.items() if words in said) for n, said in found
+            if said.startswith("**")}
+
+
+def test_every_chapter_has_exercises():
+    "Two gaps, a question for a pencil and a guess; in the machinery (25 and further) a gap and a question."
+    missing = []
+    for number, cells in chapters().items():
+        count = Counter(" ".join(asked(cells).values()).split())
+        gaps_ = sum(source_of(c).count("### BEGIN SOLUTION") for c in cells)
+        machinery = int(re.match(r"\d+", number)[0]) >= 25
+        enough = gaps_ and count["pencil"] + count["guess"] if machinery else \
+            gaps_ >= 2 and count["pencil"] and count["guess"]
+        if not enough: missing.append((number, gaps_, dict(count)))
+    assert missing == []
+
+
+def test_every_exercise_has_its_answer():
+    "In a cell of its number, or in a text that is folded; and no answer lacks its question."
+    wrong = []
+    for number, cells in chapters().items():
+        text = "\n".join(source_of(c) for c in cells if c["cell_type"] == "markdown")
+        code = {int(n): source_of(c) for c in cells if c["cell_type"] == "code"
+                for heads in re.findall(r"^# (?:Exercise|Solution)s? ([\d, and]*\d)", source_of(c), re.MULTILINE)
+                for n in re.findall(r"\d+", heads)}
+        for n, kinds in asked(cells).items():
+            if "gap" in kinds and "### BEGIN SOLUTION" not in code.get(n, ""): wrong.append((number, n, "no gap"))
+            if n not in code and f"<summary>Answer {n}</summary>" not in text: wrong.append((number, n, "no answer"))
+        wrong += [(number, n, "not asked for") for n in code if n not in asked(cells)]
+    assert wrong == []
+
+
+def test_every_gap_says_what_is_wrong():
+    "Behind an answer stand assertions with a sentence."
+    silent = []
+    for number, cells in chapters().items():
+        for c in gaps({"cells": cells}):
+            checks = [node for node in ast.walk(ast.parse(source_of(c))) if isinstance(node, ast.Assert)]
+            if not any(node.msg for node in checks): silent.append((number, c["id"]))
+    assert silent == []
 
 
 def test_twins_of_the_book(tmp_path):
