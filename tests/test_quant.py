@@ -1244,6 +1244,32 @@ def test_files_with_tiny_inputs(exporting, tmp_path):
     assert all(off < 1e-4 for off in together(given, path).values())
 
 
+class Aside(nn.Module):
+    "Half of its channels go another way, as in CSP networks."
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.last = nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.Linear(16, 10)
+        self.way = nn.Sequential(nn.Conv2d(8, 8, 1, bias=False), nn.BatchNorm2d(8), nn.SiLU(),
+                                 nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.SiLU())
+        self.join = nn.Sequential(nn.Conv2d(16, 16, 1, bias=False), nn.BatchNorm2d(16), nn.SiLU())
+
+    def forward(self, x):
+        one, other = F.silu(self.norm(self.first(x))).chunk(2, 1)
+        return self.last(self.join(torch.cat([one, self.way(other) + other], 1)).mean((2, 3)))
+
+
+@pytest.mark.filterwarnings("ignore:OpenVINO's integers")
+@torch.no_grad()
+def test_files_that_openvino_gets_wrong_in_integers(exporting, tmp_path):
+    "Its integers are off by a tenth, on processors that have any."
+    pytest.importorskip("openvino")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        given = calibrate(quantize(Aside().eval(), Policy.uniform(Aside(), 8, 8)), PICTURES).eval()
+    path = export(given, tmp_path / "net.onnx", SHAPE)
+    assert all(off < 1e-4 for off in together(given, path).values())
+
+
 def test_files_ask_for_the_kernels_of_programs(exporting, tmp_path):
     "Without them OpenVINO takes a quarter longer for a file than for our own program of the same network."
     pytest.importorskip("openvino")

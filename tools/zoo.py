@@ -349,14 +349,20 @@ def each_off(a, b): return max(relative(x, y) for x, y in zip(a, b))
 def last_digits(quantized, x, expected, draws=4):
     """How far the logits of an image move, at most, if last digits change.
 
-    What quantizers are given changes by some 3 units in its last digit, in several draws; or all is done in float64."""
-    def shake(seed):
-        def hook(m, inputs): return inputs[0] * (1 + uniform(inputs[0], 3.6e-7, seed))
+    What quantizers are given changes by some 3 units in its last digit, or by 1.5e-5 of a step, the last digit of the
+    255 levels that a runtime counts from the lowest one; in several draws. Or all is done in float64."""
+    from arq_nb.quant.operations import step_of
+
+    def shake(seed, draw):
+        def hook(m, inputs):
+            x = inputs[0] * (1 + uniform(inputs[0], 3.6e-7, seed))
+            return x + step_of(m) * uniform(x, 3e-5, seed + 50) if draw % 2 else x
         return hook
-    quantizers = [m.input_quantizer for m in quantized.modules() if hasattr(m, "input_quantizer")]
+    every = (m.input_quantizer for m in quantized.modules() if hasattr(m, "input_quantizer"))
+    quantizers = [q for q in every if hasattr(q, "scale")]
     found = []
     for seed in range(draws):
-        hooks = [q.register_forward_pre_hook(shake(100 * seed + i)) for i, q in enumerate(quantizers)]
+        hooks = [q.register_forward_pre_hook(shake(100 * seed + i, seed)) for i, q in enumerate(quantizers)]
         found.append(each_off(quantized(x), expected))
         for hook in hooks: hook.remove()
     try: found.append(each_off(copy.deepcopy(quantized).double()(x.double()).float(), expected))
