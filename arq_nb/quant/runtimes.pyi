@@ -61,11 +61,20 @@ def _refused(file: _OnnxFile, runtime: str, error: Exception) -> ValueError: ...
 def _in_bytes(model: Any) -> bytes: ...
 def _program(file: _OnnxFile) -> Any: ...
 
+class _InFloats(Int8):
+    """A program whose integers are computed as floats."""
+
+    settings: dict[str, bool | int | str]
+
+_ASTRAY: float
+
+def _astray(integers: Int8, floats: Int8) -> bool: ...
+
 class _InOpenVINO(_Named, Int8):
-    """A file asked by OpenVINO."""
+    """A file asked by OpenVINO: in integers, where these give what the file says."""
 
     settings: Any
-    settings: dict[str, int | str]
+    settings: dict[str, bool | int | str]
 
     def __init__(self, file: _OnnxFile, threads: int | None) -> None: ...
 
