@@ -192,7 +192,7 @@ def _astray(integers: Int8, floats: Int8) -> bool:
     images = torch.rand(8, *floats.shape, generator=torch.Generator().manual_seed(0))
     wanted = floats(images)
     astray = not ((integers(images) - wanted).norm(dim=1) / wanted.norm(dim=1)).median() <= _ASTRAY   # or NaN
-    if astray: warnings.warn("OpenVINO's integers are not what the file says: it computes with floats", stacklevel=5)
+    if astray: warnings.warn("OpenVINO's integers are not what the file says: it computes with floats", stacklevel=4)
     return astray
 
 class _InOpenVINO(_Named, Int8):
@@ -218,9 +218,10 @@ def load_exported(
     """A file as a classifier: whatever takes a network takes it, for certificates of this file in this runtime.
 
     Attributes: `precision`, `sha256` of the file (and of the files in which it keeps numbers, if there are any),
-    `runtime` with its version, `notes` from its metadata, `shape` of an image. `ValueError` with the path for a file
-    that is missing, cut off, no ONNX, no classifier of images, or that the runtime does not take, and for one that
-    keeps numbers outside its folder. Nothing is unpickled. `ImportError` without the extra `export` (or `int8`)."""
+    `runtime` with its version ("in floats" where OpenVINO's integers saturate or are not what the file says: then with
+    a warning), `notes` from its metadata, `shape` of an image. `ValueError` with the path for a file that is missing,
+    cut off, no ONNX, no classifier of images, or that the runtime does not take, and for one that keeps numbers
+    outside its folder. Nothing is unpickled. `ImportError` without the extra `export` (or `int8`)."""
     kinds = {"onnxruntime": _InOnnxRuntime, "openvino": _InOpenVINO}
     if runtime is not None: return kinds[one_of("runtime", runtime, kinds)](_OnnxFile(path), threads)
     there = [name for name in kinds if importlib.util.find_spec(name)]
