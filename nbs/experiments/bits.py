@@ -1,21 +1,24 @@
 """Who finds the best bits, on equal terms: one float network, one judge, as many judgments, the same starts and finals.
 
-    arq-nb experiment nbs/experiments/bits.py:study:resnet20:2.5:3 --out runs/bits --minutes 60 --processes 2
+    arq-nb experiment nbs/experiments/bits.py:study:mobilenet:4:3 --out runs/bits --minutes 60 --processes 2
+    arq-nb experiment nbs/experiments/bits.py:study:resnet20:2.5:3:open:float32 --out runs/gpu --device cuda
 
 Every search begins with the uniform policy and those of HAWQ and NIPQ, asks the same judge, and hands in its two most
 promising policies; these are finished and certified on held-out images that no search has seen, and the better one is
 its answer. Methods that do not search have one answer and need no finals. `uniform` stands for three ways of cutting
 the same bits to the budget, whose mean is what all others are compared with. The policies of the methods that
-calculate are those of the study of the head-room, and so are their networks, as far as it has made them.
+calculate are those of the study of the head-room, and so are their networks, as far as it has made them in the same
+arithmetic; what it has not made is made here.
 """
 from collections.abc import Iterable
 from functools import partial
 
+import headroom
 from headroom import SEEDS, Yard, YARDS
 from judging import settings
 from methods import FinalsStage, given
 from packed import unpack
-from yardstick import policies
+from yardstick import policies, stored
 
 from arq_nb.certify.logs import CertificateLog
 from arq_nb.lab.evidence import training_noise, TrainingNoise
@@ -36,7 +39,9 @@ ORDER = *SEARCHES, "NIPQ", "HAWQ", "ACR program", UNIFORM[0], "float32"
 
 
 def choices(yard: Yard, bits: float) -> dict[str, PolicyStage]:
-    "Name -> a policy of the study of the head-room."
+    "Name -> a policy of the study of the head-room; where that is not made, the stage that finds it."
+    if not stored(yard, f"{bits:g}"):
+        return {name: one for name, one in headroom.choices(yard.name, bits).items() if name in (*UNIFORM, *STARTS)}
     some = policies(yard, bits)
     return {name: PolicyStage(yard.network, partial(given, text=some[name].text), bits)
             for name in KNOWN if name in some}
@@ -53,8 +58,10 @@ def searching(yard: Yard, bits: float, method: str, seed: int) -> FinalsStage:
 
 def networks(yard: Yard, bits: float) -> list[Measured]:
     "All that is stored of a comparison: what it has made, and what it has from the study of the head-room."
-    of_headroom = [one for one in unpack(f"headroom/{yard.name}-{bits:g}") if one.method in (*KNOWN, "float32")]
-    return [*unpack(f"bits/{yard.name}-{bits:g}"), *of_headroom]
+    made = unpack(f"bits/{yard.name}-{bits:g}")
+    before = unpack(f"headroom/{yard.name}-{bits:g}") if stored(yard, f"{bits:g}") else []
+    have = {(one.method, one.seed) for one in made}
+    return made + [one for one in before if one.method in (*KNOWN, "float32") and (one.method, one.seed) not in have]
 
 
 def by_method(some: Iterable[Measured]) -> dict[str, list[CertificateLog]]:
@@ -74,16 +81,18 @@ def compared(yard: Yard, bits: float) -> dict[str, list[CertificateLog]]:
 
 def noise_of(yard: Yard, bits: float) -> TrainingNoise | None:
     "What training moves, told by everything that was trained with several seeds; each cut of uniform bits for itself."
-    every = [*unpack(f"bits/{yard.name}-{bits:g}"), *unpack(f"headroom/{yard.name}-{bits:g}")]
+    others = unpack(f"headroom/{yard.name}-{bits:g}") if stored(yard, f"{bits:g}") else []
+    every = [*networks(yard, bits), *(one for one in others if one.method not in (*KNOWN, "float32"))]
     return training_noise(by_method(every).values())
 
 
-def study(yard: str, bits: str, seeds: str = "1", half: str = "open") -> list[Stage]:
+def study(yard: str, bits: str, seeds: str = "1", half: str = "open", backend: str = "int8") -> list[Stage]:
     "The networks of the comparison; those that only need to be finished come first, then seed after seed."
-    y, at, every = YARDS[yard], float(bits), range(int(seeds))
+    y, at, every = YARDS[yard].running(backend), float(bits), range(int(seeds))
+    before = half == "open" and backend == "int8" and bool(stored(y, f"{at:g}"))   # what the head-room's study has
     def finish(stage: Stage, name: str, seed: int) -> FinishStage:
         return FinishStage(stage, name, y.finish, y.images, y.network, seed, half=half)
     found = {**choices(y, at), "float32": y.network}
-    def there(name: str, seed: int) -> bool: return half == "open" and seed < SEEDS.get(name, 1)
+    def there(name: str, seed: int) -> bool: return before and seed < SEEDS.get(name, 1)
     known = [finish(stage, name, seed) for seed in every for name, stage in found.items() if not there(name, seed)]
     return known + [finish(searching(y, at, name, seed), name, seed) for seed in every for name in SEARCHES]

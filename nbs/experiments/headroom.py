@@ -4,6 +4,7 @@ Many policies within one budget, each trained by the final protocol and certifie
 some with several seeds, which tell the noise of training from what is a property of the bits.
 
     arq-nb experiment nbs/experiments/headroom.py:study:resnet20:2.5 --out runs/headroom --minutes 60 --processes 2
+    arq-nb experiment nbs/experiments/headroom.py:study:resnet20:3:float32 --out runs/gpu --device cuda --processes 12
 """
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -52,6 +53,10 @@ class Yard:
         model = self.model(num_classes=self.classes)
         return Budget.bitops(model, self.shape, fraction=(bits / 32) ** 2)
 
+    def running(self, backend: str) -> "Yard":
+        "The same, judged and certified in another arithmetic, such as float32 on a GPU."
+        return replace(self, finish=replace(self.finish, certify=replace(self.finish.certify, backend=backend)))
+
     @property
     def curvature(self) -> HarmStage: return HarmStage(self.network, by_curvature, WIDTHS)
 
@@ -69,6 +74,7 @@ YARDS = {yard.name: yard for yard in (
     Yard("mobilenet", NETWORKS[0.25], mobilenet_half, (3, 64, 64), 20, (3.0, 4.0),
          Finish(Recipe(epochs=4, lr=0.02, augmenter=augment), Certify(n=1_000, backend="int8")), 9_000,
          (100, 50), 600, 9_000))}
+YARDS["mobilenet-0.5"] = replace(YARDS["mobilenet"], name="mobilenet-0.5", network=NETWORKS[0.5])
 
 
 def wishes(env: BitWidthEnv, bits: float) -> dict[str, np.ndarray]:  # name -> a wish in bits for each decision
@@ -125,17 +131,13 @@ def choices(yard: str, bits: float) -> dict[str, PolicyStage]:
     return found | {"HAWQ": program(y.curvature), "NIPQ": learned, "ACR program": program(y.acr_loss)}
 
 
-def finished(yard: str, stage: Stage, name: str, seed: int = 0) -> FinishStage:
-    "A network of the study."
-    y = YARDS[yard]
-    return FinishStage(stage, name, y.finish, y.images, None, seed, half="open")
-
-
-def study(yard: str, bits: str) -> list[Stage]:
+def study(yard: str, bits: str, backend: str = "int8") -> list[Stage]:
     "The networks of one budget: first every policy once and the float network, then the further seeds."
-    stages = choices(yard, float(bits)) | {"float32": YARDS[yard].network}
-    once = [finished(yard, stage, name) for name, stage in stages.items()]
-    more = [finished(yard, stages[name], name, seed)
+    y, stages = YARDS[yard].running(backend), choices(yard, float(bits)) | {"float32": YARDS[yard].network}
+    def finished(name: str, seed: int = 0) -> FinishStage:
+        return FinishStage(stages[name], name, y.finish, y.images, None, seed, half="open")
+    once = [finished(name) for name in stages]
+    more = [finished(name, seed)
             for seed in (1, 2) for name, seeds in SEEDS.items() if seed < seeds]
     slow = [stage for stage in once if stage.method == "ACR program"]   # half an hour of measuring before it
     return [*(stage for stage in once if stage not in slow), *more, *slow]

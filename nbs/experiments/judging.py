@@ -74,7 +74,7 @@ def shared_weights(stage: JudgedStage, at: Place, epochs: int) -> Judge:
 def settings(yard: Yard) -> tuple[SearchConfig, SearchConfig]:
     "10 samples of each of 2,000 images without a confidence bound; 100 replays of each of 200 images, certified."
     recipe = replace(yard.finish.recipe, epochs=1)
-    base = SearchConfig(recipe=recipe, backend="int8", max_bits=6, progress=False)
+    base = SearchConfig(recipe=recipe, backend=yard.finish.certify.backend, max_bits=6, progress=False)
     return base.changed(reward="plug-in", samples=10), base.changed(reward="bound", n=1_000, n_p=100)
 
 
