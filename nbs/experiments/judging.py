@@ -8,6 +8,7 @@ from functools import partial
 
 from headroom import choices, Yard, YARDS
 from methods import AwareStage
+from packed import RESULTS, rows
 
 from arq_nb.certify.smoothing import SmoothedClassifier
 from arq_nb.lab.stages import PolicyStage, TrainStage
@@ -78,9 +79,17 @@ def settings(yard: Yard) -> tuple[SearchConfig, SearchConfig]:
     return base.changed(reward="plug-in", samples=10), base.changed(reward="bound", n=1_000, n_p=100)
 
 
+def finished_choices(yard: str, bits: float) -> dict[str, PolicyStage]:
+    "The policies of the study of the head-room, as far as it is stored: a judge is compared with nothing else."
+    stages, name = choices(yard, bits), f"headroom/{yard}-{bits:g}"
+    if not (RESULTS / f"{name}.json").exists(): return stages
+    done = {row["method"] for row in rows(name)}
+    return {method: stage for method, stage in stages.items() if method in done}
+
+
 def judges(yard: str, bits: float) -> dict[str, JudgedStage]:
     "Name -> judge, from cheap to dear."
-    y, stages = YARDS[yard], choices(yard, bits)
+    y, stages = YARDS[yard], finished_choices(yard, bits)
     samples, bound = settings(y)
     def trained(name: str) -> AwareStage: return AwareStage(y.network, stages[name], y.finish.recipe)
     def of(images: int, kind: Callable = fine_tuning, **more: object) -> JudgedStage:
