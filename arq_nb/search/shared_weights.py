@@ -84,7 +84,8 @@ class SharedWeightsJudge(RadiusJudge):
     def _original(self) -> SmoothedClassifier:
         "The shared weights, trained now, at the most bits."
         c, env = self.config, self.env
-        self.shared = _switchable(self.model, sorted({*range(c.min_bits, c.max_bits + 1), c.edge_bits}))
+        self.widths = sorted({*range(c.min_bits, c.max_bits + 1), c.edge_bits})
+        self.shared = _switchable(self.model, self.widths)
         recipe = replace(c.recipe, epochs=self.epochs, augmenter=self._switching())
         fit(self.shared, self.train, self.sigma, recipe, progress=c.progress)
         return self.candidate(env.uniform(c.max_bits))
@@ -101,7 +102,10 @@ class SharedWeightsJudge(RadiusJudge):
 
     @torch.no_grad()
     def candidate(self, policy: Policy) -> SmoothedClassifier:
-        "The shared weights with `policy`, batch norm measured again, smoothed."
+        "The shared weights with `policy`, batch norm measured again, smoothed; `ValueError` for other widths."
+        if strange := {b for pair in policy.bits.values() for b in pair}.difference(self.widths):
+            raise ValueError(f"the policy asks for {', '.join(map(str, sorted(strange)))} bits, and the shared weights "
+                             f"are trained for {', '.join(map(str, self.widths))}: see `min_bits` and `max_bits`")
         _switch(self.shared, policy)
         found, recipe = copy.deepcopy(self.shared).train(), self.config.recipe
         for m in found.modules():

@@ -16,7 +16,7 @@ from functools import partial
 import headroom
 from headroom import SEEDS, Yard, YARDS
 from judging import settings
-from methods import FinalsStage, given
+from methods import by_shared_weights, FinalsStage, given
 from packed import unpack
 from yardstick import policies, stored
 
@@ -31,10 +31,13 @@ UNIFORM = "uniform", "cut behind", "cut alternately"
 KNOWN = *UNIFORM, "HAWQ", "NIPQ", "ACR program"
 STARTS = "HAWQ", "NIPQ"
 EVALUATIONS, FINALISTS = 20, 2
+SHARED = "ARQ, shared weights"   # its judge trains once; then a judgment costs a tenth of the others', so it gets more
+MANY = {SHARED: 100}             # method -> judgments, if not `EVALUATIONS`
 by_clean_accuracy = partial(by_search, judge=AccuracyJudge)
 SEARCHES = {   # method -> how it is rewarded, and what it proposes
     "ARQ": (by_search, "thompson"), "mutation": (by_search, "mutation"), "random": (by_search, "random"),
-    "HAQ": (by_clean_accuracy, "actor"), "evolution": (by_search, "evolution"), "RL": (by_search, "actor in the model")}
+    "HAQ": (by_clean_accuracy, "actor"), "evolution": (by_search, "evolution"), "RL": (by_search, "actor in the model"),
+    SHARED: (partial(by_shared_weights, epochs=4), "thompson")}
 ORDER = *SEARCHES, "NIPQ", "HAWQ", "ACR program", UNIFORM[0], "float32"
 
 
@@ -50,7 +53,7 @@ def choices(yard: Yard, bits: float) -> dict[str, PolicyStage]:
 def searching(yard: Yard, bits: float, method: str, seed: int) -> FinalsStage:
     "How a search comes to its policy."
     found, (by, proposals) = choices(yard, bits), SEARCHES[method]
-    stage = PolicyStage(yard.network, by, bits, evaluations=EVALUATIONS, images=yard.judge_images,
+    stage = PolicyStage(yard.network, by, bits, evaluations=MANY.get(method, EVALUATIONS), images=yard.judge_images,
                         config=settings(yard)[0].changed(proposals=proposals, max_bits=8), held_out=yard.held_out,
                         starts=tuple(found[name] for name in STARTS), seed=seed)
     return FinalsStage(stage, (), FINALISTS, yard.finish, yard.images, 500, start=yard.network)

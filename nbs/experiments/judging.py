@@ -68,8 +68,10 @@ def inheriting(stage: JudgedStage, at: Place) -> Judge: return InheritingJudge(*
 
 
 def shared_weights(stage: JudgedStage, at: Place, epochs: int) -> Judge:
-    budget = stage.policies[0].budget(at)
-    return SharedWeightsJudge(*parts_of(stage, at), budget, stage.config, epochs)
+    "For all widths that the policies have."
+    inner = [pair for one in stage.policies for pair in [*one.policy(at).bits.values()][1:-1]]
+    config = stage.config.changed(max_bits=max(stage.config.max_bits, *map(max, inner)))
+    return SharedWeightsJudge(*parts_of(stage, at), stage.policies[0].budget(at), config, epochs)
 
 
 def settings(yard: Yard) -> tuple[SearchConfig, SearchConfig]:
