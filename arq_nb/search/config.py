@@ -60,7 +60,7 @@ class _ByName(type):
         return of_init.replace(parameters=list(of_init.parameters.values())[1:])
 
 _OF_CERTIFY = "n0", "n", "alpha", "alpha_zeta", "backend", "method", "noise"   # what decides the outcome of a search
-_OF_REWARD, _REWARDS = ("reward", "samples"), ("bound", "plug-in")
+_OF_REWARD, _REWARDS, _WEIGHTS = ("reward", "samples", "weights"), ("bound", "plug-in"), ("own", "shared")
 _OF_SEARCH = ("mode", "min_bits", "max_bits", "edge_bits", "n_p", "gamma", "reward_scale", "change", "candidates",
               "agent", "proposals")
 _PROPOSALS = ("thompson", "mutation", "ranked", "ranked without actor", "actor", "actor in the model", "evolution",
@@ -80,6 +80,7 @@ class SearchConfig(metaclass=_ByName):
     certify: Certify = Certify(n=1_000, method="incremental")  # or "fixed", "early": every candidate from scratch
     n_p: int = 100                     # "incremental": samples replayed through each candidate
     gamma: float = 0.99                # "incremental": share of votes from which on it is certified directly
+    weights: str = "own"               # each candidate is fine-tuned; "shared": one training for all (chapter 16)
     reward: str = "bound"              # "bound": certified radii; "plug-in": radii as the votes suggest, unproven
     samples: int = 10                  # "plug-in": noisy samples of each held-out image
     reward_scale: float = 0.1          # lambda, the reward for a radius of 1
@@ -94,7 +95,7 @@ class SearchConfig(metaclass=_ByName):
     agent: DDPGConfig = DDPGConfig(warmup_episodes=5, noise=0.2)  # for proposals="actor"
     seed: int = 0                      # of everything random; the recipe and the certificates take it over
     warm_starts: Sequence[Policy] = () # policies to try first, after the uniform one, e.g. that of `hawq`
-    judge: Judge | None = None          # who says what a policy is worth; None: a `RadiusJudge`
+    judge: Judge | None = None          # who says what a policy is worth; None: one that certifies, see `weights`
     test: ImageData | None = None      # if given, the best policy is finished and certified on these images
     progress: bool = True              # show progress bars
 
@@ -104,6 +105,8 @@ class SearchConfig(metaclass=_ByName):
         if self.proposals not in _PROPOSALS:
             raise ValueError(f"proposals={self.proposals!r}: choose from {', '.join(_PROPOSALS)}")
         if self.reward not in _REWARDS: raise ValueError(f"reward={self.reward!r}: choose from {', '.join(_REWARDS)}")
+        if self.weights not in _WEIGHTS:
+            raise ValueError(f"weights={self.weights!r}: choose from {', '.join(_WEIGHTS)}")
         whole_number("samples", self.samples)
         if (self.certify.skip, self.certify.max) != (1, None):
             raise ValueError("skip and max are no settings of a search: it uses all of the held-out images, give fewer")
@@ -117,7 +120,7 @@ class SearchConfig(metaclass=_ByName):
         judged: bool = False,  # only what decides how a candidate is trained and certified
     ) -> dict:  # name -> value, the agent's settings as one
         "What decides the outcome of a search, on one level as version 0.2 wrote it down; what is newer, if it is used."
-        newer = {"precision": "float32", "method": "incremental", "noise": "gaussian",
+        newer = {"precision": "float32", "method": "incremental", "noise": "gaussian", "weights": "own",
                  "proposals": "ranked", "reward": "bound", "samples": self.samples if self.reward == "bound" else None}
         parts = (self, _OF_REWARD + (() if judged else _OF_SEARCH)), (self.certify, _OF_CERTIFY)
         found = {name: getattr(part, name) for part, names in parts for name in names}

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from pkgutil import resolve_name
 
 import numpy as np
 from torch import nn, Tensor
@@ -256,6 +257,14 @@ def _with_settings_beside(function: Callable[..., SearchResult]) -> Callable[...
         return function(**{**given, "config": given.get("config", SearchConfig()).changed(**settings)})
     return called
 
+def _judge_of(origin: _Origin, holdout: ImageData, budget: Budget, kept: Path | None) -> Judge:
+    "The judge of the settings; one of them that certifies keeps in a file what it need not find out again."
+    o, config = origin, origin.config
+    if config.judge is not None: return config.judge
+    if config.weights == "own": return RadiusJudge(o.model, o.train, holdout, o.sigma, config, kept)
+    shared = resolve_name("arq_nb.search.shared_weights:SharedWeightsJudge")   # of the next chapter
+    return shared(o.model, o.train, holdout, o.sigma, budget, config, kept=kept)
+
 @_with_settings_beside
 def search(
     model: nn.Module,            # float network, trained with noise; not changed
@@ -279,8 +288,7 @@ def search(
     origin, proposals = _Origin(model, train, sigma, config), proposals_for(config.environment(budget), config)
     with _kept(folder, lambda: _search_settings(origin, holdout, budget)) as (history, state, save):
         if state: proposals.load_state_dict(state)
-        kept = folder and folder / "original.safetensors"
-        judge = RadiusJudge(model, train, holdout, sigma, config, kept) if config.judge is None else config.judge
+        judge = _judge_of(origin, holdout, budget, folder and folder / "original.safetensors")
         done = min(len(history), policies)
         shown = dict(desc="search", unit="policy", disable=not config.progress)
         with tqdm(total=policies, initial=done, **shown) as bar:

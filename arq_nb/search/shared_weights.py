@@ -7,16 +7,20 @@ __all__ = ['SharedWeightsJudge']
 
 # %% ../../nbs/16_shared_weights.ipynb #21716a53
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
+from pathlib import Path
 
 import torch
 from torch import nn, Tensor
 
 from ..certify.smoothing import SmoothedClassifier
 from ..core.data import ImageData
+from ..core.fingerprint import fingerprint
 from ..core.rng import CALIBRATION, make_generator, SHARING
+from ..core.settings import whole_number
 from ..quant.budgets import Budget
 from ..quant.layers import QuantizedLayer
 from ..quant.policies import Policy, quantize
@@ -63,9 +67,9 @@ class SharedWeightsJudge(RadiusJudge):
     """
     Certifies policies with one set of weights that was trained for all of them (after Yu et al. 2021).
 
-        judge = SharedWeightsJudge(net, train, holdout, 0.25, budget, epochs=10)
+        judge = SharedWeightsJudge(net, train, holdout, 0.25, budget)
         judge.evaluate(Policy.uniform(net, 4, 4)).acr   # no training: 4 batches measure batch norm again
-        search(net, train, holdout, budget, 0.25, config=SearchConfig(judge=judge))
+        search(net, train, holdout, budget, 0.25, policies=100, weights="shared")   # the same judge, kept in a folder
     """
 
     def __init__(
@@ -76,45 +80,69 @@ class SharedWeightsJudge(RadiusJudge):
         sigma: float,          # noise, in units of the input
         budget: Budget,        # the policies that the weights are trained for meet it
         config: SearchConfig = SearchConfig(),  # as for `RadiusJudge`; its bits are those of the shared weights
-        epochs: int = 10,      # of training the shared weights
+        epochs: int | None = None,  # of training the shared weights; None: four times those of the recipe
+        kept: Path | None = None,   # as for `RadiusJudge`; the training is kept beside it, and continued from there
     ):
-        self.env, self.epochs = config.environment(budget), epochs
-        super().__init__(model, train, holdout, sigma, config)
+        self.budget, self.env, self.kept = budget, config.environment(budget), kept
+        self.epochs = 4 * config.recipe.epochs if epochs is None else whole_number("epochs", epochs)
+        self.widths = sorted({*range(config.min_bits, config.max_bits + 1), config.edge_bits})
+        for policy in config.warm_starts: self._check(policy)
+        super().__init__(model, train, holdout, sigma, config, kept)
 
-    def _original(self) -> SmoothedClassifier:
-        "The shared weights, trained now, at the most bits."
-        c, env = self.config, self.env
-        self.widths = sorted({*range(c.min_bits, c.max_bits + 1), c.edge_bits})
-        self.shared = _switchable(self.model, self.widths)
-        recipe = replace(c.recipe, epochs=self.epochs, augmenter=self._switching())
-        fit(self.shared, self.train, self.sigma, recipe, progress=c.progress)
-        return self.candidate(env.uniform(c.max_bits))
-
-    def _switching(self) -> Callable[[Tensor, torch.Generator], Tensor]:
-        "The augmenter of the recipe, which also switches to other bits for each batch."
-        env, augmenter, draw = self.env, self.config.recipe.augmenter, make_generator(self.config.seed, SHARING)
-        center = torch.as_tensor(env.actions_from(given_policies(env)[0]))
-
-        def switching(images: Tensor, generator: torch.Generator) -> Tensor:
-            _switch(self.shared, env.project(truncated_normal(center, 0.2, draw).numpy()))
-            return images if augmenter is None else augmenter(images, generator)
-        return switching
-
-    @torch.no_grad()
-    def candidate(self, policy: Policy) -> SmoothedClassifier:
-        "The shared weights with `policy`, batch norm measured again, smoothed; `ValueError` for other widths."
+    def _check(self, policy: Policy) -> None:
+        "`ValueError` for a width that the weights are not trained for."
         if strange := {b for pair in policy.bits.values() for b in pair}.difference(self.widths):
             raise ValueError(f"the policy asks for {', '.join(map(str, sorted(strange)))} bits, and the shared weights "
                              f"are trained for {', '.join(map(str, self.widths))}: see `min_bits` and `max_bits`")
+
+    def _about(self) -> dict: return super()._about() | {"epochs": self.epochs, "limit": self.budget.limit}
+
+    @cached_property
+    def shared(self) -> nn.Module:
+        "The network with a switch at every quantizer, trained when it is first needed."
+        network, c = _switchable(self.model, self.widths), self.config
+        for bits in self.widths:   # before training: a state that is loaded counts as calibrated, used or not
+            _switch(network, Policy.uniform(self.model, bits, bits))
+            with torch.no_grad(): network.eval()(next(self._noisy()))
+        recipe = replace(c.recipe, epochs=self.epochs, augmenter=self._switching(network))
+        state = self.kept and self.kept.with_name(f"shared-{fingerprint(self._about())[:12]}.safetensors")
+        fit(network, self.train, self.sigma, recipe, checkpoint=state, progress=c.progress)
+        return network
+
+    def _original(self) -> SmoothedClassifier:
+        "The shared weights at the most bits."
+        return self.candidate(self.env.uniform(self.config.max_bits))
+
+    def _switching(self, network: nn.Module) -> Callable[[Tensor, torch.Generator], Tensor]:
+        "The augmenter of the recipe, which also switches to other bits for each batch."
+        env, augmenter = self.env, self.config.recipe.augmenter
+        center = torch.as_tensor(env.actions_from(given_policies(env)[0]))
+
+        def switching(images: Tensor, generator: torch.Generator) -> Tensor:
+            own = torch.randint(2**62, (), generator=generator, device=generator.device).item()  # so it can go on
+            _switch(network, env.project(truncated_normal(center, 0.2, make_generator(own, SHARING)).numpy()))
+            return images if augmenter is None else augmenter(images, generator)
+        return switching
+
+    def candidate(self, policy: Policy) -> SmoothedClassifier:
+        "The shared weights with `policy`, batch norm measured again, smoothed; `ValueError` for other widths."
+        self._check(policy)
         _switch(self.shared, policy)
-        found, recipe = copy.deepcopy(self.shared).train(), self.config.recipe
+        found = copy.deepcopy(self.shared).train()
         for m in found.modules():
             if isinstance(m, QuantizedLayer):
                 m.weight_quantizer, m.input_quantizer = m.weight_quantizer.chosen, m.input_quantizer.chosen
             if isinstance(m, nn.modules.batchnorm._BatchNorm):
                 m.reset_running_stats()
                 m.momentum = None
-        stream = make_generator(recipe.seed, CALIBRATION, device=self.train.images.device)
-        noisy = noisy_batches(self.train, self.sigma, recipe.batch_size, stream, recipe.augmenter)
-        for images, _ in islice(noisy, 4): found(images)
+        with torch.no_grad():
+            for images in islice(self._noisy(), 4): found(images)
         return self._smoothed(found.eval())
+
+    def _noisy(self) -> Iterator[Tensor]:
+        "Batches of noisy training images, always the same."
+        recipe, device = self.config.recipe, self.train.images.device
+        stream = make_generator(recipe.seed, CALIBRATION, device=device)
+        pairs = noisy_batches(self.train, self.sigma, recipe.batch_size, stream, recipe.augmenter)
+        return (images for images, _ in pairs)
+
