@@ -115,6 +115,10 @@ class SearchConfig(metaclass=_ByName):
                      warm_starts=tuple(self.warm_starts))
         for name, value in alike.items(): object.__setattr__(self, name, value)
 
+    def unused(self) -> set[str]:
+        "Settings that are newer than records of version 0.2 and decide nothing here: records leave them out."
+        return {"weights"} if self.weights == "own" else set()
+
     def flat(
         self,
         judged: bool = False,  # only what decides how a candidate is trained and certified

@@ -62,9 +62,10 @@ def harms(yard: Yard, kind: str) -> Harms:
 
 
 def sums(yard: Yard, kind: str, some: Mapping[str, Policy]) -> dict[str, float]:
-    "Minus the sum of the harms of each policy's inner layers."
+    "Minus the sum of the harms of each policy's inner layers; of the policies whose widths were all measured."
     table = harms(yard, kind)
-    return {name: -sum(table[layer][policy.bits[layer]] for layer in table) for name, policy in some.items()}
+    known = {name: p for name, p in some.items() if all(p.bits[layer] in row for layer, row in table.items())}
+    return {name: -sum(row[policy.bits[layer]] for layer, row in table.items()) for name, policy in known.items()}
 
 
 def from_few(
