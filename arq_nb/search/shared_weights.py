@@ -23,6 +23,7 @@ from ..core.rng import CALIBRATION, make_generator, SHARING
 from ..core.settings import whole_number
 from ..quant.budgets import Budget
 from ..quant.layers import QuantizedLayer
+from ..quant.networks import dtype_of
 from ..quant.policies import Policy, quantize
 from ..quant.quantizers import LSQ, UniformQuantizer
 from .agent import truncated_normal
@@ -140,9 +141,9 @@ class SharedWeightsJudge(RadiusJudge):
         return self._smoothed(found.eval())
 
     def _noisy(self) -> Iterator[Tensor]:
-        "Batches of noisy training images, always the same."
-        recipe, device = self.config.recipe, self.train.images.device
-        stream = make_generator(recipe.seed, CALIBRATION, device=device)
+        "Batches of noisy training images in the network's precision, always the same."
+        recipe, dtype = self.config.recipe, dtype_of(self.model)
+        stream = make_generator(recipe.seed, CALIBRATION, device=self.train.images.device)
         pairs = noisy_batches(self.train, self.sigma, recipe.batch_size, stream, recipe.augmenter)
-        return (images for images, _ in pairs)
+        return (images.to(dtype) for images, _ in pairs)
 
