@@ -151,12 +151,17 @@ def _parser() -> argparse.ArgumentParser:
     for name, (_, text) in _COMMANDS.items(): commands.add_parser(name, help=text, add_help=False)
     return parser
 
+def _let_threads_sleep() -> None:
+    "Unless you have said how OpenMP's threads wait: a short look for work, then sleep. PyTorch reads it when it loads."
+    if "OMP_WAIT_POLICY" not in os.environ: os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
 def main(
     argv: Sequence[str] | None = None,  # words after `arq-nb`; None: those of the command line
 ) -> int:
     "The command `arq-nb`: exit code 0, 2 with one line for bad arguments or input, 130 after Ctrl-C."
     chosen, words = _parser().parse_known_args(argv)
     command = chosen.command
+    _let_threads_sleep()
     try:
         arguments = _arguments(command, words)
         with _one_line_each(command): _function(command)(**arguments)
