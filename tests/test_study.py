@@ -85,6 +85,15 @@ def digits() -> list[FinishStage]:
     return [FinishStage(stage, name, finish, images=60) for name, stage in chosen.items()]
 
 
+def test_shared_weights_of_the_settings_judge_in_a_study(tmp_path):
+    searched = digits()[-1].chosen
+    shared = replace(searched, config=searched.config.changed(weights="shared"))
+    assert run([searched, shared], tmp_path) == []
+    trained = {stage: list((tmp_path / stage.name).glob("shared-*.safetensors")) for stage in (searched, shared)}
+    assert not trained[searched] and len(trained[shared]) == 1
+    assert len(Place(tmp_path, shared).result()["history"]) == 2
+
+
 def without_time(tree):
     "JSON without what no two runs have in common."
     if isinstance(tree, list): return [without_time(v) for v in tree]
@@ -137,7 +146,7 @@ def test_a_search_of_a_study_that_goes_on_certifies_the_original_no_more(tmp_pat
     assert run([searched], tmp_path) == []
     at = Place(tmp_path, searched)
     (at.folder / "result.json").unlink()
-    more = _kept_judge(searched, at)
+    more = _kept_judge(searched, at, searched.budget(at))
     assert len(more.known) == 2
     new = Policy.uniform(searched.network(at), 8, 8)
     own = more.judge

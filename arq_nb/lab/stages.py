@@ -39,7 +39,7 @@ from ..quant.quantizers import FLOAT_BITS
 from ..search.environment import uniform_policy
 from ..search.judges import Judge, KeptJudge, RadiusJudge, SearchConfig
 from ..search.rivals import agent_search
-from ..search.search import row_policy, SearchResult
+from ..search.search import _judge_of, _Origin, row_policy, SearchResult
 from ..train.finish import Finish, finish
 from ..train.training import evaluate, fit, Recipe
 
@@ -222,6 +222,7 @@ class PolicyStage(Stage):
 def _kept_judge(
     stage: PolicyStage,
     at: Place,
+    budget: Budget,
     kind: type[Judge] = RadiusJudge,  # or `AccuracyJudge`
 ) -> KeptJudge:
     "The judge of a search, which keeps its answers in the stage's folder and looks at the clock."
@@ -229,8 +230,9 @@ def _kept_judge(
     config = stage.config.changed(seed=stage.seed, progress=sys.stderr.isatty())
     def make():
         train, holdout = parts.some(stage.images, stage.seed, 1), parts.held_out(stage.held_out)
-        kept = {"kept": at.folder / "original.safetensors"} if kind is RadiusJudge else {}
-        return kind(stage.network(at), train, holdout, stage.sigma, config, **kept)
+        if kind is not RadiusJudge: return kind(stage.network(at), train, holdout, stage.sigma, config)
+        origin = _Origin(stage.network(at), train, stage.sigma, config)   # as in a search with these settings
+        return _judge_of(origin, holdout, budget, at.folder / "original.safetensors")
     return KeptJudge(make, at.folder / "judge.json", {"stage": stage.name, "device": at.device}, at.check_time)
 
 def by_search(
@@ -242,7 +244,7 @@ def by_search(
 ) -> SearchResult:
     "A search with a judge that keeps its answers. `functools.partial` makes other methods of it."
     config = stage.config.changed(seed=stage.seed, warm_starts=tuple(start.policy(at) for start in stage.starts))
-    return search(_kept_judge(stage, at, judge), budget, stage.evaluations, config)
+    return search(_kept_judge(stage, at, budget, judge), budget, stage.evaluations, config)
 
 def by_uniform_bits(
     stage: PolicyStage,  # not looked at: every method is called with it

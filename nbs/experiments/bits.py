@@ -16,9 +16,9 @@ from functools import partial
 import headroom
 from headroom import SEEDS, Yard, YARDS
 from judging import settings
-from methods import by_shared_weights, FinalsStage, given
-from packed import unpack
-from yardstick import policies, stored
+from methods import FinalsStage, given
+from packed import is_packed, unpack
+from yardstick import name_of, policies
 
 from arq_nb.certify.logs import CertificateLog
 from arq_nb.lab.evidence import training_noise, TrainingNoise
@@ -37,13 +37,13 @@ by_clean_accuracy = partial(by_search, judge=AccuracyJudge)
 SEARCHES = {   # method -> how it is rewarded, and what it proposes
     "ARQ": (by_search, "thompson"), "mutation": (by_search, "mutation"), "random": (by_search, "random"),
     "HAQ": (by_clean_accuracy, "actor"), "evolution": (by_search, "evolution"), "RL": (by_search, "actor in the model"),
-    SHARED: (partial(by_shared_weights, epochs=4), "thompson")}
+    SHARED: (by_search, "thompson")}
 ORDER = *SEARCHES, "NIPQ", "HAWQ", "ACR program", UNIFORM[0], "float32"
 
 
 def choices(yard: Yard, bits: float) -> dict[str, PolicyStage]:
     "Name -> a policy of the study of the head-room; where that is not made, the stage that finds it."
-    if not stored(yard, f"{bits:g}"):
+    if not is_packed(name_of(yard, bits)):
         return {name: one for name, one in headroom.choices(yard.name, bits).items() if name in (*UNIFORM, *STARTS)}
     some = policies(yard, bits)
     return {name: PolicyStage(yard.network, partial(given, text=some[name].text), bits)
@@ -53,16 +53,16 @@ def choices(yard: Yard, bits: float) -> dict[str, PolicyStage]:
 def searching(yard: Yard, bits: float, method: str, seed: int) -> FinalsStage:
     "How a search comes to its policy."
     found, (by, proposals) = choices(yard, bits), SEARCHES[method]
+    config = settings(yard)[0].changed(proposals=proposals, max_bits=8, weights="shared" if method == SHARED else "own")
     stage = PolicyStage(yard.network, by, bits, evaluations=MANY.get(method, EVALUATIONS), images=yard.judge_images,
-                        config=settings(yard)[0].changed(proposals=proposals, max_bits=8), held_out=yard.held_out,
-                        starts=tuple(found[name] for name in STARTS), seed=seed)
+                        config=config, held_out=yard.held_out, starts=tuple(found[name] for name in STARTS), seed=seed)
     return FinalsStage(stage, (), FINALISTS, yard.finish, yard.images, 500, start=yard.network)
 
 
 def networks(yard: Yard, bits: float) -> list[Measured]:
     "All that is stored of a comparison: what it has made, and what it has from the study of the head-room."
     made = unpack(f"bits/{yard.name}-{bits:g}")
-    before = unpack(f"headroom/{yard.name}-{bits:g}") if stored(yard, f"{bits:g}") else []
+    before = unpack(name_of(yard, bits)) if is_packed(name_of(yard, bits)) else []
     have = {(one.method, one.seed) for one in made}
     return made + [one for one in before if one.method in (*KNOWN, "float32") and (one.method, one.seed) not in have]
 
@@ -84,7 +84,7 @@ def compared(yard: Yard, bits: float) -> dict[str, list[CertificateLog]]:
 
 def noise_of(yard: Yard, bits: float) -> TrainingNoise | None:
     "What training moves, told by everything that was trained with several seeds; each cut of uniform bits for itself."
-    others = unpack(f"headroom/{yard.name}-{bits:g}") if stored(yard, f"{bits:g}") else []
+    others = unpack(name_of(yard, bits)) if is_packed(name_of(yard, bits)) else []
     every = [*networks(yard, bits), *(one for one in others if one.method not in (*KNOWN, "float32"))]
     return training_noise(by_method(every).values())
 
@@ -92,7 +92,7 @@ def noise_of(yard: Yard, bits: float) -> TrainingNoise | None:
 def study(yard: str, bits: str, seeds: str = "1", half: str = "open", backend: str = "int8") -> list[Stage]:
     "The networks of the comparison; those that only need to be finished come first, then seed after seed."
     y, at, every = YARDS[yard].running(backend), float(bits), range(int(seeds))
-    before = half == "open" and backend == "int8" and bool(stored(y, f"{at:g}"))   # what the head-room's study has
+    before = half == "open" and backend == "int8" and is_packed(name_of(y, at))   # what the head-room's study has
     def finish(stage: Stage, name: str, seed: int) -> FinishStage:
         return FinishStage(stage, name, y.finish, y.images, y.network, seed, half=half)
     found = {**choices(y, at), "float32": y.network}

@@ -8,7 +8,7 @@ from functools import partial
 
 from headroom import choices, Yard, YARDS
 from methods import AwareStage
-from packed import RESULTS, rows
+from packed import is_packed, rows
 
 from arq_nb.certify.smoothing import SmoothedClassifier
 from arq_nb.lab.stages import PolicyStage, TrainStage
@@ -84,7 +84,7 @@ def settings(yard: Yard) -> tuple[SearchConfig, SearchConfig]:
 def finished_choices(yard: str, bits: float) -> dict[str, PolicyStage]:
     "The policies of the study of the head-room, as far as it is stored: a judge is compared with nothing else."
     stages, name = choices(yard, bits), f"headroom/{yard}-{bits:g}"
-    if not (RESULTS / f"{name}.json").exists(): return stages
+    if not is_packed(name): return stages
     done = {row["method"] for row in rows(name)}
     return {method: stage for method, stage in stages.items() if method in done}
 

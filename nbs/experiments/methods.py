@@ -20,11 +20,10 @@ from arq_nb.quant.budgets import Budget
 from arq_nb.quant.models import load_pretrained, load_weights, pretrained_record, save_weights
 from arq_nb.quant.policies import dequantize, Policy
 from arq_nb.quant.quantizers import FLOAT_BITS
-from arq_nb.search.judges import AccuracyJudge, KeptJudge, SearchConfig
-from arq_nb.search.rivals import agent_search, evolutionary_search, random_search
+from arq_nb.search.judges import AccuracyJudge, SearchConfig
+from arq_nb.search.rivals import evolutionary_search, random_search
 from arq_nb.search.search import SearchResult
 from arq_nb.search.sensitivities import acr_program, acr_sensitivity, hawq, hessian_sensitivity, integer_program, nipq
-from arq_nb.search.shared_weights import SharedWeightsJudge
 from arq_nb.train.finish import finetune, Finish, finish
 from arq_nb.train.training import evaluate, Recipe
 
@@ -218,17 +217,6 @@ def given(stage: PolicyStage, at: Place, budget: Budget, text: str) -> SearchRes
     policy = as_policy(text, Policy.uniform(stage.network(at), 8, 8))
     if not budget.allows(policy): raise ValueError(f"{text} costs {budget.cost(policy):,.0f} of {budget.limit:,.0f}")
     return SearchResult(policy, [], math.nan)
-
-
-def by_shared_weights(stage: PolicyStage, at: Place, budget: Budget, epochs: int) -> SearchResult:
-    "A search whose judge trains one set of weights for all policies."
-    config = stage.config.changed(seed=stage.seed, warm_starts=tuple(start.policy(at) for start in stage.starts))
-    def make() -> SharedWeightsJudge:
-        parts = stage.float_stage.images.parts(at)
-        train, holdout = parts.some(stage.images, stage.seed, 1), parts.held_out(stage.held_out)
-        return SharedWeightsJudge(stage.network(at), train, holdout, stage.sigma, budget, config, epochs)
-    judge = KeptJudge(make, at.folder / "judge.json", {"stage": stage.name, "device": at.device}, at.check_time)
-    return agent_search(judge, budget, stage.evaluations, config)
 
 
 by_chance = partial(by_search, search=random_search)

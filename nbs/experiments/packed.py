@@ -51,6 +51,9 @@ def pack(stages: Sequence[Stage], folder: str | Path, path: str | Path) -> int: 
     return len(networks)
 
 
+def is_packed(name: str) -> bool: return (RESULTS / f"{name}.json").exists()
+
+
 def rows(name: str) -> list[dict]:  # of `results/NAME.json`
     "The networks of a packed study as plain data."
     return json.loads((RESULTS / f"{name}.json").read_text())
