@@ -107,6 +107,8 @@ class SearchConfig(metaclass=_ByName):
         if self.reward not in _REWARDS: raise ValueError(f"reward={self.reward!r}: choose from {', '.join(_REWARDS)}")
         if self.weights not in _WEIGHTS:
             raise ValueError(f"weights={self.weights!r}: choose from {', '.join(_WEIGHTS)}")
+        if self.judge is not None and self.weights != "own":
+            raise ValueError(f"a judge and weights={self.weights!r}: give one of the two, a judge has its own")
         whole_number("samples", self.samples)
         if (self.certify.skip, self.certify.max) != (1, None):
             raise ValueError("skip and max are no settings of a search: it uses all of the held-out images, give fewer")
