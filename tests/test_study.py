@@ -239,6 +239,23 @@ def test_uncommitted_code_is_refused_or_marked(toys, tmp_path, monkeypatch):
     run_study(f"{toys}:chain", tmp_path / "installed")
 
 
+def test_a_packed_study_goes_on_in_another_folder(tmp_path, monkeypatch):
+    import packed
+    monkeypatch.setattr("arq_nb.lab.study.code_state", lambda: ("0123456789", ()))
+    monkeypatch.setattr(packed, "RESULTS", tmp_path)
+    one, two = stages = [replace(digits()[0], seed=seed) for seed in (0, 1)]
+    assert packed.not_packed(stages, "some") == stages
+    assert run([two], tmp_path / "here") == run([one], tmp_path / "there") == []
+    assert packed.pack(stages, tmp_path / "here", tmp_path / "some.json") == 1
+    assert packed.not_packed(stages, "some") == [one]
+    assert packed.pack(stages, tmp_path / "there", tmp_path / "some.json") == 2
+    assert packed.not_packed(stages, "some") == []
+    assert [row["seed"] for row in packed.rows("some")] == [0, 1]
+    other = [replace(stage, images=50) for stage in stages]
+    with pytest.raises(ValueError, match="float32 0, float32 1; take another file"):
+        packed.pack(other, tmp_path / "here", tmp_path / "some.json")
+
+
 def test_stored_results_from_uncommitted_code_are_compared_with_none():
     from pictures import differences, results
     from stored import stored

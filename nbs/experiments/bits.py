@@ -3,6 +3,8 @@
     arq-nb experiment nbs/experiments/bits.py:study:mobilenet:4:3 --out runs/bits --minutes 60 --processes 2
     arq-nb experiment nbs/experiments/bits.py:study:resnet20:2.5:3:open:float32 --out runs/gpu --device cuda
 
+`rest` instead of `study` makes what `results/bits` does not have yet.
+
 Every search begins with the uniform policy and those of HAWQ and NIPQ, asks the same judge, and hands in its two most
 promising policies; these are finished and certified on held-out images that no search has seen, and the better one is
 its answer. Methods that do not search have one answer and need no finals. `uniform` stands for three ways of cutting
@@ -14,11 +16,11 @@ from collections.abc import Iterable
 from functools import partial
 
 import headroom
-from headroom import SEEDS, Yard, YARDS
+from headroom import name_of, Yard, YARDS
 from judging import settings
 from methods import FinalsStage, given
-from packed import is_packed, unpack
-from yardstick import name_of, policies
+from packed import is_packed, not_packed, packed_networks, unpack
+from yardstick import policies
 
 from arq_nb.certify.logs import CertificateLog
 from arq_nb.lab.evidence import training_noise, TrainingNoise
@@ -92,10 +94,15 @@ def noise_of(yard: Yard, bits: float) -> TrainingNoise | None:
 def study(yard: str, bits: str, seeds: str = "1", half: str = "open", backend: str = "int8") -> list[Stage]:
     "The networks of the comparison; those that only need to be finished come first, then seed after seed."
     y, at, every = YARDS[yard].running(backend), float(bits), range(int(seeds))
-    before = half == "open" and backend == "int8" and is_packed(name_of(y, at))   # what the head-room's study has
+    before = packed_networks(name_of(y, at)) if half == "open" and backend == "int8" else ()  # in its study
     def finish(stage: Stage, name: str, seed: int) -> FinishStage:
         return FinishStage(stage, name, y.finish, y.images, y.network, seed, half=half)
     found = {**choices(y, at), "float32": y.network}
-    def there(name: str, seed: int) -> bool: return before and seed < SEEDS.get(name, 1)
-    known = [finish(stage, name, seed) for seed in every for name, stage in found.items() if not there(name, seed)]
+    known = [finish(stage, name, seed) for seed in every for name, stage in found.items() if (name, seed) not in before]
     return known + [finish(searching(y, at, name, seed), name, seed) for seed in every for name in SEARCHES]
+
+
+def rest(yard: str, bits: str, seeds: str = "1", half: str = "open", backend: str = "int8") -> list[Stage]:
+    "What is not packed yet."
+    name = f"bits/{yard}-{float(bits):g}" + ("" if half == "open" else f"-{half}")
+    return not_packed(study(yard, bits, seeds, half, backend), name)

@@ -5,6 +5,8 @@ some with several seeds, which tell the noise of training from what is a propert
 
     arq-nb experiment nbs/experiments/headroom.py:study:resnet20:2.5 --out runs/headroom --minutes 60 --processes 2
     arq-nb experiment nbs/experiments/headroom.py:study:resnet20:3:float32 --out runs/gpu --device cuda --processes 12
+
+`rest` instead of `study` makes what `results/headroom` does not have yet.
 """
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,6 +14,7 @@ from functools import lru_cache, partial
 
 import numpy as np
 from methods import by_acr, by_curvature, by_nipq, given, HarmStage, ProgramStage, ShippedStage
+from packed import not_packed
 from presets import CIFAR
 from tiny import mobilenet_half, NETWORKS
 from torch import nn
@@ -141,3 +144,13 @@ def study(yard: str, bits: str, backend: str = "int8") -> list[Stage]:
             for seed in (1, 2) for name, seeds in SEEDS.items() if seed < seeds]
     slow = [stage for stage in once if stage.method == "ACR program"]   # half an hour of measuring before it
     return [*(stage for stage in once if stage not in slow), *more, *slow]
+
+
+def name_of(yard: Yard, bits: float) -> str:
+    "Of the packed networks."
+    return f"headroom/{yard.name}-{bits:g}"
+
+
+def rest(yard: str, bits: str, backend: str = "int8") -> list[Stage]:
+    "What is not packed yet."
+    return not_packed(study(yard, bits, backend), name_of(YARDS[yard], float(bits)))

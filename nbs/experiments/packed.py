@@ -4,7 +4,11 @@ A study's folder holds weights and checkpoints, a hundred times as much as anybo
 certificates, the policies, the facts and what each network was made with; `unpack` gives them back as
 `arq_nb.lab.tables.Measured`, for the same tables and pictures as the study itself.
 
-    python nbs/experiments/packed.py nbs/experiments/headroom.py:study:2.5 runs/headroom results/headroom/2.5.json
+    python nbs/experiments/packed.py nbs/experiments/headroom.py:study:resnet20:3 runs/headroom \\
+        nbs/experiments/results/headroom/resnet20-3.json
+
+A long study can be made in pieces on several machines: what the file has and the folder has not stays in it, and
+`rest` instead of `study` leaves out what the file has.
 """
 import json
 import sys
@@ -40,14 +44,29 @@ def _network(stage: Stage, place: Place) -> dict | None:
             "settings": found["settings"], "provenance": found["provenance"], **_search(chosen.result() or {})}
 
 
+def _key(one: dict) -> tuple[str, int]: return one["method"], one["seed"]
+
+
+def _joined(stages: Sequence[Stage], made: Sequence[dict], before: Sequence[dict]) -> list[dict]:
+    "Networks just made and those of an earlier file, in the order of the study; `ValueError` for other settings."
+    every, planned = {_key(one): one for one in (*before, *made)}, {(s.method, s.seed): s.noted for s in stages}
+    other = [f"{method} {seed}" for (method, seed), one in every.items()
+             if one["settings"] != planned.get((method, seed), one["settings"])]
+    if other: raise ValueError(f"made with other settings than this study's: {', '.join(other)}; take another file")
+    return [every[key] for key in dict.fromkeys([*planned, *every]) if key in every]
+
+
 def pack(stages: Sequence[Stage], folder: str | Path, path: str | Path) -> int:  # networks in the file
-    "Write what is finished of a study to one file; `ValueError` for a network that was made from uncommitted code."
-    networks = [one for stage in stages if (one := _network(stage, Place(folder, stage))) is not None]
+    """Write what is finished of a study to one file; what that file has already and the folder has not stays.
+
+    `ValueError` for a network that was made from uncommitted code, or with other settings than the study's."""
+    path = Path(path)
+    made = [one for stage in stages if (one := _network(stage, Place(folder, stage))) is not None]
+    networks = _joined(stages, made, json.loads(path.read_text()) if path.exists() else [])
     dirty = [f"{one['method']} {one['seed']}" for one in networks if one["provenance"]["commit"].endswith("-dirty")]
     if dirty: raise ValueError(f"made from uncommitted code: {', '.join(dirty)}")
-    def line(one): return json.dumps(one)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(Path(path), lambda p: p.write_text("[\n" + ",\n".join(map(line, networks)) + "\n]\n"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda p: p.write_text("[\n" + ",\n".join(map(json.dumps, networks)) + "\n]\n"))
     return len(networks)
 
 
@@ -57,6 +76,16 @@ def is_packed(name: str) -> bool: return (RESULTS / f"{name}.json").exists()
 def rows(name: str) -> list[dict]:  # of `results/NAME.json`
     "The networks of a packed study as plain data."
     return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def packed_networks(name: str) -> set[tuple[str, int]]:  # (method, seed)
+    "The networks of a packed study; none if it is not there."
+    return {_key(row) for row in rows(name)} if is_packed(name) else set()
+
+
+def not_packed(stages: Sequence[Stage], name: str) -> list[Stage]:
+    "The stages of a study whose networks nobody has packed yet."
+    return [stage for stage in stages if (stage.method, stage.seed) not in packed_networks(name)]
 
 
 def unpack(name: str) -> list[Measured]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from headroom import study, Yard, YARDS
+from headroom import name_of, study, Yard, YARDS
 from judging import judges
 from packed import pack, RESULTS, rows, unpack
 
@@ -22,11 +22,6 @@ from arq_nb.search.config import SearchConfig
 from arq_nb.search.trust import agreement
 
 RESNET = YARDS["resnet20"]
-
-
-def name_of(yard: Yard, bits: float) -> str:
-    "Of the packed networks."
-    return f"headroom/{yard.name}-{bits:g}"
 
 
 def logs(yard: Yard, bits: float) -> dict[str, list[CertificateLog]]:
