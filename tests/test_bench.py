@@ -8,6 +8,17 @@ ROOT = Path(__file__).parent.parent
 SMALL = "--rounds", "1", "--samples", "150", "--batch-size", "40", "--training-batch", "4", "--no-compile"
 
 
+def test_what_is_far_slower_takes_part_in_one_round(monkeypatch):
+    sys.path.append(str(ROOT / "tools"))
+    import bench
+    now = [0.0]
+    def taking(seconds): return lambda: now.__setitem__(0, now[0] + seconds)
+    monkeypatch.setattr(bench.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(bench.time, "process_time", lambda: now[0])
+    rates = bench.measure({"one": taking(1), "other": taking(2), "slow": taking(20)}, 10, rounds=3)
+    assert rates == {"one": [10.0] * 3, "other": [5.0] * 3, "slow": [0.5]}
+
+
 def test_a_file_of_figures_says_where_it_was_made(tmp_path):
     file = tmp_path / "here.json"
     file.write_text('{"judging": {}}\n')   # other parts are kept

@@ -30,6 +30,7 @@ import pandas as pd
 import torch
 from torch.nn.functional import cross_entropy
 from torchvision.models import resnet18
+from tqdm import tqdm
 
 import arq_nb.train.finish as finish_module
 from arq_nb.certify.smoothing import SmoothedClassifier
@@ -50,22 +51,37 @@ from arq_nb.search.judges import RadiusJudge, SearchConfig
 from arq_nb.train.speed import compiled_calls
 
 FIELD_BATCHES = 1000, 400, 200, 100, 50
+SLOW = 4   # times the usual seconds of the others: measured once
 SHAPE = 3, 32, 32
 ROOT = Path(__file__).parent.parent
 
 
 # ---- taking turns
 
+def in_turns(calls, count, rounds, synchronize=lambda: None):
+    """For each call `count` over its seconds in each round: on the clock, and of the processor's work for this process.
+
+    A call far slower than the others, such as bfloat16 that is only imitated, takes part in one round."""
+    found = {name: dict(clock=[], processor=[]) for name in calls}
+    def once(name):
+        synchronize()
+        clock, spent = time.perf_counter(), time.process_time()
+        calls[name]()
+        synchronize()
+        found[name]["processor"].append(count / (time.process_time() - spent))
+        found[name]["clock"].append(count / (time.perf_counter() - clock))
+    about = dict(leave=False, disable=None)   # no bar in a file
+    for name in tqdm(calls, "warming up", **about): once(name)
+    usual = median(both["clock"][0] for both in found.values())
+    turns = [name for turn in range(rounds) for name, both in found.items()
+             if turn == 0 or both["clock"][0] > usual / SLOW]
+    for name in tqdm(turns, "measuring", **about): once(name)
+    return {name: {kind: rates[1:] for kind, rates in both.items()} for name, both in found.items()}
+
+
 def measure(calls, count, rounds, synchronize=lambda: None):
-    "For each call `count` over its seconds, in each round."
-    rates = {name: [] for name in calls}
-    for name, call in [*calls.items()] * (rounds + 1):  # the first round only warms up
-        synchronize()
-        start = time.perf_counter()
-        call()
-        synchronize()
-        rates[name].append(count / (time.perf_counter() - start))
-    return {name: r[1:] for name, r in rates.items()}
+    "For each call `count` over its seconds on the clock, in each round."
+    return {name: both["clock"] for name, both in in_turns(calls, count, rounds, synchronize).items()}
 
 
 def table(rates, **ratios):
@@ -161,17 +177,6 @@ def certifying(args):
 # ---- speed and size of one network in several runtimes
 
 ARQ = ROOT / "nbs/experiments/results/cifar10_resnet20/cpu-consistent/sigma0.25/4bit/arq/seed0/policy.json"
-
-
-def in_turns(calls, count, rounds):
-    "For each call `count` over its seconds in each round: on the clock, and of the processor's work for this process."
-    found = {name: dict(clock=[], processor=[]) for name in calls}
-    for name, call in [*calls.items()] * (rounds + 1):  # the first round only warms up
-        clock, spent = time.perf_counter(), time.process_time()
-        call()
-        found[name]["processor"].append(count / (time.process_time() - spent))
-        found[name]["clock"].append(count / (time.perf_counter() - clock))
-    return {name: {kind: rates[1:] for kind, rates in both.items()} for name, both in found.items()}
 
 
 def networks(images):
