@@ -4,6 +4,10 @@ Depthwise layers are cheap and fragile, so here bits matter more than in a ResNe
 torchvision has them; trained with noise from random weights.
 
     arq-nb experiment nbs/experiments/tiny.py:networks --out runs/tiny
+
+The one of sigma 0.5 took most of an hour and is kept, so that comparisons that begin with it can go on elsewhere:
+
+    mkdir -p runs/bits && cp -r nbs/experiments/results/networks/. runs/bits
 """
 from dataclasses import dataclass
 from pathlib import Path
