@@ -44,12 +44,13 @@ ORDER = *SEARCHES, "NIPQ", "HAWQ", "ACR program", UNIFORM[0], "float32"
 
 
 def choices(yard: Yard, bits: float) -> dict[str, PolicyStage]:
-    "Name -> a policy of the study of the head-room; where that is not made, the stage that finds it."
-    if not is_packed(name_of(yard, bits)):
-        return {name: one for name, one in headroom.choices(yard.name, bits).items() if name in (*UNIFORM, *STARTS)}
+    "Name -> a policy of the study of the head-room; where that has not made it, the stage that finds it."
+    stages = headroom.choices(yard.name, bits)
+    found = {name: stages[name] for name in (*UNIFORM, *STARTS)}
+    if not is_packed(name_of(yard, bits)): return found
     some = policies(yard, bits)
-    return {name: PolicyStage(yard.network, partial(given, text=some[name].text), bits)
-            for name in KNOWN if name in some}
+    return found | {name: PolicyStage(yard.network, partial(given, text=some[name].text), bits)
+                    for name in KNOWN if name in some}
 
 
 def searching(yard: Yard, bits: float, method: str, seed: int) -> FinalsStage:
