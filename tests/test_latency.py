@@ -114,11 +114,11 @@ def test_from_a_terminal(tmp_path, capsys):
     assert cli.main(["train", *words, "--epochs", "1"]) == 0
     assert cli.main(["search", *words, "--milliseconds", "1"]) == 2
     assert f"first run `arq-nb latency --out {tmp_path}`" in capsys.readouterr().err
-    assert cli.main(["latency", *words, "--bits", "4", "8", "--rounds", "6"]) == 0
-    assert "int8 (4, 8 bits)" in capsys.readouterr().out
+    assert cli.main(["latency", *words, "--bits", "4", "7", "8", "--rounds", "6"]) == 0
+    assert "int8 (4, 7" in capsys.readouterr().out
     network = Run().network(10)
     budget = Budget.latency(network, (1, 8, 8), tmp_path / "latency.csv", fraction=1)
-    assert budget.cost(Policy.uniform(network, 4, 4)) == budget.cost(Policy.uniform(network, 8, 8))
+    assert budget.cost(Policy.uniform(network, 4, 4)) == budget.cost(Policy.uniform(network, 7, 7))
     (tmp_path / "search").mkdir()
     (tmp_path / "search" / "budget.json").write_text(json.dumps({"milliseconds": 0.1}))
     assert _policy_of("uniform8", tmp_path, network, (1, 8, 8)) == Policy.uniform(network, 8, 8)
