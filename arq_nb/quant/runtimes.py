@@ -129,7 +129,8 @@ class _InOnnxRuntime(_Named):
         try: self.session = self._sound(options, session) if _saturates() else session()
         except Exception as error: raise _refused(file, "ONNX Runtime", error) from error
         self.shape, self.together = file.image, file.batch or images_together(*file.image[1:])
-        self.name(file, f"onnxruntime {_version(package)}")
+        floats = options.graph_optimization_level == package.GraphOptimizationLevel.ORT_DISABLE_ALL
+        self.name(file, f"onnxruntime {_version(package)}{' in floats' * floats}")
 
     @staticmethod
     def _sound(options: Any, session: Callable[[], Any]) -> Any:

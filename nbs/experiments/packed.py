@@ -85,7 +85,8 @@ def packed_networks(name: str) -> set[tuple[str, int]]:  # (method, seed)
 
 def not_packed(stages: Sequence[Stage], name: str) -> list[Stage]:
     "The stages of a study whose networks nobody has packed yet."
-    return [stage for stage in stages if (stage.method, stage.seed) not in packed_networks(name)]
+    have = packed_networks(name)
+    return [stage for stage in stages if (stage.method, stage.seed) not in have]
 
 
 def unpack(name: str) -> list[Measured]:
