@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from arq_nb.core.classifiers import evaluation_mode
 from arq_nb.core.fingerprint import fingerprint, inner_network
 from arq_nb.core.record import load_tensors, save_tensors
-from arq_nb.quant import exporter
+from arq_nb.quant import exporter, runtimes
 from arq_nb.quant.backends import BFloat16, check_backend, deployed, suitable_backend
 from arq_nb.quant.budgets import Budget, BudgetError, edge_layers, inner_layers, pin
 from arq_nb.quant.costs import bitops, cost_table, layer_table, model_size
@@ -1258,7 +1258,7 @@ class Aside(nn.Module):
         return self.last(self.join(torch.cat([one, self.way(other) + other], 1)).mean((2, 3)))
 
 
-@pytest.mark.filterwarnings("ignore:OpenVINO's integers")
+@pytest.mark.filterwarnings("ignore:OpenVINO's integers", "ignore:ONNX Runtime has no exact sums")
 @torch.no_grad()
 def test_files_that_openvino_gets_wrong_in_integers(exporting, tmp_path):
     "Its integers are off by a tenth, on processors that have any."
@@ -1268,6 +1268,25 @@ def test_files_that_openvino_gets_wrong_in_integers(exporting, tmp_path):
         given = calibrate(quantize(Aside().eval(), Policy.uniform(Aside(), 8, 8)), PICTURES).eval()
     path = export(given, tmp_path / "net.onnx", SHAPE)
     assert all(off < 1e-4 for off in together(given, path).values())
+
+
+@torch.no_grad()
+def test_exact_sums_that_onnxruntime_does_not_have(exporting, tmp_path, monkeypatch):
+    "On processors without VNNI it refuses some files: they are computed in floats, and their name says so."
+    package = pytest.importorskip("onnxruntime")
+    given = rounded(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)).eval(), 4)
+    path, real, asked = export(given, tmp_path / "net.onnx", SHAPE), package.InferenceSession, []
+    def session(source, options, **rest):
+        asked.append(options.graph_optimization_level)
+        if asked[-1] != package.GraphOptimizationLevel.ORT_DISABLE_ALL: raise RuntimeError("no exact sums")
+        return real(source, options, **rest)
+    monkeypatch.setattr(package, "InferenceSession", session)
+    monkeypatch.setattr(runtimes, "_saturates", lambda: False)   # sums are exact anyway: a refusal is a refusal
+    with refused("net.onnx", "no exact sums"): load_exported(path, "onnxruntime")
+    monkeypatch.setattr(runtimes, "_saturates", lambda: True)
+    with pytest.warns(UserWarning, match="computes with floats"): found = load_exported(path, "onnxruntime")
+    assert found.runtime.endswith("in floats") and "in floats" in found.precision and len(asked) == 3
+    assert torch.allclose(found(PICTURES), given(PICTURES), atol=1e-4)
 
 
 def test_files_ask_for_the_kernels_of_programs(exporting, tmp_path):
@@ -1281,7 +1300,7 @@ def test_files_ask_for_the_kernels_of_programs(exporting, tmp_path):
 
 
 @pytest.mark.parametrize("bits", [(1, 1), (4, 32), (32, 4), (8, 8)])
-@pytest.mark.filterwarnings("ignore:layers with float weights")
+@pytest.mark.filterwarnings("ignore:layers with float weights", "ignore:ONNX Runtime has no exact sums")
 @torch.no_grad()
 def test_files_of_all_bits(bits, exporting, tmp_path):
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(128, 5))

@@ -139,7 +139,10 @@ class _InOnnxRuntime(_Named):
         try: return session()
         except Exception:   # seen in version 1.32: it adds the same constant twice
             options.graph_optimization_level = export_package("onnxruntime").GraphOptimizationLevel.ORT_DISABLE_ALL
-            return session()
+            found = session()
+            warnings.warn("ONNX Runtime has no exact sums for this file on this processor: it computes with floats",
+                          stacklevel=4)
+            return found
 
     def __call__(
         self,
@@ -228,8 +231,8 @@ def load_exported(
     """A file as a classifier: whatever takes a network takes it, for certificates of this file in this runtime.
 
     Attributes: `precision`, `sha256` of the file (and of the files in which it keeps numbers, if there are any),
-    `runtime` with its version ("in floats" where OpenVINO's integers saturate or are not what the file says: then with
-    a warning), `notes` from its metadata, `shape` of an image. `ValueError` with the path for a file that is missing,
+    `runtime` with its version ("in floats" where its integers saturate or are not what the file says, with a warning
+    unless all files are computed so on this processor), `notes` from its metadata, `shape` of an image. `ValueError` with the path for a file that is missing,
     cut off, no ONNX, no classifier of images, or that the runtime does not take, and for one that keeps numbers
     outside its folder. Nothing is unpickled. `ImportError` without the extra `export` (or `int8`)."""
     kinds = {"onnxruntime": _InOnnxRuntime, "openvino": _InOpenVINO}

@@ -62,12 +62,22 @@ def searching(yard: Yard, bits: float, method: str, seed: int) -> FinalsStage:
     return FinalsStage(stage, (), FINALISTS, yard.finish, yard.images, 500, start=yard.network)
 
 
+def studied(yard: Yard, bits: float) -> list[Measured]:
+    "What the study of the head-room has; the float network is the same for all budgets, so it may be another's."
+    def some(budget): return unpack(name_of(yard, budget)) if is_packed(name_of(yard, budget)) else []
+    found = some(bits)
+    for other in yard.budgets:
+        if any(one.method == "float32" for one in found): break
+        found += [one for one in some(other) if one.method == "float32"]
+    return found
+
+
 def networks(yard: Yard, bits: float) -> list[Measured]:
     "All that is stored of a comparison: what it has made, and what it has from the study of the head-room."
     made = unpack(f"bits/{yard.name}-{bits:g}")
-    before = unpack(name_of(yard, bits)) if is_packed(name_of(yard, bits)) else []
     have = {(one.method, one.seed) for one in made}
-    return made + [one for one in before if one.method in (*KNOWN, "float32") and (one.method, one.seed) not in have]
+    return made + [one for one in studied(yard, bits)
+                   if one.method in (*KNOWN, "float32") and (one.method, one.seed) not in have]
 
 
 def by_method(some: Iterable[Measured]) -> dict[str, list[CertificateLog]]:
@@ -87,8 +97,7 @@ def compared(yard: Yard, bits: float) -> dict[str, list[CertificateLog]]:
 
 def noise_of(yard: Yard, bits: float) -> TrainingNoise | None:
     "What training moves, told by everything that was trained with several seeds; each cut of uniform bits for itself."
-    others = unpack(name_of(yard, bits)) if is_packed(name_of(yard, bits)) else []
-    every = [*networks(yard, bits), *(one for one in others if one.method not in (*KNOWN, "float32"))]
+    every = [*networks(yard, bits), *(one for one in studied(yard, bits) if one.method not in (*KNOWN, "float32"))]
     return training_noise(by_method(every).values())
 
 
