@@ -232,9 +232,9 @@ def load_exported(
 
     Attributes: `precision`, `sha256` of the file (and of the files in which it keeps numbers, if there are any),
     `runtime` with its version ("in floats" where its integers saturate or are not what the file says, with a warning
-    unless all files are computed so on this processor), `notes` from its metadata, `shape` of an image. `ValueError` with the path for a file that is missing,
-    cut off, no ONNX, no classifier of images, or that the runtime does not take, and for one that keeps numbers
-    outside its folder. Nothing is unpickled. `ImportError` without the extra `export` (or `int8`)."""
+    unless all files are computed so on this processor), `notes` from its metadata, `shape` of an image. `ValueError`
+    with the path for a file that is missing, cut off, no ONNX, no classifier of images, or that the runtime does not
+    take, and for one that keeps numbers outside its folder. Nothing is unpickled. `ImportError` without the extra `export` (or `int8`)."""
     kinds = {"onnxruntime": _InOnnxRuntime, "openvino": _InOpenVINO}
     if runtime is not None: return kinds[one_of("runtime", runtime, kinds)](_OnnxFile(path), threads)
     there = [name for name in kinds if importlib.util.find_spec(name)]
