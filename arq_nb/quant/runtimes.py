@@ -234,7 +234,8 @@ def load_exported(
     `runtime` with its version ("in floats" where its integers saturate or are not what the file says, with a warning
     unless all files are computed so on this processor), `notes` from its metadata, `shape` of an image. `ValueError`
     with the path for a file that is missing, cut off, no ONNX, no classifier of images, or that the runtime does not
-    take, and for one that keeps numbers outside its folder. Nothing is unpickled. `ImportError` without the extra `export` (or `int8`)."""
+    take, and for one that keeps numbers outside its folder. Nothing is unpickled. `ImportError` without the extra
+    `export` (or `int8`)."""
     kinds = {"onnxruntime": _InOnnxRuntime, "openvino": _InOpenVINO}
     if runtime is not None: return kinds[one_of("runtime", runtime, kinds)](_OnnxFile(path), threads)
     there = [name for name in kinds if importlib.util.find_spec(name)]
