@@ -1,13 +1,14 @@
 """Outputs of the notebooks without what nobody misses, since git keeps every byte for good.
 
 Pictures get the fewest colors that cannot be told from theirs, a third of the bytes. A table that is there as HTML is
-not kept as text once more.
+not kept as text once more, nor with a style of its own.
 
     python tools/smaller_pictures.py nbs/*.ipynb nbs/experiments/*.ipynb
 """
 import base64
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -36,7 +37,10 @@ def shrink(path: Path) -> int:  # characters saved
     text = path.read_text("utf-8")
     notebook, saved = json.loads(text), 0
     for data in (output.get("data", {}) for cell in notebook["cells"] for output in cell.get("outputs", [])):
-        if "text/html" in data: saved += len("".join(data.pop("text/plain", "")))
+        if "text/html" in data:
+            html = "".join(data["text/html"])
+            data["text/html"] = re.sub(r"(?s)<style scoped>.*?</style>\n?", "", html).splitlines(keepends=True)
+            saved += len(html) - len("".join(data["text/html"])) + len("".join(data.pop("text/plain", "")))
         png = "".join(data.get("image/png", ""))
         if len(png) < WORTH: continue
         data["image/png"] = smaller(png.strip()) + ("\n" if png.endswith("\n") else "")

@@ -251,6 +251,7 @@ def count_changes(
             counts[:, group] = (~had & kept).sum(1), (had & ~kept).sum(1), kept.sum(1)
     return tuple(counts)
 
+# %% ../../nbs/10_incremental.ipynb #1a161600
 def _check_replays_suffice(
     cache: CertificateCache, smoothed: SmoothedClassifier, n_p: int | np.ndarray, alpha_zeta: float
 ) -> None:

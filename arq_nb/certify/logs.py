@@ -104,6 +104,7 @@ def _read_table(path: str | os.PathLike) -> tuple[list[str], list[tuple[int, dic
             raise ValueError(f"{path}, line {n}: {len(row)} fields, the header has {len(header)}")
     return header, [(n, dict(zip(header, row))) for n, row in rows]
 
+# %% ../../nbs/03_logs.ipynb #e72e2bb3
 def _largest_radius(path: str | os.PathLike) -> float | None:
     "What the samples of a log can prove at most, by its record; None for a log of others or of another kind of noise."
     try: record = Record.read(f"{path}.json")

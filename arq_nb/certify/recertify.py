@@ -122,6 +122,7 @@ def _check_effort(effort: _Effort, cache: CertificateCache, smoothed: SmoothedCl
     def best(n): return _path_bounds(p_cached, 0, 0, n, n, s.alpha, effort.alpha_zeta).max()
     smoothed.check_samples(min(effort.n, s.n - first), s.alpha + effort.alpha_zeta, best)
 
+# %% ../../nbs/10a_recertify.ipynb #98da5f63
 def _recertified(
     cache: CertificateCache,       # of these images
     smoothed: SmoothedClassifier,  # the changed network, past the gate
@@ -149,6 +150,7 @@ def _asked(cache: CertificateCache, labels: Tensor | Sequence[int] | None) -> np
     if classes.shape == (len(cache),): return cache.guess == classes
     raise ValueError(f"labels of shape {classes.shape} for {len(cache)} images: one class each is needed")
 
+# %% ../../nbs/10a_recertify.ipynb #1ca9e823
 def recertify(
     cache: CertificateCache,         # of the original network
     smoothed: SmoothedClassifier,    # the changed network, smoothed with the same sigma

@@ -256,6 +256,7 @@ def _check_rows(f: CheckedClassifier, found: list[nn.Module], first: Tensor, sec
         if _close(alone, a[i : i + 1], 0.5 * varied + 1e-3 * size): return  # other kernels round otherwise
     raise ValueError(f"the classifier answers an image differently alone than among {len(first)}: {_SIZE}")
 
+# %% ../../nbs/38_classifiers.ipynb #6de217f3
 def _buffers(found: list[nn.Module]) -> list[tuple[nn.Module, str, Tensor]]:
     lazy = torch.nn.parameter.is_lazy
     return [(n, name, buffer) for n in found for name, buffer in n.named_buffers(recurse=False) if not lazy(buffer)]
@@ -279,6 +280,7 @@ def _buffers_kept(found: list[nn.Module]) -> Iterator[None]:
         raise ValueError(f"the classifier changes {', '.join(moved[:3])} while it is asked, also in evaluation mode: "
                          "it is no function of an image")
 
+# %% ../../nbs/38_classifiers.ipynb #68f78c90
 def _warn_of_training(found: list[nn.Module]):
     "A word about layers in training mode, if their `forward` asks for the mode."
     codes = {n: getattr(getattr(type(n), "forward", None), "__code__", None) for n in found if _training(n)}
@@ -300,6 +302,7 @@ def _refuse_settled(found: list[nn.Module], waiting: list[nn.Module]):
         raise ValueError(f"{_layer_name(found, settled[0])} is not calibrated, and the first batch would decide what "
                          "is certified: call calibrate(model, images) first")
 
+# %% ../../nbs/38_classifiers.ipynb #6487ec6e
 @contextmanager
 def gate(
     f: Callable[[Tensor], Tensor],  # a classifier to be, or one that has passed

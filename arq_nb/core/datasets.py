@@ -52,6 +52,7 @@ def _class_index(label: object, where: str) -> int:
         raise DataError(f"{where}: label {label!r} is a {type(label).__name__}; a class index 0, 1, ... is needed")
     return int(label)
 
+# %% ../../nbs/33b_datasets.ipynb #09eea635
 def _float_to_bytes(values: np.ndarray, where: str) -> tuple[np.ndarray, float]:
     "Floats in [0, 1] as bytes, and the largest rounding in gray levels."
     low, high = float(values.min()), float(values.max())
@@ -83,6 +84,7 @@ def _array_pixels(image: Tensor | np.ndarray, where: str) -> tuple[Tensor, float
     elif not tensor: values = np.moveaxis(values, 2, 0)
     return torch.from_numpy(np.array(values, order="C")), rounding
 
+# %% ../../nbs/33b_datasets.ipynb #5e23edc8
 def _item(dataset: object, i: int, where: str) -> tuple[object, int]:
     "Image and label; `DataError` for other items."
     item = dataset[i]
@@ -122,6 +124,7 @@ def _item_pixels(
     channels = channels or (3 if len(image.getbands()) > 2 or image.mode in ("P", "PA") else 1)
     return pixels_of(image, where, size, channels, convert), rounding
 
+# %% ../../nbs/33b_datasets.ipynb #cdf7c2aa
 def read_dataset(
     dataset: Dataset,                       # with a length, and (image, label) pairs as items
     classes: Sequence[str] | None = None,   # names in label order; None: the data set's own

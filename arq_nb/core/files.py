@@ -43,6 +43,7 @@ def _files_below(folder: str | Path) -> list[str]:
         found.append((here, sorted(n for n in names if not _hidden(n))))
     return [os.path.join(here, name) for here, names in sorted(found) for name in names]
 
+# %% ../../nbs/33_files.ipynb #579d7d10
 def class_folders(
     root: str | Path,  # folder with one subfolder of images for each class
 ) -> list[str]:  # their names, sorted
@@ -116,6 +117,7 @@ def _eight_bits(image: Image.Image, where: str) -> Image.Image:
                         "scale them and save them with 8 bits, or with 16 (white 65535)")
     return image
 
+# %% ../../nbs/33_files.ipynb #82f0c50b
 def _upright(image: Image.Image) -> Image.Image:
     "The image as its orientation tag says; unreadable tags are none."
     try: turned = image.getexif().get(0x0112, 1) in range(2, 9)
@@ -130,6 +132,7 @@ def _flat(image: Image.Image, mode: str) -> Image.Image:
     image = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert(mode)
 
+# %% ../../nbs/33_files.ipynb #653b7241
 def _in_mode(image: Image.Image, where: str, channels: int, convert: bool) -> Image.Image:
     "The image upright, as 8-bit gray or RGB; `DataError` for other kinds unless `convert`."
     mode, found = "L" if channels == 1 else "RGB", image.mode
@@ -151,6 +154,7 @@ def _in_mode(image: Image.Image, where: str, channels: int, convert: bool) -> Im
     raise DataError(f"{where}: {kind}, but {channels} channel(s) ({mode}) are asked for; "
                     f"pass convert=True (--convert on the command line) to convert it{other}")
 
+# %% ../../nbs/33_files.ipynb #9b400b69
 def pixels_of(
     image: Image.Image,  # as Pillow has opened it
     where: str,          # what to call it in errors

@@ -159,6 +159,7 @@ def _read_json(path: Path) -> dict:
     if not isinstance(found, dict): raise ValueError(f"{path} is no record: delete it together with its result")
     return found
 
+# %% ../../nbs/36_record.ipynb #44c1bbb3
 @dataclass(frozen=True)
 class Record:
     """

@@ -66,6 +66,7 @@ def _option(
     marks = [about, Positional] if positional else [about]
     return name, Annotated[(hint, *marks)], field() if needed else field(default=default)
 
+# %% ../../nbs/26_cli.ipynb #dedac712
 def _laid_out(
     title: str,         # name of the new class
     holder: object,     # a function, or a dataclass with its values
@@ -89,6 +90,7 @@ def _laid_out(
         made.append((name, Annotated[inner, arg(prefix_name=False)], field(default_factory=inner)))
     return make_dataclass(title, made)
 
+# %% ../../nbs/26_cli.ipynb #57ed2e30
 def _values(holder: object) -> dict[str, object]:
     "Fields of settings with their values, or parameters of a function with their defaults."
     if is_dataclass(holder): return {f.name: getattr(holder, f.name) for f in fields(holder) if f.init}

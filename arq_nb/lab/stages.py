@@ -59,6 +59,7 @@ class _Parts(NamedTuple):
         if count is None or count >= len(self.train): return self.train
         return self.train.split(count, make_generator(seed, purpose))[1]
 
+# %% ../../nbs/25a_stages.ipynb #d5dc4a05
 @dataclass(frozen=True)
 class Images:
     """
@@ -93,6 +94,7 @@ class Images:
         "The images, decoded once for each study (the folder and the device of `at`) and read once in each process."
         return _parts(self, at.root / "images", at.device)
 
+# %% ../../nbs/25a_stages.ipynb #a7aabcf9
 def _joined(images: Images, split: str, folder: Path) -> ImageData:
     "The training images of all roots, or the test images of the last one."
     paths = [unpack(p, folder / p.name.split(".")[0]) if p.is_file() else p for p in images.found()] or [None]
@@ -219,6 +221,7 @@ class PolicyStage(Stage):
                 "evaluations": len({row["policy"] for row in history}), "original_acr": found.original_acr,
                 "history": history, "ranking": [policy.text for policy in found.ranking]}
 
+# %% ../../nbs/25a_stages.ipynb #ce7f49b4
 def _kept_judge(
     stage: PolicyStage,
     at: Place,

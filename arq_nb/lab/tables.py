@@ -155,6 +155,7 @@ def _method_interval(
     seeds = 0.0 if noise is None else stats.t.ppf(0.975, noise[1]) ** 2 * noise[0] / len(known)
     return mean - math.sqrt((mean - low) ** 2 + seeds), mean + math.sqrt((high - mean) ** 2 + seeds)
 
+# %% ../../nbs/24_tables.ipynb #b8b66538
 _SEED_COLUMNS = "worst to best seed", "95 % interval"
 
 def _seed_texts(rows: pd.DataFrame, noise: tuple[float, int] | None) -> dict[str, str]:

@@ -91,6 +91,7 @@ class Product:
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
 
+# %% ../../nbs/41_products.ipynb #f62a7b4f
 _PLACES = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2), "_scaled_mm": (0, 1),   # of two operands
            "convolution": (0, 1), "_convolution": (0, 1), "mv": (0, 1), "dot": (0, 1), "addmv": (1, 2),
            "_trilinear": (0, 1)}
@@ -99,6 +100,7 @@ _RECURRENT = {"mkldnn_rnn_layer", "_cudnn_rnn", "miopen_rnn"}  # many products i
 _FUSED = {"_native_multi_head_attention", "_transformer_encoder_layer_fwd", "_addmm_activation",   # of layers
           "mkldnn_linear"}
 
+# %% ../../nbs/41_products.ipynb #a9dd662e
 class _ProductRecorder(TorchDispatchMode):
     "Follows an image through a network and notes every product with a weight; `ValueError` for one that is no layer's."
 

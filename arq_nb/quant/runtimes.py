@@ -114,6 +114,7 @@ class _Named:
 
     def __repr__(self) -> str: return f"{self.path.name} {self.shape} in {self.runtime}, SHA-256 {self.sha256[:16]}"
 
+# %% ../../nbs/43d_runtimes.ipynb #7551814b
 _LIBERTIES = ["WeightBiasQuantization", "ClipQuantRewrite"]
 
 class _InOnnxRuntime(_Named):

@@ -59,6 +59,7 @@ class _ByName(type):
         of_init = inspect.signature(cls.__init__)
         return of_init.replace(parameters=list(of_init.parameters.values())[1:])
 
+# %% ../../nbs/12a_search_settings.ipynb #1ae9dff4
 _OF_CERTIFY = "n0", "n", "alpha", "alpha_zeta", "backend", "method", "noise"   # what decides the outcome of a search
 _OF_REWARD, _REWARDS, _WEIGHTS = ("reward", "samples", "weights"), ("bound", "plug-in"), ("own", "shared")
 _OF_SEARCH = ("mode", "min_bits", "max_bits", "edge_bits", "n_p", "gamma", "reward_scale", "change", "candidates",

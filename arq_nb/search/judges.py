@@ -79,6 +79,7 @@ def _kept_number(path: Path, about: Mapping, make: Callable[[], float]) -> float
     if rank_and_world_size()[0] == 0: record.write(path, number=number)
     return number
 
+# %% ../../nbs/13_judges.ipynb #af30841c
 def _few_copies(classifier: SmoothedClassifier, images: Tensor, samples: int, seed: int) -> Iterator[Tensor]:
     """Batches of noisy copies, image after image, from one stream for all images.
 
@@ -108,6 +109,7 @@ def _right_votes(
             classes.append(logits.argmax(1))
     return (torch.cat(classes).view(-1, samples) == data.labels.to(images.device)[:, None]).sum(1).cpu().numpy()
 
+# %% ../../nbs/13_judges.ipynb #cbce84fe
 class RadiusJudge(_NetworkJudge):
     """
     Fine-tunes and certifies policies of one network, and rewards the average certified radius.

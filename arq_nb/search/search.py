@@ -191,6 +191,7 @@ class _Origin:
         recipe = replace(own.recipe, epochs=usual.recipe.epochs)
         return replace(usual, recipe=recipe, certify=certify, progress=own.progress)
 
+# %% ../../nbs/15_search.ipynb #6b588695
 @dataclass(frozen=True)
 class SearchResult:
     """

@@ -81,6 +81,7 @@ class _Inputs:
         raise ValueError(f"the layer {name!r} is {why}: "
                          "the curvature that belongs to its bits cannot be measured by its input")
 
+# %% ../../nbs/18_sensitivities.ipynb #2bb60351
 @dataclass(frozen=True)
 class Curvature:
     """

@@ -36,6 +36,7 @@ def _restore(model: nn.Module, state: Mapping[str, Tensor]) -> None:
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
+# %% ../../nbs/04b_checkpoints.ipynb #17b0175a
 def _save_run(path: Path, model: nn.Module, optimizer: torch.optim.SGD, record: Record, history: list[dict]) -> None:
     momentum = {n: optimizer.state[p].get("momentum_buffer") for n, p in model.named_parameters()}
     tensors = {f"model.{n}": t for n, t in _state_of(model).items()}
