@@ -9,7 +9,7 @@ __all__ = []
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, ExitStack
 
 import torch
 from torch import Tensor
@@ -53,7 +53,8 @@ def _ahead(f: CheckedClassifier, batches: Iterable[Tensor], turns: int) -> Itera
                 if len(under_way) == turns: yield oldest()
             while under_way: yield oldest()
         finally:
-            for wait, _ in under_way: wait()  # what is being read must not be given back
+            with ExitStack() as rest:   # it goes on after an error, too: what is being read must not be given back
+                for wait, _ in reversed(under_way): rest.callback(wait)
 
 def answers(
     f: CheckedClassifier,       # past the gate

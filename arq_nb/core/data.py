@@ -134,11 +134,13 @@ def check_images(
 # %% ../../nbs/32_data.ipynb #ba743ce5
 @patch
 def subset(self: ImageData,
-    indices: Tensor | Sequence[int] | slice,  # positions, a mask, or a slice
+    indices: Tensor | Sequence[int] | slice,  # positions, a mask of bool, or a slice
 ) -> ImageData:  # the chosen images, in the order asked for
     "Some of the images."
     if not isinstance(indices, slice):
         indices = torch.as_tensor(indices, device=self.labels.device)
+        if indices.is_floating_point() and len(indices):
+            raise DataError("positions are whole numbers, or a mask of bool, not floats")
         if indices.dtype != torch.bool: indices = indices.long()
     labels = self.labels[indices]
     name = f"{self.name or 'images'}, {len(labels)} of {len(self)}"

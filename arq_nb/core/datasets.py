@@ -176,9 +176,18 @@ class Images(NamedTuple):
     held_out: ImageData  # training images that are left out, for choosing: they drive a search
     test: ImageData      # for the end: what is reported
 
+def _check_asked(data: ImageData, size: int | None, channels: int | None, convert: bool) -> None:
+    "`DataError` if images that are read already were to have another size, or other channels."
+    channels_now, *sides = data.shape
+    if size is not None and sides != [size, size] or channels not in (None, channels_now):
+        raise DataError(f"size={size!r} and channels={channels!r} are for folders and data sets; this ImageData holds "
+                        f"images of {data.shape}: read its source with them")
+
 def _read(source: _Source, classes: Sequence[str] | None, **how: object) -> ImageData:
     "Images from wherever they are."
-    if isinstance(source, ImageData): return source if classes is None else source.with_classes(classes)
+    if isinstance(source, ImageData):
+        _check_asked(source, **how)
+        return source if classes is None else source.with_classes(classes)
     if not isinstance(source, (str, Path)): return ImageData.from_dataset(source, **how)
     if how["channels"] is None: how["channels"] = 3
     return ImageData.from_folder(source, classes=classes, **how)

@@ -211,7 +211,7 @@ class Record:
         path: str | os.PathLike,  # a .json file
         **more: object,           # plain data
     ) -> None:
-        "The settings as JSON, with versions and `more` that is not compared."
+        "The settings as JSON, with versions, and with `more`, which `read` gives back beside them (but for `about`)."
         text = json.dumps({**self.settings, **more, "versions": _versions()}, indent=1)
         write_atomically(path, lambda p: p.write_text(text + "\n", encoding="utf-8"))
 

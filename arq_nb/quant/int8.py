@@ -7,6 +7,7 @@ __all__ = ['export_int8', 'images_together', 'Int8', 'save_program']
 
 # %% ../../nbs/43_int8.ipynb #2c47fc82
 import functools
+import inspect
 import math
 import os
 import tempfile
@@ -68,6 +69,13 @@ def _halves(
     return codes >> 1, codes - (codes >> 1)
 
 # %% ../../nbs/43_int8.ipynb #6142bdee
+def _converted(converter: Callable, name: str, *args: Any, **kwargs: Any) -> Any:
+    "What a converter gives; `ValueError` for arguments that it does not take."
+    try: inspect.signature(converter).bind(*args, **kwargs)
+    except TypeError as error:
+        raise ValueError(f"{name!r} is called in a way that cannot be exported: {error}") from error
+    return converter(*args, **kwargs)
+
 class _Exporter(fx.Interpreter):
     "Rebuilds a network as an OpenVINO graph; counts the layers that run in integers and those that may saturate."
 
@@ -80,11 +88,11 @@ class _Exporter(fx.Interpreter):
     def call_function(self, target, args, kwargs):
         if target not in FUNCTIONS:
             raise ValueError(f"the function {getattr(target, '__name__', target)} cannot be exported")
-        return FUNCTIONS[target](*args, **kwargs)
+        return _converted(FUNCTIONS[target], getattr(target, "__name__", target), *args, **kwargs)
 
     def call_method(self, target, args, kwargs):
         if target not in METHODS: raise ValueError(f"the tensor method {target!r} cannot be exported")
-        return METHODS[target](*args, **kwargs)
+        return _converted(METHODS[target], target, *args, **kwargs)
 
     def call_module(self, target, args, kwargs):
         module = self.fetch_attr(target)

@@ -41,7 +41,7 @@ def _median_interval(
     values: Sequence[float],    # measurements of one thing
     confidence: float = 0.95,
 ) -> tuple[float, float, float]:  # median, and the ends of its interval: two of the values
-    "Median with an interval that needs no assumption on the distribution; NaN where there are too few values for one."
+    "Median with an interval for independent values of any distribution; NaN where there are too few values for one."
     ordered, k = sorted(values), int(binom.ppf((1 - confidence) / 2, len(values), 0.5))
     return (median(ordered), *((ordered[k - 1], ordered[-k]) if k else (math.nan, math.nan)))
 

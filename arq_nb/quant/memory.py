@@ -26,6 +26,11 @@ def _address(t: Tensor) -> int: return t.untyped_storage().data_ptr()
 def _tensors(tree: object) -> list[Tensor]:
     return [t for t in tree_leaves(tree) if isinstance(t, Tensor) and t.is_floating_point() and t.numel()]
 
+def _value_by_value(operation: torch._ops.OpOverload) -> bool:
+    "May it write its result over its input? PyTorch says so of most; normalization and softmax can, row by row."
+    name = operation.overloadpacket.__name__
+    return torch.Tag.pointwise in operation.tags or "norm" in name or "softmax" in name
+
 class _Recorder(TorchDispatchMode):
     "Notes which memory each operation reads and creates, as far as it depends on the image."
 
@@ -33,7 +38,7 @@ class _Recorder(TorchDispatchMode):
         super().__init__()
         self.weights = weights   # address -> layer
         self.layer, self.steps, self.kept = "", [], [image]   # what is kept cannot give its address to another tensor
-        self.values = {_address(image): image.numel()}
+        self.values, self.over = {_address(image): image.numel()}, set()   # over: steps that may overwrite an input
 
     def enter(self, layer: str, *_): self.layer = layer
 
@@ -47,7 +52,9 @@ class _Recorder(TorchDispatchMode):
         self.values |= {a: t.untyped_storage().nbytes() // t.element_size() for a, t in made.items()}
         layer = self.layer or next((self.weights[a] for a in inputs if a in self.weights), "")
         name, results = func.overloadpacket.__name__, results.keys() & self.values.keys()
-        if reads: self.steps.append((layer, name, reads, results, set(made)))
+        if reads:
+            if not layer and _value_by_value(func): self.over.add(len(self.steps))
+            self.steps.append((layer, name, reads, results, set(made)))
         return out
 
 # %% ../../nbs/42_memory.ipynb #a62d6ec8
@@ -111,7 +118,7 @@ def memory_plan(
         alive = [a for a, (first, last) in lives.items() if first <= i <= last]
         for new in made & lives.keys():
             dying = [a for a in reads if a in alive and lives[a][1] == i and recorder.values[a] == recorder.values[new]]
-            if dying and not layer: alive.remove(dying[0])
+            if dying and i in recorder.over: alive.remove(dying[0])
         plan.append(MemoryStep(layer, operation, tuple((recorder.values[a], readers[a]) for a in alive)))
     return plan
 

@@ -113,8 +113,9 @@ def _pad(x, pad, mode="constant", value=None):
     before, after = [*pad[0::2], *[0] * (4 - len(pad) // 2)][::-1], [*pad[1::2], *[0] * (4 - len(pad) // 2)][::-1]
     return operations().pad(x, constant(before), constant(after), "constant", constant(value or 0, np.float32))
 
-def _flatten(x, start_dim=0):
-    if start_dim != 1: raise ValueError(f"only flatten(x, 1) can be exported, not start_dim={start_dim}")
+def _flatten(x, start_dim=0, end_dim=-1):
+    if (start_dim, end_dim) != (1, -1):
+        raise ValueError(f"only flatten(x, 1) can be exported, not start_dim={start_dim}, end_dim={end_dim}")
     return operations().reshape(x, constant([0, -1]), True)
 
 def _operation(name: str, *args): return getattr(operations(), name)(*args)
@@ -143,7 +144,7 @@ def _relu6_layer(m, x): return _relu6(x)
 
 def _average_pool_layer(m, x): return _average_pool(x, m.output_size)
 
-def _flatten_layer(m, x): return _flatten(x, m.start_dim if m.end_dim == -1 else None)
+def _flatten_layer(m, x): return _flatten(x, m.start_dim, m.end_dim)
 
 MODULES = {
     nn.BatchNorm2d: _batch_norm, nn.MaxPool2d: _max_pool, nn.AdaptiveAvgPool2d: _average_pool_layer,
