@@ -77,6 +77,14 @@ def allows(self: Budget, policy: Policy) -> bool:
     return self.cost(policy) <= self.limit
 
 @patch
+def listed(self: Budget, policy: Policy) -> Policy:
+    "`policy` itself; with a table of times, each layer at that pair of bits of the table which is nearest to its own."
+    if self.choices is None: return policy
+    def near(name: str, bits: tuple[int, int]) -> tuple[int, int]:
+        return min(self.choices[name], key=lambda pair: (abs(pair[0] - bits[0]) + abs(pair[1] - bits[1]), pair))
+    return Policy({name: near(name, bits) for name, bits in self._resolved(policy).bits.items()})
+
+@patch
 def _most_bits(self: Budget, name: str) -> tuple[int, int]:
     "32 by 32 bits; where a table does not have them, its slowest entry."
     float_bits = FLOAT_BITS, FLOAT_BITS
@@ -232,9 +240,11 @@ def fit(
 ) -> Policy:  # the first policy on the way down that the budget allows
     """Walk `policy` down, one bit at a time over the layers, until it fits (HAQ, Wang et al. 2019).
 
-    `BudgetError` if none can; it says what could be reached, and with which layers pinned."""
-    policy = self._resolved(policy)
-    free = [n for n in policy.layers if n not in set(fixed)]
+    `BudgetError` if none can; it says what could be reached, and with which layers pinned. `ValueError` for a name in
+    `fixed` that is no layer's."""
+    policy, fixed = self._resolved(policy), {fixed} if isinstance(fixed, str) else set(fixed)
+    if unknown := sorted(fixed - set(policy.layers)): raise ValueError(f"fixed={unknown}: no layers are called so")
+    free = [n for n in policy.layers if n not in fixed]
     floor = self._cheapest(policy, free, min_bits)
     if not self.allows(floor): raise BudgetError(self._out_of_reach(floor, free, min_bits))
     while not self.allows(policy):

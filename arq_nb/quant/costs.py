@@ -122,6 +122,8 @@ def other_bytes(
     return sum(t.numel() * 4 for t in state.values())
 
 # %% ../../nbs/07_costs.ipynb #629761ff
+def _channel_axis(layer: nn.Module) -> int: return int(isinstance(layer, nn.modules.conv._ConvTransposeNd))
+
 def model_size(
     model: nn.Module,  # network, float or quantized
     policy: Policy,    # its bits
@@ -134,7 +136,8 @@ def model_size(
     bits = one_width(policy.resolve(layers), shared).bits
     # -(-a // 8) is a / 8, rounded up: whole bytes for each layer
     weights = sum(-(-m.weight.numel() * bits[n][0] // 8) for n, m in layers.items() if n not in shared)
-    steps = sum(step_bytes(0 if n in shared else m.weight.shape[0], *bits[n]) for n, m in layers.items())
+    def channels(n: str) -> int: return 0 if n in shared else layers[n].weight.shape[_channel_axis(layers[n])]
+    steps = sum(step_bytes(channels(n), *bits[n]) for n in layers)
     return weights + steps + other_bytes(model)
 
 # %% ../../nbs/07_costs.ipynb #34e1cb04
@@ -196,7 +199,8 @@ def cost_table(
 ) -> CostTable:
     "Multiply-adds, bit operations, weight bytes and activation bytes of every layer."
     layers, plan = layer_table(model, input_shape), memory_plan(model, input_shape)
-    bits = policy.resolve([l.name for l in layers]).bits
+    policy = policy.resolve([l.name for l in layers])
+    bits = one_width(policy, {l.name: l.shares for l in layers if l.shares}).bits
     steps, alive = plan_bytes(plan, Policy(bits)), {}
     for step, size in zip(plan, steps): alive[step.layer] = max(size, alive.get(step.layer, 0))
     rows = [LayerCost(l, (w, a), l.bitops(w, a), -(-l.weights * w // 8),

@@ -125,6 +125,7 @@ def load(cls: Policy, path: str | os.PathLike) -> Policy:
     try: return cls({n: (b["weight_bits"], b["activation_bits"]) for n, b in content.items()})
     except (AttributeError, KeyError, TypeError) as e:
         raise ValueError(f"{path} is not a policy: every layer needs weight_bits and activation_bits") from e
+    except ValueError as e: raise ValueError(f"{path} is not a policy: {e}") from e
 
 # %% ../../nbs/06_policies.ipynb #e5600d75
 def _letters(pattern: str) -> int: return len(re.sub(r"\[.*?\]|[*?]", "", pattern))

@@ -17,6 +17,8 @@ from .policies import Policy
 # %% ../../nbs/08a_integer_program.ipynb #07541b9f
 _Sensitivity = Mapping[str, Mapping[tuple[int, int], float]]  # layer -> (weight bits, activation bits) -> harm
 
+_NO_SUM = "the {} of a policy are not the sum of its layers': this budget has no integer program"
+
 def _pair_costs(budget: Budget, base: Policy, choices: Sequence[tuple[str, tuple[int, int]]]) -> np.ndarray:
     "What each choice costs more than `base`."
     return np.array([budget.cost(base.replace(name, *pair)) for name, pair in choices]) - budget.cost(base)
@@ -28,7 +30,9 @@ def integer_program(
 ) -> Policy:  # within the budget, with the least total harm
     """The policy with the least sum of harms: a multiple-choice knapsack, solved exactly.
 
-    `BudgetError` if no choice fits; `ValueError` if an inner layer has no harms, or costs are no sum over layers."""
+    `BudgetError` if no choice fits; `ValueError` if an inner layer has no harms, or costs are no sum over layers.
+    Where layers share a weight the budget is kept, but the sum need not be the least."""
+    if budget.plan is not None: raise ValueError(_NO_SUM.format(budget.name))
     names = inner_layers(budget.layers)
     if missing := [n for n in names if not sensitivity.get(n)]:
         raise ValueError(f"no sensitivity for the layers {missing}")
@@ -44,8 +48,7 @@ def integer_program(
     chosen = _solve(harm, member, extra, budget.limit - budget.cost(base))
     policy = Policy({**base.bits, **dict(choices[i] for i in chosen)})
     if budget.allows(policy): return policy
-    raise ValueError(f"the {budget.name} of a policy are not the sum of its layers' ({budget.cost(policy):,.0f} for a "
-                     f"limit of {budget.limit:,.0f}): this budget has no integer program")
+    raise ValueError(f"{_NO_SUM.format(budget.name)} ({budget.cost(policy):,.0f} for a limit of {budget.limit:,.0f})")
 
 def _solve(harm: np.ndarray, member: np.ndarray, extra: np.ndarray, room: float) -> np.ndarray:
     "Indices of the chosen pairs. Scaled, because the solver's tolerances are absolute."

@@ -8,13 +8,15 @@ __all__ = ['DDPGConfig', 'DDPG']
 # %% ../../nbs/12_agent.ipynb #5544c0ee
 from copy import deepcopy
 from dataclasses import dataclass
-from math import isfinite, nan, sqrt
+from math import inf, isfinite, nan, sqrt
 
 import numpy as np
 import torch
 from fastcore.basics import patch
 from torch import Generator, nn, Tensor
 from torch.nn import functional as F
+
+from ..core.settings import whole_number
 
 # %% ../../nbs/12_agent.ipynb #a62e79ab
 @dataclass(frozen=True)
@@ -40,13 +42,16 @@ class DDPGConfig:
     updates_per_step: int = 1  # gradient updates for each step of a finished episode
 
     def __post_init__(self):
-        for name in ("hidden", "batch_size", "buffer_size"): _check(self, name, 1)
-        for name in ("warmup_episodes", "updates_per_step", "actor_lr", "critic_lr", "noise"): _check(self, name, 0)
-        for name in ("discount", "tau", "noise_decay", "baseline_decay"): _check(self, name, 0, 1)
+        for name in ("hidden", "batch_size", "buffer_size"): whole_number(name, getattr(self, name))
+        for name in ("warmup_episodes", "updates_per_step"): whole_number(name, getattr(self, name), 0)
+        for name in ("actor_lr", "critic_lr", "noise"): _check(self, name, 0, inf, "[)")
+        for name in ("discount", "baseline_decay"): _check(self, name, 0, 1, "[]")
+        for name in ("tau", "noise_decay"): _check(self, name, 0, 1, "(]")
 
-def _check(config: DDPGConfig, name: str, low: float, high: float = float("inf")) -> None:
+def _check(config: DDPGConfig, name: str, low: float, high: float, ends: str) -> None:
     value = getattr(config, name)
-    if not low <= value <= high: raise ValueError(f"{name}={value} is out of range: it must lie in [{low}, {high}]")
+    if not low <= value <= high or (value, ends[0]) == (low, "(") or (value, ends[1]) == (high, ")"):
+        raise ValueError(f"{name}={value} is out of range: it must lie in {ends[0]}{low}, {high}{ends[1]}")
 
 # %% ../../nbs/12_agent.ipynb #a90c012b
 def _mlp(

@@ -13,11 +13,12 @@ from typing import Protocol, runtime_checkable
 
 from ..certify.settings import Certify
 from ..core.data import ImageData
-from ..core.settings import spread, whole_number
+from ..core.settings import one_of, real_number, spread, whole_number
 from ..quant.budgets import Budget
 from ..quant.policies import Policy
+from ..quant.quantizers import FLOAT_BITS
 from .agent import DDPGConfig
-from .environment import BitWidthEnv
+from .environment import _MODES, BitWidthEnv
 from ..train.training import Recipe
 
 # %% ../../nbs/12a_search_settings.ipynb #eb109bdb
@@ -101,8 +102,6 @@ class SearchConfig(metaclass=_ByName):
     progress: bool = True              # show progress bars
 
     def __post_init__(self):
-        if not self.change > 0 or self.candidates < 1:
-            raise ValueError(f"change={self.change} must be positive and candidates={self.candidates} at least 1")
         if self.proposals not in _PROPOSALS:
             raise ValueError(f"proposals={self.proposals!r}: choose from {', '.join(_PROPOSALS)}")
         if self.reward not in _REWARDS: raise ValueError(f"reward={self.reward!r}: choose from {', '.join(_REWARDS)}")
@@ -110,7 +109,12 @@ class SearchConfig(metaclass=_ByName):
             raise ValueError(f"weights={self.weights!r}: choose from {', '.join(_WEIGHTS)}")
         if self.judge is not None and self.weights != "own":
             raise ValueError(f"a judge and weights={self.weights!r}: give one of the two, a judge has its own")
-        whole_number("samples", self.samples)
+        one_of("mode", self.mode, _MODES)
+        if not 2 <= self.min_bits <= self.max_bits <= 8 or self.edge_bits not in (*range(1, 9), FLOAT_BITS):
+            raise ValueError(f"min_bits={self.min_bits}, max_bits={self.max_bits}, edge_bits={self.edge_bits}: need "
+                             f"2 <= min_bits <= max_bits <= 8, and 1 to 8 or {FLOAT_BITS} bits at the edges")
+        for name in ("samples", "n_p", "candidates"): whole_number(name, getattr(self, name))
+        for name in ("gamma", "reward_scale", "change"): real_number(name, getattr(self, name))
         if (self.certify.skip, self.certify.max) != (1, None):
             raise ValueError("skip and max are no settings of a search: it uses all of the held-out images, give fewer")
         seed = whole_number("seed", self.seed, 0)

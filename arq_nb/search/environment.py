@@ -62,14 +62,15 @@ def _check_settings(budget: Budget, evaluate: object, mode: str, min_bits: int, 
     if mode not in _MODES: raise ValueError(f"unknown mode {mode!r}: allowed are {', '.join(map(repr, _MODES))}")
     if not 2 <= min_bits <= max_bits <= 8:
         raise ValueError(f"min_bits={min_bits}, max_bits={max_bits}: need 2 <= min_bits <= max_bits <= 8")
-    if len(budget.layers) < 3:
-        raise ValueError(f"nothing to decide in {len(budget.layers)} layer(s): the first and the last are fixed, "
-                         "so a network needs at least 3")
+    if (called := sum(layer.macs > 0 for layer in budget.layers)) < 3:
+        raise ValueError(f"nothing to decide in {called} layer(s): the first and the last are fixed, so a network "
+                         "needs at least 3 that are called")
 
 # %% ../../nbs/11_environment.ipynb #1b0559e1
 def _uniform(budget: Budget, bits: int, edge_bits: int) -> Policy:
     "The same bits in every inner layer, and `edge_bits` in the first and the last"
-    return pin(Policy({l.name: (bits, bits) for l in budget.layers}), edge_layers(budget.layers), edge_bits)
+    everywhere = budget.listed(Policy({l.name: (bits, bits) for l in budget.layers}))
+    return pin(everywhere, edge_layers(budget.layers), edge_bits)
 
 class BitWidthEnv(gymnasium.Env):
     """Choose the bits of every inner layer, one decision at a time, within a budget (method of HAQ and ARQ)
@@ -163,7 +164,7 @@ def _asked(self: BitWidthEnv, actions: Sequence[float]) -> Policy:
     for (name, kinds), a in zip(self.steps, actions):
         bits = _action_to_bits(a, self.min_bits, self.max_bits)
         policy = policy.replace(name, **dict.fromkeys(kinds, bits))
-    return policy
+    return self.budget.listed(policy)
 
 # %% ../../nbs/11_environment.ipynb #0692fb37
 @patch
@@ -210,7 +211,7 @@ def step(
     if done:
         self.policy = self.project(self.actions)
         reward, info["policy"] = self._reward(), self.policy
-    return self.observe(), reward, done, False, info | {"cost": self.budget.fraction(self.policy)}
+    return self.observe(), reward, done, False, info | {"cost": self.budget.fraction(self.budget.listed(self.policy))}
 
 @patch
 def _reward(self: BitWidthEnv) -> float:

@@ -217,7 +217,8 @@ def _timed(judge: Judge, policy: Policy) -> tuple[Evaluation, float]:
 
 class KeptJudge:
     """
-    Asks a judge, which is made when first needed, and keeps every answer in a file.
+    Asks a judge, which is made when first needed, and keeps every answer in a file; `ValueError` if that was made with
+    another identity.
 
         def make(): return RadiusJudge(net, train, holdout, 0.25)
         judge = KeptJudge(make, Path("judge.json"), {"sigma": 0.25, "network": fingerprint(net)})
@@ -237,6 +238,12 @@ class KeptJudge:
         check_same(path, kept["identity"], identity, remedy="delete it")
         self.kept, self.known = kept, {a["policy"]: a for a in kept["answers"]}
 
+    def name(self, policy: Policy) -> str:
+        "What a policy is called in the file: its bits in the order of the layers of the first one that was asked about."
+        layers = self.kept.setdefault("layers", policy.layers)
+        if policy.bits.keys() != set(layers): return json.dumps(sorted(policy.bits.items()))
+        return Policy({layer: policy.bits[layer] for layer in layers}).text
+
     @cached_property
     def judge(self) -> Judge:
         "The judge itself, made now if no answer has needed it yet."
@@ -253,17 +260,17 @@ class KeptJudge:
         return getattr(self.judge, "original_acr", math.nan)
 
     def evaluate(self, policy: Policy) -> Evaluation:
-        "The answer to `policy`, from the file if it is there; `ValueError` if the file was made with another identity."
-        if (text := policy.text) not in self.known: self._ask(policy, text)
-        return Evaluation(*(self.known[text][k] for k in ("reward", "acr", "accuracy")))
+        "The answer to `policy`, from the file if it is there."
+        if (name := self.name(policy)) not in self.known: self._ask(policy, name)
+        return Evaluation(*(self.known[name][k] for k in ("reward", "acr", "accuracy")))
 
-    def _ask(self, policy: Policy, text: str) -> None:
+    def _ask(self, policy: Policy, name: str) -> None:
         if self.check is not None: self.check()
-        self._keep(text, *_timed(self.judge, policy))
+        self._keep(name, *_timed(self.judge, policy))
 
-    def _keep(self, text: str, evaluation: Evaluation, seconds: float) -> None:
-        mine = {"policy": text, **asdict(evaluation), "seconds": round(seconds, 3)}
-        self.known[text] = answer = on_first(lambda: mine)
+    def _keep(self, name: str, evaluation: Evaluation, seconds: float) -> None:
+        mine = {"policy": name, **asdict(evaluation), "seconds": round(seconds, 3)}
+        self.known[name] = answer = on_first(lambda: mine)
         self.kept["answers"].append(answer)
         if rank_and_world_size()[0] == 0: write_atomically(self.path, lambda p: p.write_text(json.dumps(self.kept)))
 
@@ -276,8 +283,8 @@ def judge_many(
     "What policies are worth, judged side by side."
     if executor is None: return [judge.evaluate(policy) for policy in policies]
     if not isinstance(judge, KeptJudge): return [*executor.map(judge.evaluate, policies)]
-    new = [policy for policy in policies if policy.text not in judge.known]
+    new = [policy for policy in policies if judge.name(policy) not in judge.known]
     if new and judge.check is not None: judge.check()
     asked = [executor.submit(_timed, judge.judge, policy) for policy in new]
-    for policy, future in zip(new, asked): judge._keep(policy.text, *future.result())
+    for policy, future in zip(new, asked): judge._keep(judge.name(policy), *future.result())
     return [judge.evaluate(policy) for policy in policies]
