@@ -13,7 +13,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from fastcore.basics import patch
 from scipy import stats
 from tqdm import tqdm
 
+from .bounds import clopper_pearson_lower
 from .settings import as_asked, Certify, Method
 from .smoothing import ABSTAIN, Certificate, noise_named, NOISES, SmoothedClassifier
 from ..core.data import check_image_data, check_images, ImageData, to_float
@@ -50,6 +51,7 @@ class CertificateLog:
     time: np.ndarray     # seconds
     extra: dict[str, list[str]] = field(default_factory=dict, repr=False)  # further columns of the file
     most: float | None = None  # largest radius that so many samples can prove; None: unknown
+    images: str = field(default="", repr=False)  # fingerprint of the data set; "": unknown
 
     def __len__(self) -> int: return len(self.idx)
 
@@ -105,10 +107,8 @@ def _read_table(path: str | os.PathLike) -> tuple[list[str], list[tuple[int, dic
     return header, [(n, dict(zip(header, row))) for n, row in rows]
 
 # %% ../../nbs/03_logs.ipynb #e72e2bb3
-def _largest_radius(path: str | os.PathLike) -> float | None:
+def _largest_radius(record: Mapping) -> float | None:
     "What the samples of a log can prove at most, by its record; None for a log of others or of another kind of noise."
-    try: record = Record.read(f"{path}.json")
-    except ValueError: return None
     noise = next((known for known in map(noise_named, NOISES) if known.name == record.get("noise")), None)
     if noise is None or not {"sigma", "n", "alpha"} <= set(record) or record.get("method") == "incremental": return None
     return float(noise.radius(record["alpha"] ** (1 / record["n"]), record["sigma"]))
@@ -118,6 +118,8 @@ def read_log(
 ) -> CertificateLog:
     "Read a certificate log; a malformed row, or an image that is there twice, is a `ValueError` with its line number."
     header, rows = _read_table(path)
+    try: record = Record.read(f"{path}.json")
+    except ValueError: record = {}   # a log of others
     parsed = [_parse_row(row, f"{path}, line {n}") for n, row in rows]
     first = {}
     for (n, _), (idx, *_) in zip(rows, parsed):
@@ -126,7 +128,7 @@ def read_log(
     kinds = (int, int, int, float, int, float)
     arrays = [np.array(column, dtype=kind) for kind, column in zip(kinds, zip(*parsed) if parsed else [()] * 6)]
     extra = {name: [row.get(name, "") for _, row in rows] for name in header if name not in _COLUMNS}
-    return CertificateLog(*arrays, extra, _largest_radius(path))
+    return CertificateLog(*arrays, extra, _largest_radius(record), record.get("images", ""))
 
 # %% ../../nbs/03_logs.ipynb #909387c4
 def average_certified_radius(
@@ -189,6 +191,12 @@ def _median_interval(
     ends = np.concatenate([[0.0], np.sort(radii), [math.inf]])
     return float(np.median(radii)), float(ends[low]), float(ends[len(radii) + 1 - low])
 
+def _most_frequent(labels: np.ndarray, confidence: float) -> tuple[float, float, float]:
+    "The share of the most frequent class, low, high; low allows for the choice of that class by these very labels."
+    counts = np.bincount(labels)
+    share, _, high = _share_interval(labels == counts.argmax(), confidence)
+    return share, float(clopper_pearson_lower(counts.max(), len(labels), (1 - confidence) / 2 / len(counts))), high
+
 def summary(
     log: CertificateLog,          # certificates and true classes
     radii: Sequence[float] = (),  # for certified accuracy, in units of the input
@@ -204,8 +212,7 @@ def summary(
     found["clean accuracy"] = _share_interval(right, confidence)
     found["ACR"] = mean_interval(log.certified, confidence)
     if log.most is not None:
-        share = _share_interval(log.label == np.bincount(log.label).argmax(), confidence)
-        found["ACR of one class for all"] = tuple(log.most * end for end in share)
+        found["ACR of one class for all"] = tuple(log.most * end for end in _most_frequent(log.label, confidence))
     found["median radius"] = _median_interval(log.certified, confidence)
     found["abstention rate"] = _share_interval((log.predict == ABSTAIN) & ~left_out, confidence)
     if left_out.any(): found["left out, wrong guess"] = _share_interval(left_out, confidence)
@@ -232,7 +239,8 @@ def compare(
 ) -> tuple[float, float, float]:  # ACR of a minus ACR of b, low, high
     "Paired difference in ACR with its bootstrap interval; `ValueError` if the logs hold other images."
     a, b = np.argsort(log_a.idx), np.argsort(log_b.idx)
-    if not (np.array_equal(log_a.idx[a], log_b.idx[b]) and np.array_equal(log_a.label[a], log_b.label[b])):
+    alike = np.array_equal(log_a.idx[a], log_b.idx[b]) and np.array_equal(log_a.label[a], log_b.label[b])
+    if not alike or len({log_a.images, log_b.images} - {""}) > 1:
         common = len(np.intersect1d(log_a.idx, log_b.idx))
         raise ValueError(f"the logs hold different images ({len(log_a)} and {len(log_b)}, {common} indices in common): "
                          "only logs of the same images can be compared in pairs")
@@ -313,7 +321,8 @@ def certify_dataset(
 ) -> CertificateLog:
     """Certify images of a data set into a log that can be stopped and continued at any time, by one run at once.
 
-    Methods that stop early leave out images whose guess is wrong (they abstain) and note in a column `samples` what
+    What comes back are the images that this call asks for; the file may hold others, of earlier calls with other `skip`
+    or `max`. Methods that stop early leave out images whose guess is wrong (they abstain) and note in a column `samples` what
     they took. `ValueError` if the log was made with other settings, for another network or of other images."""
     check_image_data(data)
     settings = changed(certify, **changes)
@@ -332,4 +341,10 @@ def certify_dataset(
             _append(mine, todo, method, it, data, bar)
         on_first(lambda: None)  # all are done
         on_first(lambda: _gather_parts(path, record, about))
-    return read_log(path)
+    return _only(read_log(path), wanted)
+
+def _only(log: CertificateLog, places: Sequence[int]) -> CertificateLog:
+    "The rows of some images."
+    kept = np.isin(log.idx, places)
+    extra = {name: np.array(some)[kept].tolist() for name, some in log.extra.items()}
+    return replace(log, extra=extra, **{name: getattr(log, name)[kept] for name in _COLUMNS})

@@ -88,6 +88,7 @@ def finals(
     "Successive halving by longer and longer training. `ValueError` for a result that knows no network."
     check_image_data(holdout, "holdout")
     if found.origin is None: raise ValueError("this result knows no network: make the judges and call `halving`")
+    holdout = holdout.with_classes(found.origin.train.classes)
     whole_number("count", count)
     whole_number("seeds", seeds)
     own = {f"search {place + 1}": policy for place, policy in enumerate(found.ranking[:count])}

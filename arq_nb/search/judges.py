@@ -46,6 +46,7 @@ class _NetworkJudge:
     def __init__(self, model: nn.Module, train: ImageData, holdout: ImageData, sigma: float, config: SearchConfig):
         check_image_data(train, "train")
         check_image_data(holdout, "holdout")
+        holdout = holdout.with_classes(train.classes)   # a label means the same class in both
         check_backend(model, train.shape, config.certify.backend)
         self.model, self.train, self.holdout, self.sigma, self.config = model, train, holdout, sigma, config
         self.known: dict[Policy, Evaluation] = {}

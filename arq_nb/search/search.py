@@ -282,6 +282,7 @@ def search(
     A search that was stopped continues from its folder; `ValueError` if that was made with other settings."""
     check_image_data(train, "train")
     check_image_data(holdout, "holdout")
+    holdout = holdout.with_classes(train.classes)
     if config.test is not None:
         check_image_data(config.test, "test")
         if out is None: raise ValueError("finishing on a test set needs a folder: give `out`")

@@ -203,6 +203,7 @@ def acr_sensitivity(
 
     None is less than its standard error over the images."""
     c, device, names = config.certify, str(train.images.device), inner_layers(layer_table(model, train.shape))
+    holdout = holdout.with_classes(train.classes)
     def smooth(f): return SmoothedClassifier(f, sigma, batch_size=c.batch_size, device=device, noise=c.noise)
     about = dict(n0=c.n0, n=c.n, alpha=c.alpha, seed=c.seed, progress=config.progress)
     cache = build_cache(smooth(deployed(model)), holdout, **about)
