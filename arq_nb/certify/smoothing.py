@@ -101,7 +101,7 @@ class SmoothedClassifier:
     """
     f: Callable[[Tensor], Tensor]  # (batch, channels, height, width) in [0, 1] -> logits (batch, classes >= 2)
     sigma: float                   # in units of the input
-    batch_size: int | None = None  # noisy images in one call of `f`; None: see `copies_at_once`
+    batch_size: int | None = None  # noisy images in one call of `f`, in chunks of 50; None: see `copies_at_once`
     device: str = "cpu"            # where noise is made and `f` runs
     noise: Noise = GaussianNoise()  # or another; its short name will do
 
@@ -125,7 +125,7 @@ class SmoothedClassifier:
         self,
         shape: Sequence[int],  # (..., height, width) of the images
     ) -> int:
-        "`batch_size`; if None 200, and on a GPU 5 million pixels (4,882 images of CIFAR-10, 200 of ImageNet)."
+        "`batch_size`; if None 200, on a GPU 5 million pixels, but at least 200 images (4,882 of CIFAR-10)."
         if self.batch_size is not None: return self.batch_size
         return max(200, 5_000_000 // math.prod(shape[-2:])) if self.on_gpu else 200
 

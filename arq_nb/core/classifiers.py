@@ -327,7 +327,7 @@ def gate(
             _check_rows(checked, found, first, second)
         yield checked
 
-# %% ../../nbs/38_classifiers.ipynb #c411cb91
+# %% ../../nbs/38_classifiers.ipynb #f3c5d4d3
 def in_two_companies(
     images: Tensor,  # (k, channels, height, width)
 ) -> tuple[Tensor, Tensor]:  # two batches of 2k: the images among black ones, and among white ones

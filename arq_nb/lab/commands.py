@@ -247,6 +247,13 @@ def _measured(folder: Path, search_seconds: float) -> Measured:
     seconds = found.facts["seconds"] + (search_seconds if folder.name == "arq" else 0)
     return replace(found, facts={**found.facts, "seconds": seconds})
 
+def _certified(records: dict[str, dict]) -> str:
+    "How networks were certified: once, if all were alike, else for each."
+    def how(about): return f"n = {about['n']}, alpha = {about['alpha']}; certified on {about['images']}"
+    texts = {_NAMES.get(name, name): how(about) for name, about in records.items()}
+    if len({*texts.values()}) == 1: return how(next(iter(records.values())))
+    return "NOT ALIKE: " + "; ".join(f"{name}: {text}" for name, text in texts.items())
+
 def _keep(fig: Figure, path: Path) -> None:
     "A figure goes to its file and nowhere else."
     save_figure(fig, path)
@@ -272,13 +279,12 @@ def report_run(
     summary = out / "search" / "summary.json"
     search_seconds = json.loads(summary.read_text())["seconds"] if summary.exists() else 0
     networks = [_measured(folder, search_seconds) for folder in folders]
-    shown, record = readable(measure(networks)), Record.read(folders[0] / "record.json")
+    shown, records = readable(measure(networks)), {f.name: Record.read(f / "record.json") for f in folders}
     unit = "bytes" if _searched(out).get("size_kb") else "bit operations"
-    caption = (f"{run.model}, sigma = {run.sigma}, n = {record['n']}, alpha = {record['alpha']}; certified on "
-               f"{record['images']}; uniform: first and last layer at 8 bits like ARQ's, cut to the {unit} of these "
+    caption = (f"{run.model}, sigma = {run.sigma}, {_certified(records)}; uniform: first and last layer at 8 bits like ARQ's, cut to the {unit} of these "
                "bits everywhere; seconds: search, fine-tuning and certification")
     write_atomically(out / "report.md", lambda p: p.write_text(f"{markdown(shown)}\n\n{caption}\n"))
-    _save_figures(out, run, {one.method: one.log for one in networks}, record)
+    _save_figures(out, run, {one.method: one.log for one in networks}, records[folders[0].name])
     text = shown.to_string(col_space={heading: len(heading) + 2 for heading in shown})
     table = f"{text}\n\n{caption}"
     print(f"\n{table}\n\nfigures in {out / 'figures'}")

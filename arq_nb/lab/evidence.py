@@ -92,7 +92,7 @@ class Gap:
     difference: float
     low: float         # of the interval
     high: float
-    detectable: float  # a difference that would be found with 80 % probability
+    detectable: float  # a difference that would be found with a probability of about 80 %
     seeds: int         # of the method that has fewer
     over: str          # what the interval is about: "images and seeds" or "images"
 

@@ -9,6 +9,7 @@ __all__ = ['Run']
 import difflib
 import importlib
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from ..core.data import augment, concat, ImageData, to_float
 from ..core.fingerprint import fingerprint
 from ..core.record import check_same, Record
 from ..core.rng import make_generator
+from ..core.settings import real_number, whole_number
 from .stages import decoded_once
 from ..quant.models import create_model, load_weights, normalized
 
@@ -55,7 +57,10 @@ class Run:
     def __post_init__(self):
         for f in fields(self):  # numbers of NumPy and PyTorch are written to run.json too
             if hasattr(value := getattr(self, f.name), "item"): object.__setattr__(self, f.name, value.item())
-        object.__setattr__(self, "root", tuple(self.root))
+        root = (self.root,) if isinstance(self.root, (str, os.PathLike)) else self.root
+        object.__setattr__(self, "root", tuple(map(os.fspath, root)))
+        if real_number("sigma", self.sigma, -math.inf) < 0: raise ValueError(f"sigma={self.sigma!r} must be >= 0")
+        for name in ("seed", "holdout"): object.__setattr__(self, name, whole_number(name, getattr(self, name), 0))
         chosen = [name for name in ("size", "channels", "convert") if getattr(self, name) != getattr(Run, name)]
         if chosen and self.data != "folder":
             raise ValueError(f"{chosen[0]} (--{chosen[0]}) is for --data folder; the images of {self.data} are as they "

@@ -228,11 +228,11 @@ def run(
     minutes: float = math.inf,          # stop after so long; the same call goes on
     device: str = "cpu",                # "cpu" or "cuda"
 ) -> list[Stage]:  # what is still missing
-    "Make the missing stages; prints a line for each. An error in one stage is raised when the others have ended."
-    until, error, over = time.time() + 60 * minutes, None, False
+    "Make the missing stages; prints a line for each. An error is raised when all has ended that does not need its stage."
+    until, error, over, failed = time.time() + 60 * minutes, None, False, set()
     waiting, busy = on_first(lambda: missing(stages, folder)), {}
     while waiting or busy:
-        ready = [] if error or over else _ready(waiting, busy.values())
+        ready = [] if over else [s for s in _ready(waiting, busy.values()) if failed.isdisjoint(_behind(s))]
         for stage in ready[:1] if executor is None else ready:
             waiting.remove(stage)
             busy[(executor or _Here()).submit(_make, Place(folder, stage, device, until))] = stage
@@ -241,9 +241,11 @@ def run(
             stage = busy.pop(future)
             problem = None if future.cancelled() else future.exception()
             over = over or isinstance(problem, OutOfTime)
-            if problem is not None and not isinstance(problem, OutOfTime): error = error or problem
+            if problem is not None and not isinstance(problem, OutOfTime):
+                error = error or problem
+                failed.add(stage.name)
             elif problem is None and not future.cancelled(): _say(f"{future.result():7.1f} s  {stage}")
-        for future in busy if error or over else (): future.cancel()
+        for future in busy if over else (): future.cancel()
     if error: raise error
     left = on_first(lambda: missing(stages, folder))
     if over: _say(f"the {minutes:g} minutes are over; stages left: {len(left)}; the same call goes on")
@@ -277,15 +279,16 @@ def measured(
     for stage in stages:
         at = Place(folder, stage)
         if (line := stage.measured(at)) is None: continue
-        made = [result for one in (stage, *_behind(stage).values()) if (result := at.of(one).result()) is not None]
-        found.append(mark_uncommitted(line, [result.get("provenance", {}).get("commit", "") for result in made]))
+        files = [at.of(one).folder / "result.json" for one in (stage, *_behind(stage).values())]   # weights may be gone
+        made = [Record.read(file).get("provenance", {}) for file in files if file.exists()]
+        found.append(mark_uncommitted(line, [about.get("commit", "") for about in made]))
     return found
 
 # %% ../../nbs/25_study.ipynb #eda6c5d4
 def load_study(
     study: str,  # "my_study.py:stages" or "my.module:stages", a list or a function; then ":argument" for each argument
 ) -> list[Stage]:
-    "The stages of a study in a file; `ValueError` if there is no such study."
+    "The stages of a study in a file; `ValueError` if there is no such study, or another module has the file's name."
     file, dot_py, rest = study.partition(".py:")
     if not dot_py: file, _, rest = study.partition(":")
     name, *arguments = rest.split(":")
@@ -295,6 +298,9 @@ def load_study(
     folder = str(path.parent if dot_py else Path.cwd())
     if folder not in sys.path: sys.path.insert(0, folder)   # other processes have to find it too
     module = importlib.import_module(path.stem if dot_py else file)
+    if dot_py and Path(getattr(module, "__file__", None) or "").resolve() != path:
+        raise ValueError(f"{study}: the name {path.stem} belongs to {getattr(module, '__file__', 'Python')} already: "
+                         "rename the file")
     if not hasattr(module, name): raise ValueError(f"{study}: {module.__name__} has no {name!r}")
     found = getattr(module, name)
     if callable(found): found = found(*arguments)

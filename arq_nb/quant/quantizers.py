@@ -310,7 +310,9 @@ class FixedQuantizer(nn.Module):
         super().__init__()
         self.step, self.inverse, self.limits = step, inverse, limits
 
-    def forward(self, x: Tensor) -> Tensor: return x.mul(self.inverse).round_().clamp_(*self.limits).mul_(self.step)
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))   # in half precision a quotient would be rounded first
+        return wide.mul(self.inverse).round_().clamp_(*self.limits).mul_(self.step).to(x.dtype)
 
     def extra_repr(self) -> str: return f"step={self.step:.4g}, limits={self.limits}"
 
@@ -321,7 +323,7 @@ def fixed(
     "A calibrated quantizer with one step as constants; others are returned as they are."
     plain = isinstance(quantizer, UniformQuantizer) and quantizer.calibrated and quantizer.axis is None
     if not plain or quantizer.integer_bits == 1 and quantizer.signed: return quantizer
-    step = quantizer.scale.detach().abs().clamp_min(torch.finfo(quantizer.scale.dtype).tiny)
+    step = quantizer.scale.detach().float().abs().clamp_min(torch.finfo(torch.float32).tiny)
     limits = integer_range(quantizer.integer_bits, quantizer.signed)
     return FixedQuantizer(step.item(), step.reciprocal().item(), limits)
 

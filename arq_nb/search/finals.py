@@ -56,7 +56,7 @@ def halving(
 ) -> Finals:
     """The policy that survives all rungs; one with two names takes part once.
 
-    `ValueError` without policies or rungs."""
+    `ValueError` without policies or rungs, for a rung without judges, and for a reward that is no finite number."""
     if not policies or not rungs:
         raise ValueError(f"{len(policies)} policies and {len(rungs)} rungs: at least one of each")
     names, table = {}, []
@@ -65,6 +65,9 @@ def halving(
     for rung in rungs:
         answers = {policy: [judge.evaluate(policy) for judge in rung.judges] for policy in left}
         rewards = {policy: [answer.reward for answer in some] for policy, some in answers.items()}
+        if not rung.judges or not np.isfinite([*rewards.values()]).all():
+            raise ValueError(f"rung {rung.name!r}: at least one judge is needed, and finite rewards, not "
+                             f"{[*rewards.values()]}")
         left = sorted(left, key=lambda policy: -np.mean(rewards[policy]))
         for place, policy in enumerate(left):
             error = np.std(rewards[policy], ddof=1) / len(rung.judges) ** 0.5 if len(rung.judges) > 1 else math.nan
@@ -100,7 +103,8 @@ def finals(
         judges = [_judge(found, holdout, length, seed, out) for seed in range(seeds if last else 1)]
         rungs.append(Rung(f"{length} epochs", judges, left))
     over = halving(policies, rungs)
-    return replace(over, result=replace(found, policy=over.policy, certificates=None))
+    origin = replace(found.origin, epochs=epochs[-1])   # its `finish` trains as long as the last rung
+    return replace(over, result=replace(found, policy=over.policy, certificates=None, origin=origin))
 
 def _judge(found: SearchResult, holdout: ImageData, epochs: int, seed: int, out: str | os.PathLike | None) -> KeptJudge:
     "The search's judge with more training and another seed, which keeps its answers if there is a folder."

@@ -112,8 +112,10 @@ class StandIn:
         seed: int,             # of the truth, the guess and the noise
         noise: float = 0.15,   # standard deviation of a judgment, as a share of the head-room
         unknown: float = 0.8,  # standard deviation of the logarithm of the guess
+        stream: int = 2,       # of the noise: judges with other streams make errors of their own
     ):
         draw, self.budget, self.seed, self.noise = np.random.default_rng([seed, 1]), budget, seed, noise
+        self.stream = stream
         self.sizes = {l.name: np.exp(draw.normal(size=2)) for l in budget.layers[1:-1]}
         self.guess = self._table({n: s * np.exp(unknown * draw.normal(size=2)) for n, s in self.sizes.items()})
         first = proposals_for(SearchConfig().environment(budget), SearchConfig()).given[0]
@@ -133,7 +135,7 @@ class StandIn:
     def evaluate(self, policy: Policy) -> Evaluation:
         "The judgment: with noise, the same for the same policy."
         bits = [b for pair in policy.bits.values() for b in pair]
-        value = self.value(policy) + self.noise * np.random.default_rng([self.seed, 2, *bits]).normal()
+        value = self.value(policy) + self.noise * np.random.default_rng([self.seed, self.stream, *bits]).normal()
         return Evaluation(0.002 * value, value, 0.0)
 
 def values_handed_in(

@@ -99,7 +99,7 @@ def _by_expectation(
     env: BitWidthEnv,            # its decisions
     config: SearchConfig,        # its prior
 ) -> list[Mapping]:  # rows
-    "The rows, the policy of which an additive model of all rewards expects most first; this one is handed in."
+    "The rows, sorted by what an additive model of all rewards expects of their policies; the first one is handed in."
     policies, rewards = [row_policy(row) for row in history], [row["reward"] for row in history]
     expected, _ = AdditiveModel(env, config.prior).fit(policies, rewards).predict(policies)
     return [history[i] for i in np.argsort(-expected, kind="stable")]
@@ -183,12 +183,14 @@ class _Origin:
     train: ImageData
     sigma: float
     config: SearchConfig
+    epochs: int | None = None   # of finishing; None: as usual
 
     def settings(self) -> Finish:
-        "As the candidates were made and judged, but with three epochs, and certified from scratch."
+        "The candidates' recipe with more epochs; from scratch, certificates in their arithmetic, noise and alpha."
         own, usual = self.config, Finish()
-        certify = replace(usual.certify, noise=own.certify.noise, backend=own.certify.backend, seed=own.seed)
-        recipe = replace(own.recipe, epochs=usual.recipe.epochs)
+        alike = {name: getattr(own.certify, name) for name in ("noise", "backend", "alpha")}
+        certify = replace(usual.certify, seed=own.seed, **alike)
+        recipe = replace(own.recipe, epochs=self.epochs or usual.recipe.epochs)
         return replace(usual, recipe=recipe, certify=certify, progress=own.progress)
 
 # %% ../../nbs/15_search.ipynb #6b588695
@@ -269,7 +271,7 @@ def _judge_of(origin: _Origin, holdout: ImageData, budget: Budget, kept: Path | 
 @_with_settings_beside
 def search(
     model: nn.Module,            # float network, trained with noise; not changed
-    train: ImageData,            # images for fine-tuning: for an order to rely on, nearly as many as in the end
+    train: ImageData,            # for fine-tuning: nearly as many as in the end, else their order is not to be trusted
     holdout: ImageData,          # images that drive the search, from the training set but not in `train`
     budget: Budget,              # what a policy may cost
     sigma: float,                # noise, in units of the input

@@ -184,6 +184,10 @@ def _never_better_with_fewer(drop: Mapping[int, float]) -> dict[int, float]:  # 
     down = sorted(drop, reverse=True)
     return dict(zip(down, np.maximum.accumulate([drop[b] for b in down]).tolist()))
 
+def _never_better_in_both(drops: Mapping[tuple[int, int], float]) -> dict[tuple[int, int], float]:
+    "Losses of ACR of pairs, none smaller than that of a pair with more bits in one place and no fewer in the other."
+    return {(w, a): max(d for (v, b), d in drops.items() if v >= w and b >= a) for w, a in drops}
+
 def _added(drops: Mapping[tuple[int, int], float], bits: Sequence[int]) -> dict[tuple[int, int], float]:
     "Harm of pairs from the harm of weights alone and of activations alone."
     weight = _never_better_with_fewer({b: drops[b, FLOAT_BITS] for b in bits})
@@ -216,7 +220,7 @@ def acr_sensitivity(
     sensitivity, fitted = {}, {}
     for name in tqdm(names, desc="one layer at a time", disable=not config.progress):
         drops = {pair: _drop(whole, replayed(_only(model, name, pair, images, fitted))) for pair in pairs}
-        sensitivity[name] = drops if joint else _added(drops, bits)
+        sensitivity[name] = _never_better_in_both(drops) if joint else _added(drops, bits)
     return sensitivity
 
 # %% ../../nbs/18_sensitivities.ipynb #8fda051d
