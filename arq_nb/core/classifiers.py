@@ -230,6 +230,8 @@ def _look_closer(f: Callable, found: list[nn.Module], first: Tensor, second: Ten
     return ""
 
 # %% ../../nbs/38_classifiers.ipynb #c411cb91
+_CHANGED = ("the classifier changes the images that it is given: write (x - mean) / std for x.sub_(mean).div_(std), or "
+            "call it on a copy")
 _RANDOM = "it is random, or remembers what it was asked; switch off dropout that does not obey eval()"
 _NEIGHBORS = "usual causes are batch norm without running statistics and quantization scales measured on the batch"
 _SIZE = "each row must depend on its own image alone"
@@ -244,7 +246,9 @@ def _check_rows(f: CheckedClassifier, found: list[nn.Module], first: Tensor, sec
     varied, size = (both.amax(0) - both.amin(0)).max(), both.abs().max()
     exact = 1e-4 * varied + 8 * torch.finfo(a.dtype).eps * size  # the same kernels ran on the same rows
     if not _close(a[:rows], b[:rows], exact):
+        before = first.clone()
         again = not _close(f(first), a, exact)
+        if not torch.equal(first, before): raise ValueError(_CHANGED)
         where = _look_closer(f, found, first, first if again else second)
         if again:
             raise ValueError(f"the classifier gives the same images other logits if asked again{where}: {_RANDOM}")

@@ -18,7 +18,7 @@ from ..core.settings import BACKENDS, one_of
 from .fused import fuse, keep_freed_memory
 from .int8 import export_int8, Int8
 from .layers import QuantizedLayer
-from .networks import fold_batch_norm
+from .networks import fold_batch_norm, traced
 from .policies import calibrate, freeze, Policy, quantize
 from .quantizers import UniformQuantizer
 
@@ -36,9 +36,15 @@ def _fast_float32(model: nn.Module, folded: bool) -> nn.Module:
     keep_freed_memory()
     fast = freeze(model)
     if folded: fast = fold_batch_norm(fast)
-    for p in fast.parameters() if folded else ():
-        if p.ndim == 4: p.data = p.data.contiguous(memory_format=torch.channels_last)
+    elsewhere = _read_elsewhere(fast) if folded else set()
+    for name, p in fast.named_parameters() if folded else ():
+        if p.ndim == 4 and name not in elsewhere: p.data = p.data.contiguous(memory_format=torch.channels_last)
     return fast
+
+def _read_elsewhere(model: nn.Module) -> set[str]:
+    "Parameters that a forward pass takes from a layer, perhaps to look at them in another shape; none if not known."
+    try: return {node.target for node in traced(model).graph.nodes if node.op == "get_attr"}
+    except ValueError: return set()
 
 def _in_one_pass(model: nn.Module, compiled: bool, fused: bool) -> nn.Module:
     "Operations joined by `torch.compile`, or by oneDNN (chapter 39a), or left as they are."

@@ -134,26 +134,37 @@ class _ProductRecorder(TorchDispatchMode):
             if result is not NotImplemented: return result
         result = func(*args, **kwargs)
         origins = [self._origin(t) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
-        made_from = None if name in _PLACES or None in origins else frozenset().union(*origins)
+        image = None in origins or name in _PLACES and bool(self.running)   # a layer's own product counts as one
+        made_from = None if image else frozenset().union(*origins)
         for t in tree_leaves(result):
             if isinstance(t, Tensor): self.origin[t] = made_from
         if name in _PLACES: self._note(func, args, kwargs, result, _PLACES[name])
+        elif None in origins and not self.running: self._check_met(origins)
         if name in _RECURRENT or name in _FUSED and self._any_quantized(origins): self._refuse(origins)
         return result
 
     def _note(self, func: Callable, args: tuple, kwargs: dict, result: object, places: tuple[int, int]):
         operands, count = [args[i] for i in places], flop_registry.get(func.overloadpacket)
         origins = [self._origin(t) for t in operands]
-        if count is None and None not in origins: return   # such as the norm of a matrix
+        alone = None not in origins and not self.running and not self._owners(origins)   # a low-rank weight is made
+        if alone or count is None and None not in origins: return   # such as the norm of a matrix
         layer, weight = self._layer_of(origins)
         if layer is None: return
         self._check_rounded(layer)
         macs = count(*args, **kwargs, out_val=result) // 2 if count else operands[0].numel()
         self.products.append(Product(layer, macs, tuple(operands[1 - weight].shape), tuple(result.shape)))
 
+    def _owners(self, origins: list[frozenset | None]) -> list[str]:
+        return sorted({n for o in origins for p in o or () for n in self.owners.get(p, ())})
+
     def _any_quantized(self, origins: list[frozenset | None]) -> bool:
-        owners = {n for o in origins for p in o or () for n in self.owners.get(p, ())}
-        return any(isinstance(self.layers[n], QuantizedLayer) for n in owners)
+        return any(isinstance(self.layers[n], QuantizedLayer) for n in self._owners(origins))
+
+    def _check_met(self, origins: list[frozenset | None]):
+        for name in self._owners(origins):
+            if not isinstance(self.layers[name], QuantizedLayer): continue
+            raise ValueError(f"the weight of layer {name!r} meets the image outside of a product, and would not be "
+                             "rounded: give this layer 32 bits")
 
     def _check_rounded(self, name: str):
         layer = self.layers[name]

@@ -7,6 +7,7 @@ __all__ = ['fake_quantize', 'UniformQuantizer', 'LSQ', 'PACT', 'clip_penalty', '
 
 # %% ../../nbs/05_quantizers.ipynb #79706307
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -151,7 +152,7 @@ def _calibrated_scale(
     return scale.reshape([] if axis is None else [-1 if d == axis % x.ndim else 1 for d in range(x.ndim)])
 
 # %% ../../nbs/05_quantizers.ipynb #87274823
-def _after_loading(module: nn.Module, _: object): module._loaded()
+_OPEN = 2   # the sign of a quantizer that is not calibrated
 
 class UniformQuantizer(nn.Module):
     """
@@ -176,10 +177,13 @@ class UniformQuantizer(nn.Module):
         self.bits, self.axis, self.method, self.known_sign = int(bits), axis, method, signed
         self.per_sample = True   # the first dimension is the batch; False for weights
         shape = () if axis is None else [channels if d == axis else 1 for d in range(ndim)]
-        self.register_buffer("sign", torch.tensor(1 if signed is None else int(signed), dtype=torch.uint8))
+        self.register_buffer("sign", torch.tensor(_OPEN, dtype=torch.uint8))
         self._make_scale(torch.ones(shape))
-        self.signed, self.calibrated = bool(self.sign), False
-        self.register_load_state_dict_post_hook(_after_loading)
+        self.signed, self.calibrated = signed is None or bool(signed), False
+
+    def _load_from_state_dict(self, state: Mapping[str, Tensor], prefix: str, *rest: object) -> None:
+        super()._load_from_state_dict(state, prefix, *rest)
+        if f"{prefix}sign" in state: self._loaded()   # a float network's state has none
 
 # %% ../../nbs/05_quantizers.ipynb #04c157c6
 @patch
@@ -189,7 +193,10 @@ def _make_scale(self: UniformQuantizer, scale: Tensor): self.register_buffer("sc
 def _set_scale(self: UniformQuantizer, scale: Tensor): self.scale.copy_(scale)
 
 @patch
-def _loaded(self: UniformQuantizer): self.signed, self.calibrated = bool(self.sign), True
+def _loaded(self: UniformQuantizer) -> None:
+    "Take over whether the one in the file was calibrated, and for which grid."
+    sign, self.calibrated = int(self.sign), int(self.sign) != _OPEN
+    self.signed = bool(sign) if self.calibrated else self.known_sign is None or bool(self.known_sign)
 
 @patch(as_prop=True)
 def integer_bits(self: UniformQuantizer) -> int:

@@ -224,8 +224,8 @@ def load(
 ) -> SmoothedNetwork:
     """The network that was saved: it gives the same certificates. Nothing is calibrated, nothing trained.
 
-    `ValueError` by name for a network of another structure, and for one that computes otherwise, such as with
-    another normalization of its input."""
+    `ValueError` by name for a network of another structure, and for one with other settings, such as another mean of
+    its `Normalize`; an edited forward pass under the same class name is not noticed."""
     folder = Path(folder)
     if not (folder / "record.json").exists(): raise ValueError(f"{folder} holds no finished network: no record.json")
     found = Record.read(folder / "record.json")
