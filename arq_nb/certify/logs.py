@@ -322,8 +322,8 @@ def certify_dataset(
     """Certify images of a data set into a log that can be stopped and continued at any time, by one run at once.
 
     What comes back are the images that this call asks for; the file may hold others, of earlier calls with other `skip`
-    or `max`. Methods that stop early leave out images whose guess is wrong (they abstain) and note in a column `samples` what
-    they took. `ValueError` if the log was made with other settings, for another network or of other images."""
+    or `max`. Methods that stop early leave out images whose guess is wrong (they abstain) and note in a column
+    `samples` what they took. `ValueError` if the log is of other settings, another network or other images."""
     check_image_data(data)
     settings = changed(certify, **changes)
     smoothed, method = as_asked(smoothed, settings, data, cache)

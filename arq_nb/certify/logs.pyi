@@ -42,6 +42,7 @@ class CertificateLog:
     time: np.ndarray
     extra: dict[str, list[str]] = field(default_factory=dict, repr=False)
     most: float | None = None
+    images: str = field(default="", repr=False)
 
     def __len__(self) -> int: ...
     @property
@@ -54,7 +55,7 @@ class CertificateLog:
 def _seconds(text: str) -> float: ...
 def _parse_row(row: dict[str, str], where: str) -> tuple: ...
 def _read_table(path: str | os.PathLike) -> tuple[list[str], list[tuple[int, dict[str, str]]]]: ...
-def _largest_radius(path: str | os.PathLike) -> float | None: ...
+def _largest_radius(record: Mapping) -> float | None: ...
 def read_log(path: str | os.PathLike) -> CertificateLog:
     """Read a certificate log; a malformed row, or an image that is there twice, is a `ValueError` with its line number."""
 
@@ -77,6 +78,7 @@ def mean_interval(
     """A mean over images with its BCa bootstrap interval (Efron 1987); NaN for its ends if all values are equal."""
 
 def _median_interval(radii: np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]: ...
+def _most_frequent(labels: np.ndarray, confidence: float) -> tuple[float, float, float]: ...
 def summary(
     log: CertificateLog, radii: Sequence[float] = (), confidence: float = 0.95
 ) -> dict[str, tuple[float, float, float]]:
@@ -112,5 +114,8 @@ def certify_dataset(
 ) -> CertificateLog:
     """Certify images of a data set into a log that can be stopped and continued at any time, by one run at once.
 
-    Methods that stop early leave out images whose guess is wrong (they abstain) and note in a column `samples` what
-    they took. `ValueError` if the log was made with other settings, for another network or of other images."""
+    What comes back are the images that this call asks for; the file may hold others, of earlier calls with other `skip`
+    or `max`. Methods that stop early leave out images whose guess is wrong (they abstain) and note in a column
+    `samples` what they took. `ValueError` if the log is of other settings, another network or other images."""
+
+def _only(log: CertificateLog, places: Sequence[int]) -> CertificateLog: ...

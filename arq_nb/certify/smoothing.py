@@ -244,7 +244,7 @@ def predict_batch(
     alpha: float = 0.001,                    # error probability for each image, in (0, 1)
     seed: int | None = None,                 # of the noise if there are no generators; None draws a fresh one
 ) -> np.ndarray:  # (images,) classes, -1 for abstain
-    "PREDICT of Cohen et al. (2019) for many images: the class of the smoothed classifier, or -1."
+    "PREDICT of Cohen et al. (2019): the classes of many images, or -1; `ValueError` if so few samples can name none."
     alpha, n, images = check_alpha(alpha), whole_number("n", n), check_images(images)
     check_votes(n, alpha)
     votes = self.votes(images, n, _given(self, images, generators, seed))
@@ -322,7 +322,7 @@ def certify_batch(
     alpha: float = 0.001,                    # error probability for each image, in (0, 1)
     seed: int | None = None,                 # of the noise if there are no generators; None draws a fresh one
 ) -> list[Certificate]:
-    "CERTIFY for several images at once, which fills batches when `n` is small."
+    "CERTIFY for several images at once; `ValueError` if so few samples can certify none, and for two kinds of seed."
     alpha, n0, n = check_alpha(alpha), whole_number("n0", n0), whole_number("n", n)
     self.check_samples(n, alpha)
     images = check_images(images).to(self.device)

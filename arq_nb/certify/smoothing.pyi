@@ -75,7 +75,7 @@ class SmoothedClassifier:
         """How `f` computes, see `precision_of`; 'tf32' where a GPU shortens float32."""
 
     def copies_at_once(self, shape: Sequence[int]) -> int:
-        """`batch_size`; if None 200, and on a GPU 5 million pixels (4,882 images of CIFAR-10, 200 of ImageNet)."""
+        """`batch_size`; if None 200, on a GPU 5 million pixels, but at least 200 images (4,882 of CIFAR-10)."""
 
     @contextmanager
     def checked(self, images: Tensor) -> Iterator[SmoothedClassifier]:
@@ -102,7 +102,7 @@ class SmoothedClassifier:
         alpha: float = 0.001,
         seed: int | None = None,
     ) -> np.ndarray:
-        """PREDICT of Cohen et al. (2019) for many images: the class of the smoothed classifier, or -1."""
+        """PREDICT of Cohen et al. (2019): the classes of many images, or -1; `ValueError` if so few samples can name none."""
 
     def predict(
         self,
@@ -129,7 +129,7 @@ class SmoothedClassifier:
         alpha: float = 0.001,
         seed: int | None = None,
     ) -> list[Certificate]:
-        """CERTIFY for several images at once, which fills batches when `n` is small."""
+        """CERTIFY for several images at once; `ValueError` if so few samples can certify none, and for two kinds of seed."""
 
     def certify(
         self,

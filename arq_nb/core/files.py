@@ -140,7 +140,7 @@ def _in_mode(image: Image.Image, where: str, channels: int, convert: bool) -> Im
     if frames > 1 and not convert:
         raise DataError(f"{where}: {frames} pictures in one file; "
                         "pass convert=True (--convert on the command line) to take the first")
-    deep_color = len(image.getbands()) > 1 and ";16" in str(getattr(image, "tile", ""))   # of a file; upper 8 bits are read
+    deep_color = len(image.getbands()) > 1 and ";16" in str(getattr(image, "tile", ""))  # Pillow reads the upper 8
     if deep_color and not convert:
         raise DataError(f"{where}: 16-bit color; save it with 8 bits, "
                         "or pass convert=True (--convert on the command line) to take the upper 8")

@@ -281,8 +281,9 @@ def report_run(
     networks = [_measured(folder, search_seconds) for folder in folders]
     shown, records = readable(measure(networks)), {f.name: Record.read(f / "record.json") for f in folders}
     unit = "bytes" if _searched(out).get("size_kb") else "bit operations"
-    caption = (f"{run.model}, sigma = {run.sigma}, {_certified(records)}; uniform: first and last layer at 8 bits like ARQ's, cut to the {unit} of these "
-               "bits everywhere; seconds: search, fine-tuning and certification")
+    caption = (f"{run.model}, sigma = {run.sigma}, {_certified(records)}; uniform: first and last layer at 8 bits "
+               f"like ARQ's, cut to the {unit} of these bits everywhere; seconds: "
+               "search, fine-tuning and certification")
     write_atomically(out / "report.md", lambda p: p.write_text(f"{markdown(shown)}\n\n{caption}\n"))
     _save_figures(out, run, {one.method: one.log for one in networks}, records[folders[0].name])
     text = shown.to_string(col_space={heading: len(heading) + 2 for heading in shown})

@@ -50,7 +50,7 @@ def certified_radii(
     "The radii, 0 if wrong, in the order of the images; `ValueError` for logs of different images."
     orders = [np.argsort(log.idx) for log in logs]
     if len({log.images for log in logs if log.images}) > 1:
-        raise ValueError("the logs hold different images, by their records: only logs of the same images can be compared")
+        raise ValueError("the logs hold different images, by their records: only logs of the same ones can be compared")
     for log, order in zip(logs, orders):
         same = np.array_equal(log.idx[order], logs[0].idx[orders[0]])
         if not (same and np.array_equal(log.label[order], logs[0].label[orders[0]])):

@@ -228,7 +228,7 @@ def run(
     minutes: float = math.inf,          # stop after so long; the same call goes on
     device: str = "cpu",                # "cpu" or "cuda"
 ) -> list[Stage]:  # what is still missing
-    "Make the missing stages; prints a line for each. An error is raised when all has ended that does not need its stage."
+    "Make the missing stages, with a line for each. An error is raised when all has ended that does not need its stage."
     until, error, over, failed = time.time() + 60 * minutes, None, False, set()
     waiting, busy = on_first(lambda: missing(stages, folder)), {}
     while waiting or busy:

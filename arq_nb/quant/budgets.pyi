@@ -45,6 +45,9 @@ class Budget:
     def allows(self, policy: Policy) -> bool:
         """Whether `policy` is within the limit."""
 
+    def listed(self, policy: Policy) -> Policy:
+        """`policy` itself; with a table of times, each layer at that pair of bits of the table which is nearest to its own."""
+
     def _most_bits(self, name: str) -> tuple[int, int]: ...
     @classmethod
     def _limited(cls, limit: float | None, fraction: float | None, **counted) -> Budget: ...
@@ -91,7 +94,8 @@ class Budget:
     def fit(self, policy: Policy, min_bits: int = 2, fixed: Iterable[str] = ()) -> Policy:
         """Walk `policy` down, one bit at a time over the layers, until it fits (HAQ, Wang et al. 2019).
 
-        `BudgetError` if none can; it says what could be reached, and with which layers pinned."""
+        `BudgetError` if none can; it says what could be reached, and with which layers pinned. `ValueError` for a name in
+        `fixed` that is no layer's."""
 
     def _out_of_reach(self, floor: Policy, free: list[str], min_bits: int) -> str: ...
     @classmethod

@@ -315,7 +315,7 @@ def create_model(
     name: str,         # "resnet8", "resnet20", "resnet50", "mobilenet_v2" or "vit_b_16"
     **kwargs: object,  # passed on to that function
 ) -> nn.Module:  # the network
-    "A network by name."
+    "A network by name; `ValueError` for another name."
     makers = {f.__name__: f for f in (resnet8, resnet20, resnet50, mobilenet_v2, vit_b_16)}
     if name not in makers: raise ValueError(f"unknown model {name!r}: allowed are {', '.join(makers)}")
     return makers[name](**kwargs)

@@ -253,7 +253,7 @@ def calibrate(
     weight that belongs to no layer, and for bytes. A layer that is called more than once is fitted to all of its
     inputs."""
     if not images.is_floating_point():
-        raise ValueError(f"images must be float in [0, 1], not {images.dtype}: `arq_nb.core.data.to_float` converts bytes")
+        raise ValueError(f"images must be float, not {images.dtype}: `arq_nb.core.data.to_float` converts bytes")
     layers = [m for m in model.modules() if isinstance(m, QuantizedLayer) and hasattr(m.input_quantizer, "calibrated")]
     hooks = [m.input_quantizer.register_forward_pre_hook(_Calibration()) for m in layers]
     images = images.to(dtype_of(model), copy=True)   # a network may normalize in place

@@ -83,7 +83,8 @@ def calibrate(model: nn.Module, images: Tensor) -> nn.Module:
     """Fit every activation quantizer to `images`, in execution order, each seeing already quantized inputs.
 
     `ValueError` naming a layer if its weight enters a product that would not be rounded, and for a product with a
-    weight that belongs to no layer. A layer that is called more than once is fitted to all of its inputs."""
+    weight that belongs to no layer, and for bytes. A layer that is called more than once is fitted to all of its
+    inputs."""
 
 def try_once(model: nn.Module, input_shape: Sequence[int]) -> None:
     """Call `model` on a zero image, so that it is known how each weight is used.

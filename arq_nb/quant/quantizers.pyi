@@ -1,4 +1,5 @@
 # Written by tools/stubs.py: edit the notebooks.
+from collections.abc import Mapping
 from typing import Any
 import torch
 from torch import nn, Tensor
@@ -47,7 +48,8 @@ _CLIPPING: dict[str, Any]
 def _calibrated_scale(
     x: Tensor, bits: int, signed: bool = True, axis: int | None = None, method: str = "mse"
 ) -> Tensor: ...
-def _after_loading(module: nn.Module, _: object): ...
+
+_OPEN: int
 
 class UniformQuantizer(nn.Module):
     """
@@ -77,9 +79,10 @@ class UniformQuantizer(nn.Module):
         ndim: int = 4,
         method: str = "mse",
     ) -> None: ...
+    def _load_from_state_dict(self, state: Mapping[str, Tensor], prefix: str, *rest: object) -> None: ...
     def _make_scale(self, scale: Tensor): ...
     def _set_scale(self, scale: Tensor): ...
-    def _loaded(self): ...
+    def _loaded(self) -> None: ...
     @property
     def integer_bits(self) -> int:
         """Bit-width of the grid."""

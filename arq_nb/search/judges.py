@@ -240,7 +240,7 @@ class KeptJudge:
         self.kept, self.known = kept, {a["policy"]: a for a in kept["answers"]}
 
     def name(self, policy: Policy) -> str:
-        "What a policy is called in the file: its bits in the order of the layers of the first one that was asked about."
+        "What a policy is called in the file: its bits, the layers in the order of the first one that was asked about."
         layers = self.kept.setdefault("layers", policy.layers)
         if policy.bits.keys() != set(layers): return json.dumps(sorted(policy.bits.items()))
         return Policy({layer: policy.bits[layer] for layer in layers}).text

@@ -98,5 +98,5 @@ def load(
 ) -> SmoothedNetwork:
     """The network that was saved: it gives the same certificates. Nothing is calibrated, nothing trained.
 
-    `ValueError` by name for a network of another structure, and for one that computes otherwise, such as with
-    another normalization of its input."""
+    `ValueError` by name for a network of another structure, and for one with other settings, such as another mean of
+    its `Normalize`; an edited forward pass under the same class name is not noticed."""

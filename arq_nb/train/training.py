@@ -255,7 +255,8 @@ def fit(
 ) -> list[dict]:  # for each epoch: epoch, loss, accuracy (on training images as they are shown), seconds
     """Noise-augmented training (Cohen et al. 2019), with an adversary if asked for (Salman et al. 2019).
 
-    Leaves `model` in eval mode."""
+    Leaves `model` in eval mode. `FloatingPointError` if the loss is no longer finite; `ValueError` for bad data or
+    settings, and for a checkpoint of another run. After an error the network may be in training mode."""
     check_image_data(data)
     sigma, recipe = _not_negative("sigma", sigma), changed(recipe, **changes)
     device, optimizer = data.images.device, make_optimizer(model, recipe.weight_decay)
