@@ -110,7 +110,7 @@ class _ProductRecorder(TorchDispatchMode):
         images: Tensor,    # what it will be called with
     ):
         super().__init__()
-        self.products, self.running, self.origin = [], [], WeakIdKeyDictionary()
+        self.products, self.running, self.origin, self.met = [], [], WeakIdKeyDictionary(), set()
         self.layers = {n: m for n, m in model.named_modules() if isinstance(m, (_ConvNd, nn.Linear))}
         self.names = {t.untyped_storage().data_ptr(): n
                       for n, t in [*model.named_buffers(), *model.named_parameters()] if t.numel()}
@@ -139,7 +139,8 @@ class _ProductRecorder(TorchDispatchMode):
         for t in tree_leaves(result):
             if isinstance(t, Tensor): self.origin[t] = made_from
         if name in _PLACES: self._note(func, args, kwargs, result, _PLACES[name])
-        elif None in origins and not self.running: self._check_met(origins)
+        elif None in origins and not self.running:
+            self.met |= {frozenset(self.owners[p]) for o in origins for p in o or () if p in self.owners}
         if name in _RECURRENT or name in _FUSED and self._any_quantized(origins): self._refuse(origins)
         return result
 
@@ -160,8 +161,10 @@ class _ProductRecorder(TorchDispatchMode):
     def _any_quantized(self, origins: list[frozenset | None]) -> bool:
         return any(isinstance(self.layers[n], QuantizedLayer) for n in self._owners(origins))
 
-    def _check_met(self, origins: list[frozenset | None]):
-        for name in self._owners(origins):
+    def check_met(self):
+        "`ValueError` for a rounded layer whose weight meets the image, but in no product."
+        used = {product.layer for product in self.products}
+        for name in sorted(min(owners) for owners in self.met if not owners & used):
             if not isinstance(self.layers[name], QuantizedLayer): continue
             raise ValueError(f"the weight of layer {name!r} meets the image outside of a product, and would not be "
                              "rounded: give this layer 32 bits")
@@ -208,5 +211,6 @@ def recorded_products(
         hooks.append(layer.register_forward_hook(leave, always_call=True))
     try:
         with recorder: yield recorder.products
+        recorder.check_met()
     finally:
         for hook in hooks: hook.remove()

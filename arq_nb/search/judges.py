@@ -204,7 +204,7 @@ class AccuracyJudge(_NetworkJudge):
         config: SearchConfig = SearchConfig(),  # its recipe and `reward_scale`
     ):
         super().__init__(model, train, holdout, sigma, config)
-        self.original_accuracy = evaluate(deployed(model), holdout)
+        self.original_accuracy = evaluate(deployed(model), self.holdout)
 
     def _evaluate(self, policy: Policy) -> Evaluation:
         accuracy = evaluate(self.candidate(policy).f, self.holdout)
