@@ -179,8 +179,10 @@ def test_images_that_are_no_three_parts(tmp_path):
     with pytest.raises(DataError, match=r"can hold out 1\.\.5 images, got 500"): arq.images(root, size=32)
     with pytest.raises(DataError, match="pass size="): arq.images(root, hold_out=2)
     small = arq.ImageData.from_folder(root / "test", size=16)
-    with pytest.raises(DataError, match=r"test images are \(3, 16, 16\), training images \(3, 32, 32\)"):
+    with pytest.raises(DataError, match=r"size=32 .* this ImageData holds images of \(3, 16, 16\)"):
         arq.images(root / "train", small, size=32, hold_out=2)
+    with pytest.raises(DataError, match=r"test images are \(3, 16, 16\), training images \(3, 32, 32\)"):
+        arq.images(train, small, hold_out=2)
 
 
 # ---- the ten lines
