@@ -330,7 +330,8 @@ def fixed(
     "A calibrated quantizer with one step as constants; others are returned as they are."
     plain = isinstance(quantizer, UniformQuantizer) and quantizer.calibrated and quantizer.axis is None
     if not plain or quantizer.integer_bits == 1 and quantizer.signed: return quantizer
-    step = quantizer.scale.detach().float().abs().clamp_min(torch.finfo(torch.float32).tiny)
+    wide = torch.promote_types(quantizer.scale.dtype, torch.float32)
+    step = quantizer.scale.detach().to(wide).abs().clamp_min(torch.finfo(wide).tiny)
     limits = integer_range(quantizer.integer_bits, quantizer.signed)
     return FixedQuantizer(step.item(), step.reciprocal().item(), limits)
 
