@@ -176,7 +176,7 @@ class Images(NamedTuple):
     held_out: ImageData  # training images that are left out, for choosing: they drive a search
     test: ImageData      # for the end: what is reported
 
-def _check_asked(data: ImageData, size: int | None, channels: int | None, convert: bool) -> None:
+def _check_asked(data: ImageData, size: int | None, channels: int | None) -> None:
     "`DataError` if images that are read already were to have another size, or other channels."
     channels_now, *sides = data.shape
     if size is not None and sides != [size, size] or channels not in (None, channels_now):
@@ -186,7 +186,7 @@ def _check_asked(data: ImageData, size: int | None, channels: int | None, conver
 def _read(source: _Source, classes: Sequence[str] | None, **how: object) -> ImageData:
     "Images from wherever they are."
     if isinstance(source, ImageData):
-        _check_asked(source, **how)
+        _check_asked(source, how["size"], how["channels"])
         return source if classes is None else source.with_classes(classes)
     if not isinstance(source, (str, Path)): return ImageData.from_dataset(source, **how)
     if how["channels"] is None: how["channels"] = 3

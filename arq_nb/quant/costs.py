@@ -15,7 +15,7 @@ from torch import nn
 
 from .memory import memory_plan, plan_bytes
 from .networks import one_image, quantizable_layers, shared_weights
-from .policies import dequantize, one_width, Policy
+from .policies import _channel_axis, dequantize, one_width, Policy
 from .products import open_attention, Product, recorded_products
 from .quantizers import FLOAT_BITS
 
@@ -122,8 +122,6 @@ def other_bytes(
     return sum(t.numel() * 4 for t in state.values())
 
 # %% ../../nbs/07_costs.ipynb #629761ff
-def _channel_axis(layer: nn.Module) -> int: return int(isinstance(layer, nn.modules.conv._ConvTransposeNd))
-
 def model_size(
     model: nn.Module,  # network, float or quantized
     policy: Policy,    # its bits

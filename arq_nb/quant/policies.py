@@ -167,10 +167,14 @@ def resolve(
     return Policy(bits)
 
 # %% ../../nbs/06_policies.ipynb #9c8303de
+def _channel_axis(layer: nn.Module) -> int:
+    "Where a weight has a step for each of its places: at the output channels, which a transposed one has second."
+    return int(isinstance(layer, nn.modules.conv._ConvTransposeNd))
+
 def _weight_quantizer(layer: nn.Module, bits: int, kind: type, per_channel: bool, fitted: bool) -> nn.Module:
     "The quantizer of a layer's weight; `fitted` here if that is a mere parameter, else by the first forward pass."
     if bits == FLOAT_BITS: return nn.Identity()
-    weight, axis = layer.weight, int(isinstance(layer, nn.modules.conv._ConvTransposeNd))
+    weight, axis = layer.weight, _channel_axis(layer)
     shape = dict(axis=axis, channels=weight.shape[axis], ndim=weight.ndim) if per_channel else {}
     quantizer = kind(bits, signed=True, **shape).to(weight.device)
     quantizer.per_sample = False
