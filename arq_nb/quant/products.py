@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch.nn.functional as F
+from fastcore.basics import patch
 from torch import nn, Tensor
 from torch.nn.modules.conv import _ConvNd
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -144,55 +145,63 @@ class _ProductRecorder(TorchDispatchMode):
         if name in _RECURRENT or name in _FUSED and self._any_quantized(origins): self._refuse(origins)
         return result
 
-    def _note(self, func: Callable, args: tuple, kwargs: dict, result: object, places: tuple[int, int]):
-        operands, count = [args[i] for i in places], flop_registry.get(func.overloadpacket)
-        origins = [self._origin(t) for t in operands]
-        alone = None not in origins and not self.running and not self._owners(origins)   # a low-rank weight is made
-        if alone or count is None and None not in origins: return   # such as the norm of a matrix
-        layer, weight = self._layer_of(origins)
-        if layer is None: return
-        self._check_rounded(layer)
-        macs = count(*args, **kwargs, out_val=result) // 2 if count else operands[0].numel()
-        self.products.append(Product(layer, macs, tuple(operands[1 - weight].shape), tuple(result.shape)))
+# %% ../../nbs/41_products.ipynb #c04bb6d6
+@patch
+def _note(self: _ProductRecorder, func: Callable, args: tuple, kwargs: dict, result: object, places: tuple[int, int]):
+    operands, count = [args[i] for i in places], flop_registry.get(func.overloadpacket)
+    origins = [self._origin(t) for t in operands]
+    alone = None not in origins and not self.running and not self._owners(origins)   # a low-rank weight is made
+    if alone or count is None and None not in origins: return   # such as the norm of a matrix
+    layer, weight = self._layer_of(origins)
+    if layer is None: return
+    self._check_rounded(layer)
+    macs = count(*args, **kwargs, out_val=result) // 2 if count else operands[0].numel()
+    self.products.append(Product(layer, macs, tuple(operands[1 - weight].shape), tuple(result.shape)))
 
-    def _owners(self, origins: list[frozenset | None]) -> list[str]:
-        return sorted({n for o in origins for p in o or () for n in self.owners.get(p, ())})
+@patch
+def _owners(self: _ProductRecorder, origins: list[frozenset | None]) -> list[str]:
+    return sorted({n for o in origins for p in o or () for n in self.owners.get(p, ())})
 
-    def _any_quantized(self, origins: list[frozenset | None]) -> bool:
-        return any(isinstance(self.layers[n], QuantizedLayer) for n in self._owners(origins))
+@patch
+def _any_quantized(self: _ProductRecorder, origins: list[frozenset | None]) -> bool:
+    return any(isinstance(self.layers[n], QuantizedLayer) for n in self._owners(origins))
 
-    def check_met(self):
-        "`ValueError` for a rounded layer whose weight meets the image, but in no product."
-        used = {product.layer for product in self.products}
-        for name in sorted(min(owners) for owners in self.met if not owners & used):
-            if not isinstance(self.layers[name], QuantizedLayer): continue
-            raise ValueError(f"the weight of layer {name!r} meets the image outside of a product, and would not be "
-                             "rounded: give this layer 32 bits")
+@patch
+def check_met(self: _ProductRecorder):
+    "`ValueError` for a rounded layer whose weight meets the image, but in no product."
+    used = {product.layer for product in self.products}
+    for name in sorted(min(owners) for owners in self.met if not owners & used):
+        if not isinstance(self.layers[name], QuantizedLayer): continue
+        raise ValueError(f"the weight of layer {name!r} meets the image outside of a product, and would not be "
+                         "rounded: give this layer 32 bits")
 
-    def _check_rounded(self, name: str):
-        layer = self.layers[name]
-        if not isinstance(layer, QuantizedLayer) or _scope.layer is layer: return
-        if self.running[-1:] == [name] and not isinstance(layer, _OwnForward): return
-        raise ValueError(f"the weight of layer {name!r} enters a product in a way that cannot be followed, "
-                         "and would not be rounded: give this layer 32 bits")
+@patch
+def _check_rounded(self: _ProductRecorder, name: str):
+    layer = self.layers[name]
+    if not isinstance(layer, QuantizedLayer) or _scope.layer is layer: return
+    if self.running[-1:] == [name] and not isinstance(layer, _OwnForward): return
+    raise ValueError(f"the weight of layer {name!r} enters a product in a way that cannot be followed, "
+                     "and would not be rounded: give this layer 32 bits")
 
-    def _layer_of(self, origins: list[frozenset | None]) -> tuple[str | None, int]:
-        "The layer whose weight is in a product, and as which operand; None if both are images, or one is a constant."
-        owners = [[self.owners[p] for p in sorted(o or ()) if p in self.owners] for o in origins]
-        for name in reversed(self.running):
-            if any(name in names for o in owners for names in o):
-                return name, int(any(name in names for names in owners[1]))
-        found = [i for i, o in enumerate(owners) if o]
-        if len(found) == 1:
-            first, *others = owners[found[0]]
-            if common := [n for n in first if all(n in names for names in others)]: return common[0], found[0]
-        if any(origins): self._refuse(origins)
-        return (self.running[-1], 1) if self.running else (None, 0)
+@patch
+def _layer_of(self: _ProductRecorder, origins: list[frozenset | None]) -> tuple[str | None, int]:
+    "The layer whose weight is in a product, and as which operand; None if both are images, or one is a constant."
+    owners = [[self.owners[p] for p in sorted(o or ()) if p in self.owners] for o in origins]
+    for name in reversed(self.running):
+        if any(name in names for o in owners for names in o):
+            return name, int(any(name in names for names in owners[1]))
+    found = [i for i, o in enumerate(owners) if o]
+    if len(found) == 1:
+        first, *others = owners[found[0]]
+        if common := [n for n in first if all(n in names for names in others)]: return common[0], found[0]
+    if any(origins): self._refuse(origins)
+    return (self.running[-1], 1) if self.running else (None, 0)
 
-    def _refuse(self, origins: list[frozenset | None]):
-        used = sorted({p for o in origins for p in o or ()})
-        raise ValueError(f"a product with {' and '.join(map(repr, used))} is no layer's own: only the weights of "
-                         "torch.nn's convolutions and linear layers can be given bits, each in a product of its own")
+@patch
+def _refuse(self: _ProductRecorder, origins: list[frozenset | None]):
+    used = sorted({p for o in origins for p in o or ()})
+    raise ValueError(f"a product with {' and '.join(map(repr, used))} is no layer's own: only the weights of "
+                     "torch.nn's convolutions and linear layers can be given bits, each in a product of its own")
 
 # %% ../../nbs/41_products.ipynb #eda92f87
 @contextmanager
