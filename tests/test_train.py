@@ -479,6 +479,23 @@ def test_saved_and_loaded_it_gives_the_same_certificates(trained, tmp_path, kind
     assert (again.policy, again.classes, again.quantizer) == (one.policy, one.classes, kind)
 
 
+def test_training_asks_first_whether_each_weight_is_rounded():
+    class Weighing(nn.Module):
+        "Multiplies and sums by hand what its last layer would have multiplied and summed."
+        def __init__(self):
+            super().__init__()
+            self.conv, self.last = nn.Conv2d(1, 4, 3), nn.Linear(4, 10)
+        def forward(self, x): return (self.conv(x).mean((2, 3))[:, None] * self.last.weight).sum(2)
+
+    quantized = quantize(Weighing(), Policy.uniform(Weighing(), 4, 4))
+    before = fingerprint(quantized)
+    with contains("the weight of layer 'last' meets the image outside of a product"):
+        fit(quantized, FEW, 0.25, epochs=1, progress=False)
+    assert fingerprint(quantized) == before   # nothing trained, nothing calibrated
+    fit(quantize(Weighing(), Policy(Policy.uniform(Weighing(), 4, 4).bits | {"last": (32, 32)})), FEW, 0.25, epochs=1,
+        progress=False)
+
+
 def test_loading_calibrates_nothing(small, tmp_path, monkeypatch):
     small.save(tmp_path)
     def calibrate(*_): raise AssertionError("something is calibrated")

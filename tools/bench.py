@@ -168,9 +168,10 @@ def certifying(args):
     print(f"\n{work / 1e6:.0f} MFLOP a sample, float32 peak {top / 1e9:.0f} GFLOP/s: 'deployed' at "
           f"{median(rates['certify, deployed']) * work / top:.0%} of it")
     generators = [make_generator(0, device=args.device)]
-    noisy = next(SmoothedClassifier(model, args.sigma, 2000, args.device).noisy_copies(x[None], 2000, generators))
+    many = min(2000, n)
+    noisy = next(SmoothedClassifier(model, args.sigma, many, args.device).noisy_copies(x[None], many, generators))
     others = {name: disagreement(f, model, noisy) for name, f in found.items() if not name.startswith("4-bit")}
-    print("share of 2000 noisy images in another class than the plain network's:", others)
+    print(f"share of {many} noisy images in another class than the plain network's:", others)
     return dict(samples_per_second=rates, peak_flops=top, flops_per_sample=work, disagreement=others)
 
 

@@ -44,10 +44,11 @@ def _place(function: types.FunctionType) -> str:
     room, _, last = function.__module__.rpartition(".")
     return f"arq_nb.{_SINCE.get(last, last)}" if room.startswith("arq_nb.") else function.__module__
 
-def _written(code: types.CodeType | None) -> set[str]:
+@functools.lru_cache(1024)
+def _written(code: types.CodeType | None) -> frozenset[str]:
     "Names of variables and attributes that a piece of code assigns to."
     kinds = "STORE_ATTR", "STORE_GLOBAL", "STORE_DEREF"
-    return {i.argval for i in dis.get_instructions(code) if i.opname in kinds} if code else set()
+    return frozenset(i.argval for i in dis.get_instructions(code) if i.opname in kinds) if code else frozenset()
 
 def _state(value: object) -> dict:
     "Attributes of an object, without those that its own call assigns to."

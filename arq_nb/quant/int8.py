@@ -79,8 +79,8 @@ def _converted(converter: Callable, name: str, *args: Any, **kwargs: Any) -> Any
 class _Exporter(fx.Interpreter):
     "Rebuilds a network as an OpenVINO graph; counts the layers that run in integers and those that may saturate."
 
-    def __init__(self, model: nn.Module, split: bool):
-        super().__init__(traced(model))
+    def __init__(self, model: nn.Module, image: Tensor, split: bool):
+        super().__init__(traced(model, image))
         self.split, self.integer, self.unsafe = split, 0, 0
 
     def get_attr(self, target, args, kwargs): return constant(super().get_attr(target, args, kwargs))
@@ -197,7 +197,9 @@ def export_int8(
     operations that cannot be exported. `ImportError` without the extra `int8`."""
     ov, op, (channels, height, width) = openvino_package(), operations(), input_shape
     image = op.parameter([-1, height, width, channels], np.float32)
-    exporter = _Exporter(model, kernels_saturate() if split is None else split)
+    sample = torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0))
+    sample = sample.to(next(model.parameters(), sample))
+    exporter = _Exporter(model, sample, kernels_saturate() if split is None else split)
     logits = exporter.run(op.transpose(image, constant([0, 3, 1, 2])))
     if not exporter.integer:
         raise ValueError("no layer of this network has integer weights and inputs: export it before `freeze`")

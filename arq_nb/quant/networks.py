@@ -8,13 +8,14 @@ __all__ = ['quantizable_layers', 'fold_batch_norm']
 # %% ../../nbs/39_networks.ipynb #5c3f01c3
 import copy
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import fx, nn, Tensor
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.utils._pytree import tree_leaves
 
 from ..core.fingerprint import inner_network
 
@@ -118,22 +119,60 @@ def shared_weights(
         else: first[id(weight)] = name
     return later
 
-# %% ../../nbs/39_networks.ipynb #31f8080e
+# %% ../../nbs/39_networks.ipynb #f6a51abb
 class _LayerTracer(fx.Tracer):
     "Looks into no layer, also not into a subclass such as the quantized layers of chapter 6."
     def is_leaf_module(self, m: nn.Module, name: str) -> bool:
         return isinstance(m, (nn.Conv2d, nn.Linear)) or super().is_leaf_module(m, name)
 
+def _answers(f: Callable[[Tensor], object], image: Tensor) -> list[Tensor]:
+    with torch.no_grad(): return [t for t in tree_leaves(f(image)) if isinstance(t, Tensor)]
+
+def _differs(graph: fx.GraphModule, model: nn.Module, image: Tensor) -> bool:
+    "True if a network takes an image and its operations do not, or answer otherwise."
+    try: expected = _answers(copied(model), image)
+    except Exception: return False   # it does not take such an image, and will say so itself
+    try: found = _answers(copied(graph), image)
+    except Exception: return True
+    if [t.shape for t in found] != [t.shape for t in expected]: return True
+    return any(not torch.allclose(a, b, rtol=0, atol=1e-3 * float(b.nan_to_num().abs().max()), equal_nan=True)
+               for a, b in zip(found, expected) if b.is_floating_point() and b.numel())
+
 def traced(
-    model: nn.Module,  # not changed
-) -> fx.GraphModule:  # a copy, whose operations stand in `.graph`
-    "The network's operations in order, found by torch.fx; `ValueError` if its forward pass cannot be traced."
-    model = copied(model)
-    try: return fx.GraphModule(model, _LayerTracer().trace(model))
+    model: nn.Module,              # not changed
+    image: Tensor | None = None,   # (1, channels, height, width), to try the operations on; None: not tried
+) -> fx.GraphModule:  # a copy in eval mode, whose operations stand in `.graph`
+    """The network's operations in order, found by torch.fx.
+
+    `ValueError` if its forward pass cannot be traced, or if the operations answer `image` otherwise."""
+    model, kind = copied(model).eval(), type(model).__name__
+    try: graph = fx.GraphModule(model, _LayerTracer().trace(model))
     except Exception as error:   # a forward pass may do anything with the stand-in that it is given for a tensor
         reason = (str(error).splitlines() or [""])[0]
-        raise ValueError(f"torch.fx cannot trace {type(model).__name__}: {type(error).__name__}: {reason}") from error
+        raise ValueError(f"torch.fx cannot trace {kind}: {type(error).__name__}: {reason}") from error
+    if image is not None and _differs(graph, model, image):
+        raise ValueError(f"torch.fx finds other operations in {kind} than it runs: its forward pass does something "
+                         "else with a stand-in than with a tensor")
+    return graph
 
+
+# %% ../../nbs/39_networks.ipynb #110022ac
+_SIDES = 32, 28, 64, 96, 224   # of images that networks are made for
+
+def _some_image(
+    model: nn.Module,  # in eval mode
+) -> Tensor | None:  # (1, channels, side, side), of noise in [0, 1]; None if none is found
+    "An image that the network takes."
+    first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
+    generator = torch.Generator().manual_seed(0)
+    for side in _SIDES if first is not None else ():
+        image = torch.rand(1, first.in_channels, side, side, generator=generator).to(first.weight)
+        try: _answers(copied(model), image)
+        except Exception: continue
+        return image
+
+
+# %% ../../nbs/39_networks.ipynb #31f8080e
 def _folds(conv: nn.Module, norm: nn.Module) -> bool:
     "True for a convolution and a batch norm that compute as PyTorch's own, from their own tensors, with no hooks."
     if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d): return False
@@ -150,7 +189,7 @@ def _conv_bn_pairs(
     model: nn.Module,  # traced with torch.fx
 ) -> list[tuple[str, str]]:  # (convolution, batch norm) layer names
     "Each batch norm whose only input is a convolution that nothing else reads; `ValueError` if it cannot be traced."
-    nodes = list(traced(model).graph.nodes)
+    nodes = list(traced(model, _some_image(model)).graph.nodes)
     read = {node.target.rpartition(".")[0] for node in nodes if node.op == "get_attr"}   # their weights go elsewhere
     nodes = [node for node in nodes if node.op == "call_module"]
     layers, calls = dict(model.named_modules()), [node.target for node in nodes]
@@ -166,7 +205,7 @@ def fold_batch_norm(
 ) -> nn.Module:  # a copy in eval mode: same layer names, each folded batch norm an Identity
     """Fold every batch norm into the convolution in front of it.
 
-    A network that cannot be traced is left unfolded, with a warning."""
+    A network that cannot be traced, or not rightly, is left unfolded, with a warning."""
     folded = copied(unwrapped(model)).eval()
     try: pairs = _conv_bn_pairs(folded)
     except ValueError as error:

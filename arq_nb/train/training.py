@@ -24,7 +24,8 @@ from ..core.memory import memory_kept
 from ..core.processes import all_reduce_sum, batch_shard, broadcast_buffers, data_parallel
 from ..core.rng import EVALUATION, make_generator, TRAINING
 from ..core.settings import changed, real_number, whole_number
-from ..quant.networks import dtype_of
+from ..quant.networks import copied, dtype_of, unwrapped
+from ..quant.policies import try_once
 from .adversarial import frozen, worst_points
 from .checkpoints import checkpointed
 from .speed import compiled_calls
@@ -256,8 +257,11 @@ def fit(
     """Noise-augmented training (Cohen et al. 2019), with an adversary if asked for (Salman et al. 2019).
 
     Leaves `model` in eval mode. `FloatingPointError` if the loss is no longer finite; `ValueError` for bad data or
-    settings, and for a checkpoint of another run. After an error the network may be in training mode."""
+    settings, for a checkpoint of another run, and for a quantized network with a weight that would not be rounded
+    (`calibrate`). After an error the network may be in training mode."""
     check_image_data(data)
+    if not all(getattr(m, "calibrated", True) for m in model.modules()):   # else `calibrate` has looked
+        try_once(copied(unwrapped(model)), data.shape)
     sigma, recipe = _not_negative("sigma", sigma), changed(recipe, **changes)
     device, optimizer = data.images.device, make_optimizer(model, recipe.weight_decay)
     settings = dict(images=data, sigma=sigma, device=device.type, **recipe.noted())
