@@ -21,7 +21,7 @@ from .quantizers import FLOAT_BITS
 
 # %% ../../nbs/07_costs.ipynb #2a837e08
 def step_bytes(
-    channels: int,         # output channels of the layer, 0 where its weight is another layer's
+    channels: int,         # of the weight with a step each, 0 where the weight is another layer's
     weight_bits: int,      # 32 for float weights
     activation_bits: int,  # 32 for float activations
 ) -> int:
@@ -48,6 +48,7 @@ class LayerInfo:
     macs: int          # multiply-adds
     input_size: int    # height of the input map, 1 for linear
     inputs: int        # number of input values
+    channels: int      # of its weight that have a step each, 0 where another layer holds it
     shares: str = ""   # the earlier layer that holds the same weight, which then counts there
 
     def bitops(self, weight_bits: int, activation_bits: int) -> int:
@@ -56,19 +57,19 @@ class LayerInfo:
 
     def bytes(self, weight_bits: int, activation_bits: int = FLOAT_BITS) -> float:
         "Bytes of the stored weights and of the steps of both quantizers; 32 bits have none."
-        channels = 0 if self.shares else self.out_channels
-        return self.weights * weight_bits / 8 + step_bytes(channels, weight_bits, activation_bits)
+        return self.weights * weight_bits / 8 + step_bytes(self.channels, weight_bits, activation_bits)
 
 def _layer_info(name: str, m: nn.Module, calls: list[Product], shares: str) -> LayerInfo:
     weights, macs = 0 if shares else m.weight.numel(), sum(p.macs for p in calls)
     shape = calls[0].input_shape if calls else (0, 0, 0)
-    inputs = math.prod(shape)
+    inputs, channels = math.prod(shape), 0 if shares else m.weight.shape[_channel_axis(m)]
     if isinstance(m, nn.Linear):
-        return LayerInfo(name, "linear", m.in_features, m.out_features, 1, 1, weights, macs, 1, inputs, shares)
+        return LayerInfo(name, "linear", m.in_features, m.out_features, 1, 1, weights, macs, 1, inputs, channels,
+                         shares)
     kind = "depthwise" if m.groups == m.in_channels and m.groups > 1 else "conv"
     height = shape[2] if len(shape) > 2 else 1
     return LayerInfo(name, kind, m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0], weights, macs, height,
-                     inputs, shares)
+                     inputs, channels, shares)
 
 # %% ../../nbs/07_costs.ipynb #9b973832
 @torch.no_grad()
@@ -202,6 +203,6 @@ def cost_table(
     steps, alive = plan_bytes(plan, Policy(bits)), {}
     for step, size in zip(plan, steps): alive[step.layer] = max(size, alive.get(step.layer, 0))
     rows = [LayerCost(l, (w, a), l.bitops(w, a), -(-l.weights * w // 8),
-                      step_bytes(0 if l.shares else l.out_channels, w, a), alive.get(l.name, 0))
+                      step_bytes(l.channels, w, a), alive.get(l.name, 0))
             for l, (w, a) in ((l, bits[l.name]) for l in layers)]
     return CostTable(rows, other_bytes(model), max(steps))
