@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SMALL = "--rounds", "1", "--samples", "150", "--batch-size", "40", "--training-batch", "4", "--no-compile"
+SMALL = "--rounds", "1", "--samples", "20", "--batch-size", "8", "--training-batch", "2", "--no-compile"
 
 
 def test_what_is_far_slower_takes_part_in_one_round(monkeypatch):

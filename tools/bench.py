@@ -150,8 +150,9 @@ def certifying(args):
     model = resnet20().to(args.device).eval()
     x = (torch.randint(0, 256, SHAPE, generator=torch.Generator().manual_seed(0)) / 255).to(args.device)
     n = args.samples
+    first = min(100, n // 2)
     def certify(f, batch=args.batch_size, **more):
-        return lambda: SmoothedClassifier(f, args.sigma, batch, args.device, **more).certify(x, n0=100, n=n - 100)
+        return lambda: SmoothedClassifier(f, args.sigma, batch, args.device, **more).certify(x, n0=first, n=n - first)
     calls = {f"field's loop, batch {b}": lambda b=b: field_loop(model, x, n, args.sigma, b) for b in FIELD_BATCHES}
     found = classifiers(model, x, args)
     calls |= {f"certify, {name}": certify(f) for name, f in found.items()}
