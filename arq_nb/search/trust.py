@@ -37,7 +37,8 @@ def _tau(judged: np.ndarray, finished: np.ndarray) -> float: return float(kendal
 def _redrawn_taus(judged: np.ndarray, finished: np.ndarray, draws: int, seed: int) -> np.ndarray:
     "Tau of policies drawn with replacement, once for each draw: a pair counts as often as both of it were drawn."
     rng, count = np.random.default_rng(seed), len(judged)
-    drawn = np.stack([np.bincount(rng.integers(count, size=count), minlength=count) for _ in range(draws)]).astype(float)
+    places = [rng.integers(count, size=count) for _ in range(draws)]
+    drawn = np.array([np.bincount(some, minlength=count) for some in places], dtype=float)
     one, other = (np.sign(values[:, None] - values) for values in (judged, finished))
     def total(signs): return (drawn @ signs * drawn).sum(1)
     with np.errstate(invalid="ignore"):   # all alike: there is no order
