@@ -157,7 +157,7 @@ def traced(
 
 
 # %% ../../nbs/39_networks.ipynb #110022ac
-_SIDES = 32, 28, 64, 96, 224   # of images that networks are made for
+_SIDES = 32, 28, 64, 96, 224, 8, 16, 48, 112, 128, 160, 192, 256, 299, 384   # of images that networks are made for
 
 def _some_image(
     model: nn.Module,  # in eval mode
@@ -188,16 +188,21 @@ def _folds(conv: nn.Module, norm: nn.Module) -> bool:
 def _conv_bn_pairs(
     model: nn.Module,  # traced with torch.fx
 ) -> list[tuple[str, str]]:  # (convolution, batch norm) layer names
-    "Each batch norm whose only input is a convolution that nothing else reads; `ValueError` if it cannot be traced."
-    nodes = list(traced(model, _some_image(model)).graph.nodes)
+    "Each batch norm whose only input is a convolution that nothing else reads; `ValueError` if that cannot be told."
+    image = _some_image(model)
+    nodes = list(traced(model, image).graph.nodes)
     read = {node.target.rpartition(".")[0] for node in nodes if node.op == "get_attr"}   # their weights go elsewhere
     nodes = [node for node in nodes if node.op == "call_module"]
     layers, calls = dict(model.named_modules()), [node.target for node in nodes]
     def single(node): return node.op == "call_module" and calls.count(node.target) == 1 and node.target not in read
     pairs = [(node.args[0], node) for node in nodes if node.args and isinstance(node.args[0], fx.Node)]
-    return [(conv.target, norm.target) for conv, norm in pairs
-            if single(conv) and single(norm) and len(conv.users) == 1
-            and _folds(layers[conv.target], layers[norm.target])]
+    found = [(conv.target, norm.target) for conv, norm in pairs
+             if single(conv) and single(norm) and len(conv.users) == 1
+             and _folds(layers[conv.target], layers[norm.target])]
+    if found and image is None:
+        raise ValueError(f"{type(model).__name__} takes no square image of {', '.join(map(str, sorted(_SIDES)))} "
+                         "pixels, so that what torch.fx finds in it cannot be tried")
+    return found
 
 # %% ../../nbs/39_networks.ipynb #f1e39396
 def fold_batch_norm(
