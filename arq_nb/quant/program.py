@@ -57,4 +57,7 @@ def _solve(harm: np.ndarray, member: np.ndarray, extra: np.ndarray, room: float)
     exact = dict(integrality=np.ones(len(harm)), bounds=(0, 1), options={"mip_rel_gap": 0.0})
     solution = milp(harm / scale, constraints=constraints, **exact)
     if not solution.success: raise RuntimeError(f"the integer program was not solved: {solution.message}")
-    return np.flatnonzero(solution.x > 0.5)
+    chosen = solution.x > 0.5
+    if (member @ chosen != 1).any():   # it has happened in other programs (SciPy's issue 24141)
+        raise RuntimeError("the integer program was not solved: HiGHS calls an answer optimal that is not allowed")
+    return np.flatnonzero(chosen)
