@@ -127,6 +127,12 @@ def field_loop(model, x, n, sigma, batch_size, classes=10):
     return counts
 
 
+def shared_out(samples):
+    "Of so many samples, those of the guess and those of the certificate."
+    first = min(100, samples // 2)
+    return dict(n0=first, n=samples - first)
+
+
 def classifiers(model, x, args):
     "name -> classifier, the plain network's first."
     noise = torch.randn(200, *x.shape, generator=torch.Generator(args.device).manual_seed(1), device=args.device)
@@ -150,9 +156,8 @@ def certifying(args):
     model = resnet20().to(args.device).eval()
     x = (torch.randint(0, 256, SHAPE, generator=torch.Generator().manual_seed(0)) / 255).to(args.device)
     n = args.samples
-    first = min(100, n // 2)
     def certify(f, batch=args.batch_size, **more):
-        return lambda: SmoothedClassifier(f, args.sigma, batch, args.device, **more).certify(x, n0=first, n=n - first)
+        return lambda: SmoothedClassifier(f, args.sigma, batch, args.device, **more).certify(x, **shared_out(n))
     calls = {f"field's loop, batch {b}": lambda b=b: field_loop(model, x, n, args.sigma, b) for b in FIELD_BATCHES}
     found = classifiers(model, x, args)
     calls |= {f"certify, {name}": certify(f) for name, f in found.items()}
@@ -226,7 +231,7 @@ def runtimes(args):
     images, n = torch.rand(50, *SHAPE) + args.sigma * torch.randn(50, *SHAPE), args.samples
     x = torch.randint(0, 256, SHAPE, generator=torch.Generator().manual_seed(0)) / 255
     found = networks(images)
-    def certify(f): return lambda: SmoothedClassifier(f, args.sigma, args.batch_size).certify(x, n0=100, n=n - 100)
+    def certify(f): return lambda: SmoothedClassifier(f, args.sigma, args.batch_size).certify(x, **shared_out(n))
     with tempfile.TemporaryDirectory() as folder:
         paths = written(folder, found)
         sizes = {name: {kind: path.stat().st_size for kind, path in own.items()} for name, own in paths.items()}

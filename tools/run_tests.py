@@ -1,6 +1,7 @@
 """The book by `nbdev_test`, then tests/ by pytest. The last line is `N passed, N failed`, over notebooks and tests.
 
-Longer than two lines of a Makefile only because of that sum, and to see that no notebook leaves a file behind.
+Longer than two lines of a Makefile only because of that sum, of the order, and to see that no notebook leaves a file
+behind.
 """
 import os
 import re
