@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 space  := $(subst ,, )
-# The archives that tests with real images read; see nbs/00_data.ipynb.
+# The archives that tests with real images read; see nbs/34_archives.ipynb.
 export ARQ_DATA ?= $(abspath ../shared/data)
 .DEFAULT_GOAL := help
 .PHONY: help install demo cifar10 cifar10-long zoo test test-slow package bench docs exercises lab readme export clean-nbs hooks
