@@ -295,6 +295,8 @@ def test_images_and_budgets_are_checked(tmp_path, monkeypatch):
     with pytest.warns(UserWarning): pytest.raises(ValueError, Images("folder", ("nowhere.tar",)).found)
     stage = PolicyStage(digits()[0].chosen, by_uniform_bits, cost="weight")
     with pytest.raises(ValueError, match="choose from bitops, size"): stage.budget(Place(tmp_path, stage))
+    leaking = replace(digits()[-1].chosen, held_out=41)   # one image more than the float network leaves
+    with pytest.raises(ValueError, match="held_out=41 .* held_out=40"): run([leaking], tmp_path)
 
 
 def test_presets_are_checked():

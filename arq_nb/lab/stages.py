@@ -49,9 +49,13 @@ class _Parts(NamedTuple):
     all_train: ImageData
     train: ImageData   # without the held-out ones
     test: ImageData
+    pool: int          # how many are held out
 
     def held_out(self, count: int) -> ImageData:
-        "So many of the held-out images; fewer are a part of more."
+        "So many of the held-out images; fewer are a part of more. `ValueError` for more than there are."
+        if count > self.pool:
+            raise ValueError(f"held_out={count} of a stage is more than held_out={self.pool} of its `Images`: networks "
+                             "are trained on the others, and would be judged by them")
         return self.all_train.split(count, make_generator(0))[1]
 
     def some(self, count: int | None, seed: int, purpose: int) -> ImageData:
@@ -113,7 +117,8 @@ def _parts(images: Images, folder: Path, device: str) -> _Parts:
     all_train, test = (data.to(device) for data in both)
     train, pool = all_train.split(images.held_out, make_generator(0))
     if len(images.roots) > 1: train = drop_near_duplicates(train, pool)   # twins in other roots
-    return _Parts(all_train, train, test if images.test is None else test.every(math.ceil(len(test) / images.test)))
+    if images.test is not None: test = test.every(math.ceil(len(test) / images.test))
+    return _Parts(all_train, train, test, images.held_out)
 
 # %% ../../nbs/25a_stages.ipynb #a1d2fbbf
 def decoded_once(
