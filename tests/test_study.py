@@ -148,6 +148,8 @@ def test_a_search_of_a_study_that_goes_on_certifies_the_original_no_more(tmp_pat
     (at.folder / "result.json").unlink()
     more = _kept_judge(searched, at, searched.budget(at))
     assert len(more.known) == 2
+    of_another_rank = replace(at, device="cpu:0")   # as "cuda:1" beside "cuda:0"
+    assert _kept_judge(searched, of_another_rank, searched.budget(at)).known == more.known
     new = Policy.uniform(searched.network(at), 8, 8)
     own = more.judge
     assert more.evaluate(new) == RadiusJudge(own.model, own.train, own.holdout, own.sigma, own.config).evaluate(new)
@@ -297,6 +299,12 @@ def test_images_and_budgets_are_checked(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="choose from bitops, size"): stage.budget(Place(tmp_path, stage))
     leaking = replace(digits()[-1].chosen, held_out=41)   # one image more than the float network leaves
     with pytest.raises(ValueError, match="held_out=41 .* held_out=40"): run([leaking], tmp_path)
+
+
+def test_uniform_bits_have_the_edges_of_the_search():
+    stage = replace(digits()[1].chosen, config=SearchConfig(edge_bits=4))
+    found = by_uniform_bits(stage, Place("nowhere", stage), Budget(resnet8(), (1, 8, 8), bits=4))
+    assert found.policy.text.split()[::7] == ["4/4", "4/4"]
 
 
 def test_presets_are_checked():

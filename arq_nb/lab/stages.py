@@ -11,7 +11,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -180,6 +180,11 @@ class TrainStage(Stage):
         return {"images": parts.train.name, "history": history, "held_out": unseen.name, **accuracy}
 
 # %% ../../nbs/25a_stages.ipynb #9e5acb1b
+def _judged_seconds(answers: Path) -> float:
+    "What earlier pieces of a search have spent on the answers that it goes on from."
+    kept = json.loads(answers.read_text()) if answers.exists() else {"setup_seconds": 0, "answers": []}
+    return kept["setup_seconds"] + sum(answer["seconds"] for answer in kept["answers"])
+
 @dataclass(frozen=True)
 class PolicyStage(Stage):
     """
@@ -216,12 +221,13 @@ class PolicyStage(Stage):
         return Policy.load(at.of(self).folder / "policy.json")
 
     def make(self, at: Place) -> dict:
-        begin, budget = time.perf_counter(), self.budget(at)
+        earlier, begin, budget = _judged_seconds(at.folder / "judge.json"), time.perf_counter(), self.budget(at)
         found = self.method(self, at, budget)
         found.policy.save(at.folder / "policy.json")
         history = [row | {"policy": row_policy(row).text} for row in found.history]
         about = {"cost": budget.fraction(found.policy), "limit": budget.limit / budget.float_cost}
-        seconds = sum(at.of(s).result()["search_seconds"] for s in self.starts) + time.perf_counter() - begin
+        seconds = earlier + time.perf_counter() - begin
+        seconds += sum(at.of(s).result()["search_seconds"] for s in self.starts)
         return {"policy": found.policy.text, **about, "search_seconds": round(seconds, 1),
                 "evaluations": len({row["policy"] for row in history}), "original_acr": found.original_acr,
                 "history": history, "ranking": [policy.text for policy in found.ranking]}
@@ -241,7 +247,8 @@ def _kept_judge(
         if kind is not RadiusJudge: return kind(stage.network(at), train, holdout, stage.sigma, config)
         origin = _Origin(stage.network(at), train, stage.sigma, config)   # as in a search with these settings
         return _judge_of(origin, holdout, budget, at.folder / "original.safetensors")
-    return KeptJudge(make, at.folder / "judge.json", {"stage": stage.name, "device": at.device}, at.check_time)
+    identity = {"stage": stage.name, "device": torch.device(at.device).type}   # not "cuda:1": processes share the file
+    return KeptJudge(make, at.folder / "judge.json", identity, at.check_time)
 
 def by_search(
     stage: PolicyStage,  # settings, network and images
@@ -252,15 +259,19 @@ def by_search(
 ) -> SearchResult:
     "A search with a judge that keeps its answers. `functools.partial` makes other methods of it."
     config = stage.config.changed(seed=stage.seed, warm_starts=tuple(start.policy(at) for start in stage.starts))
-    return search(_kept_judge(stage, at, budget, judge), budget, stage.evaluations, config)
+    kept = _kept_judge(stage, at, budget, judge)
+    found = search(kept, budget, stage.evaluations, config)
+    def seconds(row): return max(row["seconds"], kept.known.get(kept.name(row_policy(row)), row)["seconds"])
+    return replace(found, history=[row | {"seconds": seconds(row)} for row in found.history])
 
 def by_uniform_bits(
-    stage: PolicyStage,  # not looked at: every method is called with it
-    at: Place,           # nor is this
+    stage: PolicyStage,  # of its settings, the bits that are allowed
+    at: Place,           # not looked at: every method is called with it
     budget: Budget,      # what the policy may cost
 ) -> SearchResult:  # without a history
     "The same bits everywhere, cut to the budget."
-    return SearchResult(uniform_policy(budget, cut=True), [], math.nan)
+    bits = {name: getattr(stage.config, name) for name in ("min_bits", "max_bits", "edge_bits")}
+    return SearchResult(uniform_policy(budget, cut=True, **bits), [], math.nan)
 
 # %% ../../nbs/25a_stages.ipynb #cd27f14a
 @dataclass(frozen=True)
