@@ -267,7 +267,7 @@ def _rows(places: list[int], labels: list[int], certificates: list[Certificate],
 def _gather_parts(path: Path, settings: dict, about: dict) -> set[int]:
     "Move the lines of the parts of a log into the log; opens it, and returns the indices it holds."
     _open_log(path, settings, about)
-    parts = sorted(p for p in path.parent.glob(f"{path.name}.*") if p.suffix[1:].isdigit())
+    parts = sorted(p for p in path.parent.iterdir() if p.stem == path.name and p.suffix[1:].isdigit())
     for part in parts: _open_log(part, settings)
     head, *lines = path.read_text().splitlines(keepends=True)
     lines += [line for part in parts for line in part.read_text().splitlines(keepends=True)[1:]]
@@ -339,8 +339,8 @@ def certify_dataset(
         count, quiet = len(todo) + len(done), not progress or rank > 0
         with tqdm(total=count, initial=len(done), disable=quiet, unit="image", desc="certify") as bar:
             _append(mine, todo, method, it, data, bar)
-        on_first(lambda: None)  # all are done
-        on_first(lambda: _gather_parts(path, record, about))
+        lost = set(wanted) - on_first(lambda: _gather_parts(path, record, about))
+    if lost: raise RuntimeError(f"{path}: {len(lost)} of {len(wanted)} rows are lost, among them that of {min(lost)}")
     return _only(read_log(path), wanted)
 
 def _only(log: CertificateLog, places: Sequence[int]) -> CertificateLog:

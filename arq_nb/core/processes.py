@@ -47,9 +47,10 @@ def init_processes(
 def on_first(
     value: Callable[[], object],  # what to find out; only called in the first process
 ) -> object:
-    "The value that the first process finds; an error there is re-raised in every process. Waits for all processes."
+    "The value that the first process finds once all have come here; an error there is re-raised in every process."
     rank, world = rank_and_world_size()
     if world == 1: return value()
+    dist.all_gather_object([None] * world, None)   # waits for all; the broadcast alone would wait for the first only
     message = [None, None]
     if rank == 0:
         try: message[0] = value()
