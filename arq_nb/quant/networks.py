@@ -36,10 +36,8 @@ def copied(
     model: nn.Module,  # not changed
 ) -> nn.Module:
     "A deep copy, also of a network with computed tensors in it, such as the weights of `torch.nn.utils.prune`."
-    known = {}
-    for m in model.modules():
-        known |= {id(v): v.detach().clone() for v in vars(m).values() if isinstance(v, Tensor) and not v.is_leaf}
-    return copy.deepcopy(model, known)
+    held = (v for m in model.modules() for v in tree_leaves(vars(m)))   # also in lists and dicts
+    return copy.deepcopy(model, {id(v): v.detach().clone() for v in held if isinstance(v, Tensor) and not v.is_leaf})
 
 # %% ../../nbs/39_networks.ipynb #8d750351
 def dtype_of(
@@ -126,7 +124,13 @@ class _LayerTracer(fx.Tracer):
         return isinstance(m, (nn.Conv2d, nn.Linear)) or super().is_leaf_module(m, name)
 
 def _answers(f: Callable[[Tensor], object], image: Tensor) -> list[Tensor]:
-    with torch.no_grad(): return [t for t in tree_leaves(f(image)) if isinstance(t, Tensor)]
+    with torch.no_grad(): return [t for t in tree_leaves(f(image.clone())) if isinstance(t, Tensor)]
+
+def _agree(found: list[Tensor], expected: list[Tensor], tolerance: float) -> bool:
+    "True for the same shapes and, up to `tolerance` times the largest of each tensor, the same numbers."
+    if [t.shape for t in found] != [t.shape for t in expected]: return False
+    return all(torch.allclose(a, b, rtol=0, atol=tolerance * float(b.nan_to_num().abs().max()), equal_nan=True)
+               for a, b in zip(found, expected) if b.is_floating_point() and b.numel())
 
 def _differs(graph: fx.GraphModule, model: nn.Module, image: Tensor) -> bool:
     "True if a network takes an image and its operations do not, or answer otherwise."
@@ -134,9 +138,7 @@ def _differs(graph: fx.GraphModule, model: nn.Module, image: Tensor) -> bool:
     except Exception: return False   # it does not take such an image, and will say so itself
     try: found = _answers(copied(graph), image)
     except Exception: return True
-    if [t.shape for t in found] != [t.shape for t in expected]: return True
-    return any(not torch.allclose(a, b, rtol=0, atol=1e-3 * float(b.nan_to_num().abs().max()), equal_nan=True)
-               for a, b in zip(found, expected) if b.is_floating_point() and b.numel())
+    return not _agree(found, expected, 1e-3)
 
 def traced(
     model: nn.Module,              # not changed
@@ -205,22 +207,43 @@ def _conv_bn_pairs(
     return found
 
 # %% ../../nbs/39_networks.ipynb #f1e39396
+def _replaced(model: nn.Module, pairs: list[tuple[str, str]]) -> nn.Module:
+    "`model` with each pair folded, in place, under all names that its parts have."
+    new = {}
+    for conv, norm in (map(model.get_submodule, pair) for pair in pairs):
+        new |= {conv: fuse_conv_bn_eval(conv, norm), norm: nn.Identity().eval()}
+    for name, m in [*model.named_modules(remove_duplicate=False)]:
+        if m in new: model.set_submodule(name, new[m])
+    return model
+
+def _folds_rightly(model: nn.Module, pairs: list[tuple[str, str]]) -> bool:
+    "True if `model` answers an image as before with `pairs` folded: in float64, or else in its own precision."
+    image = _some_image(model)
+    for exact, tolerance in ((True, 1e-6), (False, 1e-3)):
+        try:
+            trial = copied(model).double() if exact else copied(model)
+            x = image.double() if exact else image
+            expected = _answers(trial, x)
+        except Exception: continue   # it insists on its own precision
+        try: return _agree(_answers(_replaced(trial, pairs), x), expected, tolerance)
+        except Exception: return False
+    return False
+
 def fold_batch_norm(
     model: nn.Module,  # left alone
 ) -> nn.Module:  # a copy in eval mode: same layer names, each folded batch norm an Identity
     """Fold every batch norm into the convolution in front of it.
 
     A network that cannot be traced, or not rightly, is left unfolded, with a warning."""
-    folded = copied(unwrapped(model)).eval()
-    try: pairs = _conv_bn_pairs(folded)
-    except ValueError as error:
-        if any(isinstance(m, nn.BatchNorm2d) for m in folded.modules()):
-            warnings.warn(f"batch norm stays unfolded, which is only slower: {error}", stacklevel=2)
-        return folded
-    for conv, norm in pairs:
-        if type(getattr(folded.get_submodule(conv), "weight_quantizer", nn.Identity())) is not nn.Identity:
+    model, pairs, trouble = copied(unwrapped(model)).eval(), [], None
+    try: pairs = _conv_bn_pairs(model)
+    except ValueError as error: trouble = error
+    for conv, _ in pairs:
+        if type(getattr(model.get_submodule(conv), "weight_quantizer", nn.Identity())) is not nn.Identity:
             raise ValueError(f"the weights of {conv!r} are still rounded on the fly, with steps that folding would "
                              "leave behind: `freeze` it first")
-        folded.set_submodule(conv, fuse_conv_bn_eval(folded.get_submodule(conv), folded.get_submodule(norm)))
-        folded.set_submodule(norm, nn.Identity().eval())
-    return folded
+    if pairs and not _folds_rightly(model, pairs):
+        pairs, trouble = [], f"{type(model).__name__} answers otherwise when it is folded"
+    if trouble and any(isinstance(m, nn.BatchNorm2d) for m in model.modules()):
+        warnings.warn(f"batch norm stays unfolded, which is only slower: {trouble}", stacklevel=2)
+    return _replaced(model, pairs)
