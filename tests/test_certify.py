@@ -330,6 +330,13 @@ def test_a_log_is_of_one_run(run, tmp_path):
     with refused("log.tsv has no record"): run(layer_of(1))
 
 
+def test_a_log_that_can_be_read_is_continued(run, tmp_path):
+    run(layer_of(1))
+    head, *rows = (tmp_path / "log.tsv").read_text().splitlines(keepends=True)
+    (tmp_path / "log.tsv").write_text("".join([head, rows[0], "\n", head, rows[1]]))
+    assert run(layer_of(1)).idx.tolist() == [0, 1, 2]
+
+
 def test_settings_are_a_value_or_single_names(run, tmp_path):
     by_name = run(layer_of(1), "names.tsv", n0=20, n=100, seed=2)
     settings = Certify(20, 100, seed=2, max=3)
@@ -450,7 +457,7 @@ def test_accidents(tmp_path, calm, accident):
 def test_two_processes_share_the_images(tmp_path, calm):
     "And a part that a stopped run has left is used."
     lines, two = calm.read_text().splitlines(keepends=True), tmp_path / "two.tsv"
-    (tmp_path / "two.tsv.1").write_text("".join(lines[:6]))
+    (tmp_path / "two.tsv.1").write_text("".join([*lines[:4], "\n", lines[0], *lines[4:6]]))   # as `read_log` reads it
     (tmp_path / "two.tsv.1.json").write_text(Path(f"{calm}.json").read_text())
     launch(certifying(), str(two), count=2)
     same_certificates(read_log(two), read_log(calm))

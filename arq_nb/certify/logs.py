@@ -269,10 +269,10 @@ def _gather_parts(path: Path, settings: dict, about: dict) -> set[int]:
     _open_log(path, settings, about)
     parts = sorted(p for p in path.parent.iterdir() if p.stem == path.name and p.suffix[1:].isdigit())
     for part in parts: _open_log(part, settings)
-    head, *lines = path.read_text().splitlines(keepends=True)
-    lines += [line for part in parts for line in part.read_text().splitlines(keepends=True)[1:]]
-    lines = sorted(set(lines), key=lambda line: int(line.split("\t")[0]))
-    if parts: write_atomically(path, lambda p: p.write_text(head + "".join(lines)))
+    if parts:
+        head, *lines = (s for p in (path, *parts) for s in p.read_text("utf-8-sig").splitlines(True) if s.strip())
+        rows = sorted({s for s in lines if s.split() != head.split()}, key=lambda s: int(s.split("\t")[0]))
+        write_atomically(path, lambda p: p.write_text(head + "".join(rows)))
     for part in parts:
         part.unlink()
         Path(f"{part}.json").unlink()
