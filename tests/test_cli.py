@@ -304,6 +304,10 @@ def test_uniform_policies_have_the_budget_of_the_search(tmp_path):
         (tmp_path / "search" / "budget.json").write_text(json.dumps(limit))
         assert budget.allows(_policy_of(f"uniform{bits}", tmp_path, net, shape))
         assert _policy_of("uniform8", tmp_path, net, shape) == Policy.uniform(net, 8, 8)
+    edges = {"bits": 4, "min_bits": 3, "max_bits": 6, "edge_bits": 5}   # as `search --edge-bits 5` leaves them
+    (tmp_path / "search" / "budget.json").write_text(json.dumps(edges))
+    found = _policy_of("uniform4", tmp_path, net, shape)
+    assert found.text.split()[::7] == ["5/5", "5/5"] and min(min(pair) for pair in found.bits.values()) >= 3
     for wrong in ("uniform9", "uniform0", "unifrom4"):
         with pytest.raises(ValueError, match="choose from float32, uniform1 to uniform8 and arq"):
             _policy_of(wrong, tmp_path, net, shape)

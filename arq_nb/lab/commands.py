@@ -38,6 +38,7 @@ from ..quant.models import load_weights, save_weights
 from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
 from ..quant.runtimes import load_exported
+from ..search.environment import uniform_policy
 from ..search.judges import SearchConfig
 from ..search.search import read_history, search, SearchResult
 from ..train.finish import Finish, finish
@@ -104,6 +105,8 @@ def _budget(
     if (table := out / "latency.csv").exists(): return Budget.latency(model, shape, table, limit=given["milliseconds"])
     raise ValueError(f"--milliseconds needs the times of this machine: first run `arq-nb latency --out {out}`")
 
+_BITS = "min_bits", "max_bits", "edge_bits"   # settings of a search that uniform rivals have, too
+
 def search_run(
     out: Path,                     # run folder
     policies: int = 24,            # how many to try
@@ -122,7 +125,8 @@ def search_run(
     limit = dict(bits=bits, size_kb=size_kb, fraction=fraction, milliseconds=milliseconds)
     budget = _budget(out, model, train.shape, **limit)
     if not (out / "search" / "state.safetensors").exists():  # a search that goes on has its budget
-        write_atomically(out / "search" / "budget.json", lambda p: p.write_text(json.dumps(limit) + "\n"))
+        about = limit | {name: getattr(config, name) for name in _BITS}
+        write_atomically(out / "search" / "budget.json", lambda p: p.write_text(json.dumps(about) + "\n"))
     config = config.changed(seed=run.seed, augmenter=run.augmenter)
     return search(model, train, holdout, budget, run.sigma, policies=policies, out=out / "search", config=config)
 
@@ -132,21 +136,23 @@ def _uniform_policy(
     model: nn.Module,  # float network
     shape: tuple[int, int, int],  # (channels, height, width) of one image
     budget: Budget,    # of the search
+    min_bits: int = 2,   # its fewest bits of an inner layer
+    max_bits: int = 8,   # its most
+    edge_bits: int = 8,  # its bits of the first and the last layer
 ) -> Policy:
-    "8 bits in the first and the last layer, `bits` in the others, cut to the cost of `bits` everywhere, or the budget."
-    edges = edge_layers(budget.layers)
-    policy = pin(Policy.uniform(model, bits, bits), edges)
-    if bits <= 2: return policy
+    "`bits` in all but the first and the last layer, cut to the cost of `bits` everywhere, or to the budget."
+    if bits <= min_bits: return pin(Policy.uniform(model, bits, bits), edge_layers(budget.layers), edge_bits)
     less, limit = (budget.cost(Policy.uniform(model, b, b)) for b in (bits - 1, bits))
     if less < budget.limit < limit: limit = budget.limit
     counted = Budget.size(model, shape, limit_bytes=limit) if budget.name == "bytes" else \
         Budget.bitops(model, shape, limit=limit)
-    return counted.fit(policy, fixed=edges)
+    return uniform_policy(counted, True, min_bits=min_bits, max_bits=max(bits, max_bits), edge_bits=edge_bits)
 
-def _searched(out: Path) -> dict:
-    "The budget of the run's search, as `_budget` takes it; empty where there was none, or of an older version."
+def _searched(out: Path) -> tuple[dict, dict]:
+    "The budget of the run's search, as `_budget` takes it, and its bits; the usual where an older version wrote none."
     path = out / "search" / "budget.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    limit = json.loads(path.read_text()) if path.exists() else {}
+    return limit, {name: limit.pop(name, getattr(SearchConfig(), name)) for name in _BITS}
 
 def _policy_of(
     network: str,       # "float32", "uniform1" to "uniform8", "arq", or the path of a policy.json
@@ -157,8 +163,9 @@ def _policy_of(
     "The policy that a name or a file stands for."
     if network == "float32": return Policy.uniform(model, FLOAT_BITS, FLOAT_BITS)
     if uniform := re.fullmatch("uniform([1-8])", network):
-        limit = {name: value for name, value in _searched(out).items() if name != "milliseconds"}
-        return _uniform_policy(int(uniform[1]), model, shape, _budget(out, model, shape, **limit))
+        limit, allowed = _searched(out)
+        budget = _budget(out, model, shape, **limit | {"milliseconds": None})
+        return _uniform_policy(int(uniform[1]), model, shape, budget, **allowed)
     if network == "arq":
         if (out / "search" / "policy.json").exists(): return Policy.load(out / "search" / "policy.json")
         raise ValueError(f"{out} holds no search: start with `arq-nb search --out {out}`")
@@ -280,9 +287,10 @@ def report_run(
     search_seconds = json.loads(summary.read_text())["seconds"] if summary.exists() else 0
     networks = [_measured(folder, search_seconds) for folder in folders]
     shown, records = readable(measure(networks)), {f.name: Record.read(f / "record.json") for f in folders}
-    unit = "bytes" if _searched(out).get("size_kb") else "bit operations"
-    caption = (f"{run.model}, sigma = {run.sigma}, {_certified(records)}; uniform: first and last layer at 8 bits "
-               f"like ARQ's, cut to the {unit} of these bits everywhere; seconds: "
+    limit, allowed = _searched(out)
+    unit = "bytes" if limit.get("size_kb") else "bit operations"
+    caption = (f"{run.model}, sigma = {run.sigma}, {_certified(records)}; uniform: first and last layer at "
+               f"{allowed['edge_bits']} bits like ARQ's, cut to the {unit} of these bits everywhere; seconds: "
                "search, fine-tuning and certification")
     write_atomically(out / "report.md", lambda p: p.write_text(f"{markdown(shown)}\n\n{caption}\n"))
     _save_figures(out, run, {one.method: one.log for one in networks}, records[folders[0].name])
