@@ -1410,3 +1410,32 @@ def test_the_extra_is_named(monkeypatch, tmp_path):
     with refused('pip install "arq_nb[export]"', error=ImportError): export(resnet8(), tmp_path / "n.onnx", (1, 8, 8))
     (tmp_path / "net.onnx").write_bytes(b"")
     with refused('pip install "arq_nb[export]"', error=ImportError): load_exported(tmp_path / "net.onnx")
+
+
+class Stops(Borrowed):
+    "A forward pass that may be interrupted."
+    stopped = False
+
+    def between(self, x):
+        if self.stopped: raise KeyboardInterrupt
+        return super().between(x)
+
+
+@torch.no_grad()
+def test_a_pass_that_is_cut_off_changes_no_other():
+    def small(m, args):
+        if args[0].shape[-1] != 8: raise ValueError("8 pixels")
+    first, second = Borrowed(inner()).eval(), Stops(inner()).eval()
+    first.register_forward_pre_hook(small)
+    first, second = (rounded(net, 2) for net in (first, second))
+    first.register_forward_pre_hook(small, prepend=True)   # runs before the marks are set
+    answers = first(PICTURES), second(PICTURES)
+    for _ in range(3):
+        with refused("8 pixels"): first(torch.rand(2, 3, 9, 9))
+        assert all(torch.equal(a, net(PICTURES)) for a, net in zip(answers, (first, second)))
+    second.stopped = True
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt): second(PICTURES)
+    second.stopped = False
+    for layer in (first.middle, second.middle): assert type(layer.weight) is nn.Parameter   # no pass is running
+    assert all(torch.equal(a, net(PICTURES)) for a, net in zip(answers, (first, second)))

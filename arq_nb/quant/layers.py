@@ -7,10 +7,12 @@ __all__ = ['QuantizedLayer']
 
 # %% ../../nbs/40_layers.ipynb #429c14b6
 import functools
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 
 import torch
 import torch.nn.functional as F
@@ -19,19 +21,36 @@ from torch import nn, Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 # %% ../../nbs/40_layers.ipynb #a6e81746
+def _is_over(frame: FrameType) -> bool:
+    "True if a call has ended, be it by an interrupt that runs no hook."
+    try: frame.clear()   # refused as long as it runs
+    except RuntimeError: return False
+    return True
+
 class _Scope(threading.local):
     "What is going on in this thread."
-    depth = 0       # forward passes of quantized networks that are running
     owner = None    # the layer whose own forward pass is running
     layer = None    # the layer whose rounded product is being computed
+
+    def __init__(self): self.calls = []   # (module, frame of its call) for forward passes within quantized networks
+
+    def running(self) -> bool:
+        "True within a forward pass of a quantized network."
+        while self.calls and _is_over(self.calls[-1][1]): self.calls.pop()
+        return bool(self.calls) or self.owner is not None
 
 _scope = _Scope()
 
 def _enter(module: nn.Module, *_):
     module.quantization_notes.ran = True
-    _scope.depth += 1
+    _scope.running()   # forgets calls that are over
+    _scope.calls.append((module, sys._getframe(1)))
 
-def _leave(*_): _scope.depth -= 1
+def _leave(module: nn.Module, *_):
+    "Runs also where a hook before `_enter` has raised an error: then there is nothing to undo."
+    calls = _scope.calls
+    if any(m is module for m, _ in calls):
+        while calls.pop()[0] is not module: pass
 
 class _LayerWeight(Tensor):
     "The weight of a quantized layer on its way into a product, where both operands are rounded."
@@ -186,7 +205,7 @@ class QuantizedLayer:
     def weight(self) -> Tensor:
         "The float weight; during a forward pass marked, so that the product which it enters is rounded."
         weight = self.own_weight()
-        if not _scope.depth: return weight
+        if not _scope.running(): return weight
         if _scope.owner is not self: self.quantization_notes.borrowed = True
         return _LayerWeight.of(weight, self, weight, ())
 
@@ -221,11 +240,8 @@ class _PlainLinear(QuantizedLayer):
 class _OwnForward(QuantizedLayer):
     def forward(self, *args, **kwargs):
         before, _scope.owner = _scope.owner, self
-        _scope.depth += 1
         try: return super().forward(*args, **kwargs)
-        finally:
-            _scope.depth -= 1
-            _scope.owner = before
+        finally: _scope.owner = before
 
 def _plain_forward(layer: nn.Module) -> type:
     "How the quantized version of `layer` computes: as PyTorch's own layers do, or by the forward pass that it has."
@@ -270,7 +286,7 @@ def follow_weights(
     for holder in sorted({".".join(p[:i]) for p in parents for i in range(len(p) + 1)}):
         module = model.get_submodule(holder)
         module.quantization_notes = _Notes()
-        module.register_forward_pre_hook(_enter)
+        module.register_forward_pre_hook(_enter, prepend=True)
         module.register_forward_hook(_leave, always_call=True)
     return model
 

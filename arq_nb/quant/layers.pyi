@@ -4,21 +4,28 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from torch import nn, Tensor
 
 __all__ = ["QuantizedLayer"]
 
+def _is_over(frame: FrameType) -> bool: ...
+
 class _Scope(threading.local):
     """What is going on in this thread."""
 
-    depth: int
+    calls: Any
     owner: None
     layer: None
+
+    def __init__(self) -> None: ...
+    def running(self) -> bool:
+        """True within a forward pass of a quantized network."""
 
 _scope: _Scope
 
 def _enter(module: nn.Module, *_): ...
-def _leave(*_): ...
+def _leave(module: nn.Module, *_): ...
 
 class _LayerWeight(Tensor):
     """The weight of a quantized layer on its way into a product, where both operands are rounded."""
