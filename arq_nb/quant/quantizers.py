@@ -14,7 +14,7 @@ import torch
 from fastcore.basics import patch
 from torch import nn, Tensor
 
-from .rounding import in_precision, on_grid, rounding_gradients
+from .rounding import in_precision, on_grid, rounding_gradients, rounds_on_grid
 from .steps import least_squares_clip
 
 # %% ../../nbs/05_quantizers.ipynb #3b50e481
@@ -327,9 +327,10 @@ class FixedQuantizer(nn.Module):
 def fixed(
     quantizer: nn.Module,  # any quantizer
 ) -> nn.Module:
-    "A calibrated quantizer with one step as constants; others are returned as they are."
+    "A calibrated quantizer with one step, that rounds to the nearest, as constants; others are returned as they are."
     plain = isinstance(quantizer, UniformQuantizer) and quantizer.calibrated and quantizer.axis is None
     if not plain or quantizer.integer_bits == 1 and quantizer.signed: return quantizer
+    if not rounds_on_grid(quantizer, exactly=True): return quantizer
     wide = torch.promote_types(quantizer.scale.dtype, torch.float32)
     step = quantizer.scale.detach().to(wide).abs().clamp_min(torch.finfo(wide).tiny)
     limits = integer_range(quantizer.integer_bits, quantizer.signed)

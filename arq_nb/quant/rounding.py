@@ -7,7 +7,7 @@ __all__ = []
 
 # %% ../../nbs/05a_rounding.ipynb #fb2c4c32
 import torch
-from torch import Tensor
+from torch import nn, Tensor
 
 # %% ../../nbs/05a_rounding.ipynb #005cea16
 def _wide(x: Tensor) -> torch.dtype: return torch.promote_types(x.dtype, torch.float32)
@@ -31,6 +31,27 @@ def on_grid(
     else: rounded = steps.round_().clamp_(qmin, qmax).mul_(scale)
     return in_precision(rounded, x)
 
+# %% ../../nbs/05a_rounding.ipynb #b06f4f6f
+@torch.no_grad()
+def rounds_on_grid(
+    quantizer: nn.Module,  # calibrated
+    exactly: bool = False, # to the last bit, also where `x / scale` rounds otherwise than `x * (1 / scale)`
+) -> bool:
+    "True if a quantizer in evaluation mode gives what `on_grid` gives (with 1 signed bit: the sign times its step)."
+    bits, signed, training = quantizer.integer_bits, quantizer.signed, quantizer.training
+    step, low, high = quantizer.scale.detach(), -signed * 2 ** (bits - 1), 2 ** (bits - signed) - 1
+    step = step.abs().clamp_min(torch.finfo(step.dtype).tiny)
+    sides = [1] * max(2, step.ndim)
+    sides[-1 if quantizer.axis == 0 and step.ndim > 1 else 0] = -1   # not along the channels
+    codes = torch.arange(4 * low - 8, 4 * high + 9, device=step.device).div(4).reshape(sides)
+    x = (codes * step).to(step.dtype)
+    if bits == 1 and signed: expected = torch.where(x >= 0, step, -step)
+    else: expected = on_grid(x, step, low, high)
+    unsure = (x / step).round() != (x * step.reciprocal()).round()
+    try: return bool(((quantizer.eval()(x) == expected) | unsure & (not exactly)).all())
+    except Exception: return False   # it may do anything with a tensor that looks like no input of a layer
+    finally: quantizer.train(training)
+
 # %% ../../nbs/05a_rounding.ipynb #da9ee5ed
 def _by_formula(
     grad: Tensor,   # of the rounded tensor
@@ -52,18 +73,21 @@ _PIECE = 2**18   # values; a piece of float32 is 1 MB
 def _in_pieces(
     grad: Tensor, x: Tensor, output: Tensor | None, scale: Tensor, qmin: int, qmax: int
 ) -> tuple[Tensor, Tensor | None]:
-    "The two gradients for one step on a CPU: three operations on each piece, one where the step is not learned."
+    "The two gradients for one step on a CPU: four operations on each piece, one where the step is not learned."
     step, eps = scale.item(), torch.finfo(_wide(x)).eps
     low, high = step * (qmin - 0.5) * (1 + eps), step * (qmax + 0.5)
     passed = torch.empty_like(x)
     order = sorted(range(x.ndim), key=lambda d: -passed.stride(d))   # as it lies in memory
     rounded = x if output is None else output
     flat = [t.permute(order).reshape(-1).split(_PIECE) for t in (grad, x, rounded)]
-    slope, wide = 0.0, _wide(x)
+    slope, wide, inside = 0.0, _wide(x), torch.ops.aten.hardtanh_backward.grad_input
+    buffer = torch.empty(0 if output is None else min(x.numel(), _PIECE), dtype=wide)
     for g, v, y, p in zip(*flat, passed.permute(order).view(-1).split(_PIECE)):
-        torch.ops.aten.hardtanh_backward.grad_input(g, v, low, high, grad_input=p)
+        inside(g, v, low, high, grad_input=p)
         if output is None: continue
-        slope += (torch.dot(g.to(wide), y.to(wide)) - torch.dot(p.to(wide), v.to(wide))).item()
+        g, v, y, left = g.to(wide), v.to(wide), y.to(wide), buffer[: len(v)]
+        torch.sub(y, inside(v, v, low, high, grad_input=left), out=left)
+        slope += torch.dot(g, left).item()
     return passed, None if output is None else scale.new_full(scale.shape, slope / step)
 
 # %% ../../nbs/05a_rounding.ipynb #457e7b30
@@ -88,7 +112,9 @@ def rounding_gradients(
     qmin: int,       # smallest integer of the grid
     qmax: int,       # largest
 ) -> tuple[Tensor, Tensor | None]:  # gradients of `x` and of `scale`, in their precisions
-    "Straight-through gradient of `x` and LSQ gradient of `scale` (Esser et al. 2020, eq. 3)."
+    """Straight-through gradient of `x` and LSQ gradient of `scale` (Esser et al. 2020, eq. 3).
+
+    But "inside" is what rounds to a code of the grid, as in PyTorch: half a step more at each end."""
     if torch.compiler.is_compiling() or torch.is_grad_enabled():   # it will be compiled, or differentiated once more
         passed, slope = _by_formula(grad, x, scale, qmin, qmax)
     else:
