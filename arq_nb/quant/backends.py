@@ -134,11 +134,14 @@ def check_backend(
     model: nn.Module,                  # float network, before it is trained or searched
     input_shape: tuple[int, int, int], # (channels, height, width) of one image
     backend: str,                      # as for `deployed`
+    policy: Policy | None = None,      # what it will be trained with; None: not known yet, 8 bits are tried
+    quantizer: type[UniformQuantizer] = _Largest,  # kind of quantizer, where it is known
 ) -> None:
-    "Raise at once what `deployed` would raise after hours of training, by trying it on 8 bits that nobody has trained."
+    "Raise at once what `deployed` would raise after hours of training, by trying it on bits that nobody has trained."
     one_of("backend", backend, BACKENDS)
     if backend != "int8": return
-    tried = quantize(model, Policy.uniform(model, 8, 8), _Largest)
+    tried = quantize(model, policy or Policy.uniform(model, 8, 8), quantizer)
+    if suitable_backend(tried, backend) != "int8": return
     image = torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0))
     export_int8(calibrate(tried, image.to(next(model.parameters()).device)), input_shape)
 

@@ -24,11 +24,12 @@ from torch import fx, nn, Tensor
 
 from ..core.fingerprint import fingerprint
 from ..core.rng import CHUNK
-from .layers import has_plain_forward, QuantizedLayer
-from .networks import traced
+from .exporter import _codes
+from .layers import _enter, _leave, has_plain_forward, QuantizedLayer
+from .networks import copied, traced, unwrapped
 from arq_nb.quant.operations import (
     channelwise, check_codes, constant, FUNCTIONS, integer_weight, METHODS, MODULES, openvino_package, operations,
-    product, quantized_input, step_of,
+    product, quantized_input,
 )
 from .quantizers import integer_range, UniformQuantizer
 
@@ -40,9 +41,8 @@ def _weight_codes(
     quantizer = layer.weight_quantizer
     if not isinstance(quantizer, UniformQuantizer):
         raise ValueError("this layer's weights are float: its policy says 32 bits, or `freeze` has dropped the steps")
-    step = step_of(quantizer)
-    codes = (layer.weight.detach().float() * step.reciprocal()).round().clamp(*integer_range(quantizer.integer_bits))
-    return codes.to(torch.int8), step
+    stored = _codes(layer.layer_name, layer)
+    return stored.codes, stored.step
 
 # %% ../../nbs/43_int8.ipynb #5763b7b4
 def _largest_input(
@@ -83,7 +83,13 @@ class _Exporter(fx.Interpreter):
         super().__init__(traced(model, image))
         self.split, self.integer, self.unsafe = split, 0, 0
 
-    def get_attr(self, target, args, kwargs): return constant(super().get_attr(target, args, kwargs))
+    def run_node(self, n):
+        try: return super().run_node(n)
+        except (RuntimeError, TypeError) as error:   # of the runtime
+            reason = (str(error).splitlines() or [""])[0]
+            raise ValueError(f"{n.name!r} is called in a way that cannot be exported: {reason}") from error
+
+    def get_attr(self, target, args, kwargs): return constant(super().get_attr(target, args, kwargs), np.float32)
 
     def call_function(self, target, args, kwargs):
         if target not in FUNCTIONS:
@@ -95,15 +101,17 @@ class _Exporter(fx.Interpreter):
         return _converted(METHODS[target], target, *args, **kwargs)
 
     def call_module(self, target, args, kwargs):
-        module = self.fetch_attr(target)
+        module, inputs = self.fetch_attr(target), (*args, *kwargs.values())   # perhaps `input=x`
+        if {*module._forward_pre_hooks.values(), *module._forward_hooks.values()} - {_enter, _leave}:
+            raise ValueError(f"layer {target!r} has forward hooks, which cannot be exported: remove them first")
         if isinstance(module, (nn.Conv2d, nn.Linear)):
             if not has_plain_forward(module):
                 raise ValueError(f"layer {target!r} of type {type(module).__name__} computes its weight or its output "
                                  "in its own way: it cannot be exported")
-            return self.layer(target, module, *args)   # the cell below
+            return self.layer(target, module, *inputs)   # the cell below
         if type(module) not in MODULES:
             raise ValueError(f"layer {target!r} of type {type(module).__name__} cannot be exported")
-        return MODULES[type(module)](module, *args)
+        return MODULES[type(module)](module, *inputs)
 
 # %% ../../nbs/43_int8.ipynb #db8ea398
 @patch
@@ -198,11 +206,13 @@ def export_int8(
     ov, op, (channels, height, width) = openvino_package(), operations(), input_shape
     image = op.parameter([-1, height, width, channels], np.float32)
     sample = torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0))
-    sample = sample.to(next(model.parameters(), sample))
-    exporter = _Exporter(model, sample, kernels_saturate() if split is None else split)
+    network = copied(unwrapped(model)).cpu().float()
+    exporter = _Exporter(network, sample, kernels_saturate() if split is None else split)
     logits = exporter.run(op.transpose(image, constant([0, 3, 1, 2])))
     if not exporter.integer:
-        raise ValueError("no layer of this network has integer weights and inputs: export it before `freeze`")
+        rounded = [n for n, m in network.named_modules() if isinstance(m, QuantizedLayer)]
+        why = f"at {rounded[0]!r} one of them is float" if rounded else "export it before `freeze`"
+        raise ValueError(f"no layer of this network has integer weights and inputs: {why}")
     program = ov.Model([logits], [image], type(model).__name__)
     program.set_rt_info(exporter.unsafe, _MARK)
     return program

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import nn, Tensor
 
 from .quantizers import integer_range, UniformQuantizer
+from .rounding import rounds_on_grid
 
 # %% ../../nbs/43a_operations.ipynb #43a00007
 def openvino_package():
@@ -45,6 +46,9 @@ def check_codes(quantizer: nn.Module, layer: str):
     if not isinstance(quantizer, UniformQuantizer):
         raise ValueError(f"layer {layer!r} has a quantizer of type {type(quantizer).__name__}, which has no integer "
                          "codes: export before `freeze`")
+    if quantizer.calibrated and not rounds_on_grid(quantizer):
+        raise ValueError(f"layer {layer!r} has a quantizer of type {type(quantizer).__name__} that does not round to "
+                         "the nearest level: an exported network would")
 
 def quantized_input(x: Any, quantizer: nn.Module, layer: str):
     "`x` on the grid of `quantizer`, in a form that the runtime stores as bytes."
@@ -52,6 +56,8 @@ def quantized_input(x: Any, quantizer: nn.Module, layer: str):
     check_codes(quantizer, layer)
     if not quantizer.calibrated:
         raise ValueError(f"the input quantizer of layer {layer!r} is not calibrated: call `calibrate` first")
+    if quantizer.signed and quantizer.integer_bits == 1:
+        raise ValueError(f"layer {layer!r} has inputs of 1 signed bit, -1 and 1: give it 2 bits or more")
     step = step_of(quantizer).item()
     for bits in sorted({quantizer.integer_bits, 8}):
         low, high = integer_range(bits, quantizer.signed)
