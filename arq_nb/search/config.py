@@ -138,6 +138,11 @@ class SearchConfig(metaclass=_ByName):
         found |= {name: value for name, value in self.recipe.noted().items() if name not in ("augmenter", "seed")}
         return {name: value for name, value in found.items() if name not in newer or value != newer[name]}
 
+    def _unusual(self, *names: str) -> dict:
+        "Those of the settings with these names that have not their usual values: to be kept beside `flat`."
+        usual = SearchConfig()
+        return {name: value for name in names if (value := getattr(self, name)) != getattr(usual, name)}
+
     def environment(
         self,
         budget: Budget,  # what a policy may cost

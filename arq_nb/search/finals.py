@@ -112,7 +112,8 @@ def _judge(found: SearchResult, holdout: ImageData, epochs: int, seed: int, out:
     config = o.config.changed(epochs=epochs, seed=o.config.seed + seed, judge=None)
     def make(): return RadiusJudge(o.model, o.train, holdout, o.sigma, config)
     about = {"network": o.model, "train": o.train, "holdout": holdout, "sigma": o.sigma, "seed": config.seed,
-             "augmenter": config.recipe.augmenter, "config": config.flat(judged=True)}
+             "augmenter": config.recipe.augmenter, "config": config.flat(judged=True),
+             **config._unusual("n_p", "gamma", "reward_scale")}
     path = None if out is None else Path(out) / f"epochs-{epochs}-seed-{config.seed}.json"
     if path is not None: path.parent.mkdir(parents=True, exist_ok=True)
     return make() if path is None else KeptJudge(make, path, {"about": fingerprint(about)})

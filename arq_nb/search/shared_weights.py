@@ -25,7 +25,7 @@ from ..quant.budgets import Budget
 from ..quant.layers import QuantizedLayer
 from ..quant.networks import dtype_of
 from ..quant.policies import Policy, quantize
-from ..quant.quantizers import LSQ, UniformQuantizer
+from ..quant.quantizers import FLOAT_BITS, LSQ
 from .agent import truncated_normal
 from .judges import RadiusJudge, SearchConfig
 from .proposals import given_policies
@@ -35,13 +35,13 @@ from ..train.training import fit, noisy_batches
 class _Switch(nn.Module):
     "Quantizers for several bit-widths, one of them in use."
 
-    def __init__(self, options: Mapping[int, UniformQuantizer]):  # bits -> quantizer
+    def __init__(self, options: Mapping[int, nn.Module]):  # bits -> quantizer, or `nn.Identity`
         super().__init__()
         self.bits = max(options)
         self.options = nn.ModuleDict({f"{b}bit_quantizer": quantizer for b, quantizer in options.items()})
 
     @property
-    def chosen(self) -> UniformQuantizer:
+    def chosen(self) -> nn.Module:
         "The quantizer in use."
         return self.options[f"{self.bits}bit_quantizer"]
 
@@ -51,10 +51,11 @@ _SLOTS = "weight_quantizer", "input_quantizer"
 
 def _switchable(model: nn.Module, widths: Sequence[int]) -> nn.Module:
     "A copy of `model` with a switch between bit-widths at every layer's weight and input."
-    variants = {bits: quantize(model, Policy.uniform(model, bits, bits), LSQ) for bits in widths}
-    modules, whole = {bits: dict(variant.named_modules()) for bits, variant in variants.items()}, max(widths)
+    variants = {b: quantize(model, Policy.uniform(model, b, b), LSQ) for b in widths if b != FLOAT_BITS}
+    modules, whole = {bits: dict(variant.named_modules()) for bits, variant in variants.items()}, max(variants)
+    def option(bits, name, slot): return getattr(modules[bits][name], slot) if bits in modules else nn.Identity()
     for name in [name for name, layer in modules[whole].items() if isinstance(layer, QuantizedLayer)]:
-        switches = {slot: _Switch({bits: getattr(modules[bits][name], slot) for bits in widths}) for slot in _SLOTS}
+        switches = {slot: _Switch({bits: option(bits, name, slot) for bits in widths}) for slot in _SLOTS}
         for slot, switch in switches.items(): setattr(modules[whole][name], slot, switch)
     return variants[whole]
 
@@ -96,7 +97,9 @@ class SharedWeightsJudge(RadiusJudge):
             raise ValueError(f"the policy asks for {', '.join(map(str, sorted(strange)))} bits, and the shared weights "
                              f"are trained for {', '.join(map(str, self.widths))}: see `min_bits` and `max_bits`")
 
-    def _about(self) -> dict: return super()._about() | {"epochs": self.epochs, "limit": self.budget.limit}
+    def _about(self) -> dict:
+        own = self.config._unusual("mode", "min_bits", "max_bits", "edge_bits")   # decide what weights are trained for
+        return super()._about() | own | {"epochs": self.epochs, "limit": self.budget.limit}
 
     @cached_property
     def shared(self) -> nn.Module:
@@ -132,7 +135,8 @@ class SharedWeightsJudge(RadiusJudge):
         found = copy.deepcopy(self.shared).train()
         for m in found.modules():
             if isinstance(m, QuantizedLayer):
-                m.weight_quantizer, m.input_quantizer = m.weight_quantizer.chosen, m.input_quantizer.chosen
+                m.weight_quantizer, m.input_quantizer = slots = m.weight_quantizer.chosen, m.input_quantizer.chosen
+                if all(isinstance(slot, nn.Identity) for slot in slots): m.unwrap()
             if isinstance(m, nn.modules.batchnorm._BatchNorm):
                 m.reset_running_stats()
                 m.momentum = None
