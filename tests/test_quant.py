@@ -1085,7 +1085,7 @@ def rewritten(path, change, signed=True):
 @pytest.mark.parametrize("change, words", [
     (lambda header, tensors: header.pop("format"), ["format=None"]),
     (lambda header, tensors: header.update(format="gguf"), ["format='gguf'"]),
-    (lambda header, tensors: header.update(format_version=2), ["format_version=2", "reads 1"]),
+    (lambda header, tensors: header.update(format_version=3), ["format_version=3", "reads 1 and 2"]),
     (lambda header, tensors: header.update(weights=[1]), ["weights=[1]"]),
     (lambda header, tensors: header["weights"]["conv1"].update(bits=9), ["'conv1'", "bits=9"]),
     (lambda header, tensors: header["weights"]["conv1"].update(bits="3"), ["'conv1'", "bits='3'"]),
@@ -1439,3 +1439,134 @@ def test_a_pass_that_is_cut_off_changes_no_other():
     second.stopped = False
     for layer in (first.middle, second.middle): assert type(layer.weight) is nn.Parameter   # no pass is running
     assert all(torch.equal(a, net(PICTURES)) for a, net in zip(answers, (first, second)))
+
+
+class Floor(UniformQuantizer):
+    "Rounds down, as cheap hardware does."
+    def forward(self, x):
+        if not self.calibrated: self.calibrate(x)
+        return (x / self.scale).floor().clamp(*integer_range(self.bits, self.signed)) * self.scale
+
+
+@torch.no_grad()
+def test_a_quantizer_that_rounds_in_its_own_way_is_not_replaced(tmp_path):
+    for kinds in (dict(quantizer=Floor), dict(quantizer=Floor, weight_quantizer=LSQ)):
+        given = calibrate(quantize(resnet8(), Policy.uniform(resnet8(), 4, 4), **kinds), DIGITS).eval()
+        assert torch.equal(deployed(given)(DIGITS), given(DIGITS))
+        with refused("'conv1'", "Floor"): export_packed(given, tmp_path / "net.safetensors")
+        if find_spec("openvino"):
+            with refused("'conv1'", "Floor"): deployed(given, (1, 8, 8), "int8")
+        if find_spec("onnxscript"):
+            for name in ("net.onnx", "net.qonnx.onnx"):
+                with refused("'conv1'", "Floor"): export(given, tmp_path / name, (1, 8, 8))
+
+
+@torch.no_grad()
+def test_a_packed_file_knows_buffers_that_are_in_no_state_dict(tmp_path):
+    made, other = resnet8(mean=(0.5,), std=(0.5,)), resnet8(mean=(0.1,), std=(0.3,))
+    other.load_state_dict(made.state_dict())
+    one, two = (calibrate(quantize(net, Policy.uniform(net, 4, 4)), DIGITS).eval() for net in (made, other))
+    two.load_state_dict(one.state_dict())
+    assert network_sha256(one) != network_sha256(two)
+    path = packed(one, tmp_path)
+    with refused(str(path), "'normalize.mean'"): load_packed(path, other)
+    assert torch.equal(load_packed(path, made)(DIGITS), one(DIGITS))
+
+    metadata, tensors = load_tensors(path)   # as version 1 wrote it
+    header = {key: json.loads(value) for key, value in metadata.items() if key != "buffers"} | {"format_version": 1}
+    header["network_sha256"] = _sha256(tensors, {key: header[key] for key in _KEYS[1:-1]})
+    save_tensors(path, tensors, {key: json.dumps(value) for key, value in header.items()})
+    assert torch.equal(load_packed(path, made)(DIGITS), one(DIGITS))
+
+
+class Weighed(nn.Module):
+    "A product with factors for its sum and for its bias."
+    def __init__(self, alpha, beta):
+        super().__init__()
+        self.stem, self.middle, self.head = nn.Conv2d(3, 8, 3), nn.Linear(8, 8), nn.Linear(8, 4)
+        self.factors = dict(alpha=alpha, beta=beta)
+
+    def forward(self, x):
+        x = self.stem(x).relu().mean((2, 3))
+        return self.head(torch.addmm(self.middle.bias, x, self.middle.weight.t(), **self.factors).relu())
+
+
+@pytest.mark.parametrize("alpha, beta", [(1, 1), (3, 1), (1, 0.1)])
+@torch.no_grad()
+def test_a_product_with_factors_keeps_them(alpha, beta, tmp_path):
+    pytest.importorskip("onnxscript")
+    net = Weighed(alpha, beta).eval()
+    given = calibrate(quantize(net, Policy.uniform(net, 8, 8)), PICTURES).eval()
+    path = export(given, tmp_path / "net.onnx", SHAPE)
+    for runtime in (name for name in ("onnxruntime", "openvino") if find_spec(name)):
+        assert torch.allclose(load_exported(path, runtime)(PICTURES), given(PICTURES), atol=1e-5), runtime
+
+
+@torch.no_grad()
+def test_integers_of_one_bit_in_other_precisions_and_with_named_inputs():
+    pytest.importorskip("openvino")
+    class Named(Network):
+        def forward(self, x): return self.head(self.middle(input=self.stem(x) * self.two).mean((2, 3)))
+    net = Named(nn.ReLU()).eval()
+    net.register_buffer("two", torch.tensor(2))
+    given = calibrate(quantize(net, Policy.uniform(net, 1, 4)), PICTURES).eval()
+    for dtype in (torch.float32, torch.float64, torch.float16):
+        found = deployed(copy.deepcopy(given).to(dtype), SHAPE, "int8")(PICTURES)
+        assert (found - given(PICTURES)).norm() < 0.02 * given(PICTURES).norm()
+    given.middle.register_forward_hook(lambda m, x, y: y.clamp(max=0.1))
+    with refused("layer 'middle' has forward hooks"): export_int8(given, SHAPE)
+    class Shifted(nn.Module):
+        def forward(self, x): return F.pad(x, (1, 1))
+    wrong = quantize(nn.Sequential(nn.Conv2d(3, 4, 8), nn.Flatten(), Shifted()), Policy({"0": (4, 4)}))
+    with refused("'pad' is called in a way that cannot be exported"): export_int8(calibrate(wrong, PICTURES), SHAPE)
+
+
+class Cosine(Network):
+    "Divides by the norms of its last layer's filters."
+    def forward(self, x):
+        h = self.middle(self.stem(x)).mean((2, 3))
+        return self.head(h) / (h.norm(dim=1, keepdim=True) * self.head.weight.norm(dim=1))
+
+
+class Ensemble(Network):
+    "Takes weights in a generator."
+    def between(self, x): return sum(F.conv2d(x, layer.weight, padding=1) for layer in self.middle)
+
+
+class Styled(nn.Conv2d):
+    "Multiplies its weight by a style of each image."
+    def forward(self, x):
+        w = self.weight[None] * x.mean((2, 3))[:, None, :, None, None]
+        y = F.conv2d(x.flatten(0, 1)[None], w.flatten(0, 1), padding=1, groups=len(x))
+        return y.unflatten(1, (len(x), -1))[0]
+
+
+@torch.no_grad()
+def test_frozen_networks_need_some_float_weights():
+    cosine, ensemble = Cosine(inner()).eval(), Ensemble(nn.Sequential(inner(), inner())).eval()
+    quantized = rounded(cosine, 2)
+    assert torch.equal(freeze(quantized)(PICTURES), quantized(PICTURES))
+    assert type(freeze(quantized).middle.weight_quantizer) is nn.Identity   # the others are rounded for good
+    quantized, loaded = rounded(ensemble, 2), quantize(ensemble, Policy.uniform(ensemble, 2, 2)).eval()
+    loaded.load_state_dict(quantized.state_dict())
+    with refused("call the network on a batch once"): freeze(loaded)
+    assert torch.equal(freeze(quantized)(PICTURES), quantized(PICTURES))
+
+
+@torch.no_grad()
+def test_a_weight_for_each_image_is_not_left_in_float():
+    net = Network(inner(Styled)).eval()
+    with refused("'middle'", "such as a weight for each image"): rounded(net)
+    one = rounded(net, 2, PICTURES[:1])
+    assert not torch.equal(one(PICTURES[:1]), net(PICTURES[:1]))
+    with refused("'middle'", "give this layer 32 bits"): one(PICTURES)
+
+
+@torch.no_grad()
+def test_quantizers_are_in_the_mode_of_their_layer():
+    net = Network(inner()).eval()
+    net.middle.train()
+    noisy = quantize(net, Policy.uniform(net, 4, 4), PseudoNoise)
+    for layer in quantizable_layers(noisy).values(): assert {m.training for m in layer.modules()} == {layer.training}
+    noisy = calibrate(quantize(net.eval(), Policy.uniform(net, 4, 4), PseudoNoise), PICTURES)
+    assert torch.equal(noisy(PICTURES), noisy(PICTURES))   # noise is for training

@@ -77,6 +77,7 @@ def _biases_apart(graph: Any) -> None:
         _, weight, bias = node.inputs
         out = node.outputs[0]
         if weight.producer() is None or bias is None or bias.const_value is None or out.is_graph_output(): continue
+        if any(node.attributes[f].as_float() != 1 for f in ("alpha", "beta") if f in node.attributes): continue
         rank = 0 if node.op_type == "Gemm" else len(out.shape) - 2   # Gemm has its channels last
         values = bias.const_value.numpy().reshape(-1, *[1] * rank)
         apart = ir.Value(name=f"{out.name}.bias", const_value=ir.tensor(values, name=f"{out.name}.bias"))

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn, Tensor
 
+from ..core.fingerprint import fingerprint
 from ..core.record import load_tensors, Record, save_tensors
 from .exporter import stored_weights, StoredWeight
 from .layers import QuantizedLayer
@@ -84,11 +85,20 @@ def _grid(quantizer: UniformQuantizer) -> dict:
 # %% ../../nbs/44a_packed.ipynb #44a00018
 def _join(*names: str) -> str: return ".".join(filter(None, names))
 
+def _of_quantizers(network: nn.Module) -> tuple[str, ...]:
+    "What the names of their tensors begin with."
+    layers = [n for n, m in network.named_modules(remove_duplicate=False) if isinstance(m, QuantizedLayer)]
+    return tuple(_join(n, f"{which}_quantizer.") for n in layers for which in ("weight", "input"))
+
 def _own_state(network: nn.Module) -> dict[str, Tensor]:
     "The state without that of quantizers; tensors that are shared are the same object under each name."
-    layers = [n for n, m in network.named_modules(remove_duplicate=False) if isinstance(m, QuantizedLayer)]
-    quantizers = tuple(_join(n, f"{which}_quantizer.") for n in layers for which in ("weight", "input"))
+    quantizers = _of_quantizers(network)
     return {n: t for n, t in network.state_dict(keep_vars=True).items() if not n.startswith(quantizers)}
+
+def _unsaved(network: nn.Module) -> dict[str, str]:
+    "Fingerprints of the buffers that no state dict has, such as the mean that images are normalized with."
+    state, buffers = network.state_dict().keys(), network.named_buffers(remove_duplicate=False)
+    return {n: fingerprint(b) for n, b in buffers if n not in state and not n.startswith(_of_quantizers(network))}
 
 def _counts(value: object) -> bool:
     "True for a single whole number."
@@ -99,7 +109,8 @@ def _collected(network: nn.Module) -> tuple[dict[str, Tensor], dict]:
     network = _ready(network)
     packable, bits = _packable(network), learned_bits(network)
     policy = {n: bits.get(n, (FLOAT_BITS, FLOAT_BITS)) for n in quantizable_layers(network)}
-    layout, tensors, first = dict(policy=policy, weights={}, inputs={}, numbers={}, same={}), {}, {}
+    layout = dict(policy=policy, weights={}, inputs={}, numbers={}, same={}, buffers=_unsaved(network))
+    tensors, first = {}, {}
     for name, value in _own_state(network).items():
         if id(value) in first: layout["same"][name] = first[id(value)]
         elif _counts(value): layout["numbers"][name] = value.item()
@@ -131,13 +142,13 @@ def _sha256(tensors: Mapping[str, Tensor], layout: Mapping) -> str:
 def network_sha256(
     network: nn.Module,  # quantized and calibrated, or float
 ) -> str:  # 64 hexadecimal digits
-    """SHA-256 over all that decides what a network computes but its code: integers, steps, other tensors, policy.
+    """SHA-256 over all that decides what a network computes but its code: integers, steps, all other tensors, policy.
 
     The same before a network is packed and after it is loaded. `ValueError` as `export_packed`."""
     return _sha256(*_collected(network))
 
 # %% ../../nbs/44a_packed.ipynb #44a00021
-_FORMAT, _VERSION = "arq_nb packed", 1
+_FORMAT, _VERSION = "arq_nb packed", 2   # version 1 did not look at buffers that no state dict has
 
 def export_packed(
     network: nn.Module,         # quantized and calibrated, or float; left alone
@@ -158,7 +169,7 @@ def export_packed(
     return os.path.getsize(path)
 
 # %% ../../nbs/44a_packed.ipynb #44a00025
-_KEYS = "settings", "policy", "weights", "inputs", "numbers", "same"
+_KEYS = "settings", "policy", "weights", "inputs", "numbers", "same", "buffers"
 
 def _header(path: str | os.PathLike, metadata: Mapping[str, str]) -> dict:
     "The texts of a header as data; `ValueError` if it is none of ours."
@@ -167,10 +178,11 @@ def _header(path: str | os.PathLike, metadata: Mapping[str, str]) -> dict:
         except (KeyError, ValueError): return metadata.get(key)
     if (found := read("format")) != _FORMAT:
         raise ValueError(f"{path}: no packed network, its header says format={found!r} and not {_FORMAT!r}")
-    if (found := read("format_version")) != _VERSION:
-        raise ValueError(f"{path}: format_version={found!r}, this version of arq_nb reads {_VERSION}")
-    header = {key: read(key) for key in (*_KEYS, "network_sha256")}
-    if wrong := [key for key in _KEYS if not isinstance(header[key], dict)]:
+    if (found := read("format_version")) not in (1, _VERSION):
+        raise ValueError(f"{path}: format_version={found!r}, this version of arq_nb reads 1 and {_VERSION}")
+    keys = _KEYS if found == _VERSION else _KEYS[:-1]
+    header = {key: read(key) for key in (*keys, "network_sha256")}
+    if wrong := [key for key in keys if not isinstance(header[key], dict)]:
         raise ValueError(f"{path}: {wrong[0]}={header[wrong[0]]!r} in its header is no packed network's")
     return header
 
@@ -180,7 +192,7 @@ def packed_about(
     "The content of a packed file; `ValueError` that names the file for one that is damaged or something else."
     metadata, tensors = load_tensors(path)
     header = _header(path, metadata)
-    found = _sha256(tensors, {key: header[key] for key in _KEYS[1:]})
+    found = _sha256(tensors, {key: header[key] for key in _KEYS[1:] if key in header})
     if found != header["network_sha256"]:
         raise ValueError(f"{path} is damaged: its content has SHA-256 {found[:16]}..., its header says "
                          f"{str(header['network_sha256'])[:16]}...")
@@ -226,6 +238,13 @@ def _check_state(path: str | os.PathLike, found: Mapping[str, Tensor], kind: str
             raise ValueError(f"{path} holds another network than this {kind}: {name!r} is {tuple(value.shape)} "
                              f"({value.dtype}) in the file, {tuple(here.shape)} ({here.dtype}) in the network")
 
+def _check_buffers(path: str | os.PathLike, found: Mapping[str, str], kind: str, expected: Mapping[str, str]) -> None:
+    "`ValueError` that names a buffer which is not what it was when the file was written."
+    _check_names(path, "the buffer", found, kind, expected)
+    if other := [n for n in found if found[n] != expected[n]]:
+        raise ValueError(f"{path} holds another network than this {kind}: the values of {other[0]!r}, which no state "
+                         "dict has, were others; give a network made as that one was, with the same mean and std")
+
 def _content(path: str | os.PathLike, header: Mapping, tensors: Mapping, expected: Mapping) -> dict[str, Tensor]:
     "The state that a file holds, under all its names."
     state = {n: t for n, t in tensors.items() if not n.endswith(("weight_step", "input_step")) or n in expected}
@@ -254,6 +273,7 @@ def load_packed(
         expected = _own_state(network)
         state = _content(path, header, tensors, expected)
         _check_state(path, state, type(network).__name__, expected)
+        if "buffers" in header: _check_buffers(path, header["buffers"], type(network).__name__, _unsaved(network))
         network.load_state_dict(state, strict=False)   # the steps are missing in it
         made = {}   # quantizers that layers share stay shared
         for name, m in _quantized(network).items():
