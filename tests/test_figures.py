@@ -59,7 +59,7 @@ def test_bits_that_cannot_be_drawn(policies, sentence):
 @pytest.mark.parametrize("history, options, sentence", [
     ([], {}, "at least one row with episode, reward, acr"), ([dict(episode=0, acr=0.4)], {}, "row 0 lacks reward"),
     ([ROW | dict(kind="guess")], {}, "allowed are given, random, mutation"),
-    ([ROW | dict(acr=float("nan"))], {}, "acr=nan"),
+    ([ROW, ROW | dict(acr=float("nan"))], {}, "acr=nan"),
     ([ROW], {"against": "hours"}, "'episode' and 'seconds'")])
 def test_searches_that_cannot_be_drawn(history, options, sentence):
     with pytest.raises(ValueError, match=sentence): search_history(history, **options)
@@ -73,6 +73,10 @@ def test_points_that_cannot_be_drawn(points, sentence):
 
 def test_a_search_that_is_never_good_enough():
     assert evaluations_to_reach([ROW], 0.5) is None
+    blind = [ROW | {"acr": float("nan")}, ROW | {"acr": float("nan"), "episode": 1, "reward": 0.3}]   # as HAQ's judge
+    with pytest.raises(ValueError, match="acr=nan"): evaluations_to_reach(blind, 0.5)
+    ax, = search_history(blind, float("nan")).axes
+    assert (ax.get_ylabel(), ax.lines[0].get_ydata().tolist()) == ("reward", [0.1, 0.3])
     ax = plot_searches({"a": [SearchResult(FOUR, [ROW, ROW | {"policy": "b", "acr": 0.3}], 0.4)]})
     assert ax.lines[0].get_ydata().tolist() == [0.4, 0.4]
 

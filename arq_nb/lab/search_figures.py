@@ -62,18 +62,19 @@ def search_history(
     ax: Axes | None = None,             # where to draw; None makes a figure
     against: str = "episode",           # x axis: "episode", or "seconds" summed over the episodes
 ) -> Figure:
-    "ACR of every policy that a search tried, and of the best one so far by reward."
+    "ACR of every policy that a search tried, and of the best one so far by reward; the reward where no ACR is known."
     if against not in ("episode", "seconds"):
         raise ValueError(f"against={against!r}: allowed are 'episode' and 'seconds'")
-    x, reward, acr = _columns(history, [against, "reward", "acr"])
+    blind = bool(history) and all((acr := row.get("acr")) != acr for row in history)   # NaN: a judge without radii
+    x, reward, acr = _columns(history, [against, "reward", "reward" if blind else "acr"])
     x, best = x.cumsum() if against == "seconds" else x, _running_best(reward)
     ax = ax or plt.subplots(figsize=(5.5, 3.0))[1]
     _draw_tries(ax, x, acr, np.array([row.get("kind", "agent") for row in history]))
     ax.step(x, acr[best], where="post", color="#009E73", linestyle="-", label=f"best so far: {acr[best[-1]]:.3f}")
-    if original_acr is not None:
+    if original_acr is not None and not blind:
         label = f"float network: {original_acr:.3f}"
         ax.axhline(original_acr, color="black", linestyle="--", linewidth=1.2, label=label)
-    ax.set(xlabel="episode" if against == "episode" else "seconds of search", ylabel="ACR")
+    ax.set(xlabel="episode" if against == "episode" else "seconds of search", ylabel="reward" if blind else "ACR")
     ax.margins(y=0.1)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(loc="lower right")
@@ -150,7 +151,8 @@ def pareto(
 
 # %% ../../nbs/23b_search_figures.ipynb #1fd2596d
 def _judged(history: Sequence[Mapping]) -> np.ndarray:
-    "ACR of each different policy, in the order of their first appearance."
+    "ACR of each different policy, in the order of their first appearance; `ValueError` where a judge looked at none."
+    if history: _columns(history, ["acr"])
     first = {}
     for row in history: first.setdefault(str(row["policy"]), row["acr"])
     return np.array(list(first.values()))
