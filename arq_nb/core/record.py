@@ -13,6 +13,7 @@ import inspect
 import json
 import math
 import os
+import re
 import socket
 import sys
 import textwrap
@@ -31,7 +32,7 @@ from safetensors.torch import save_file
 from torch import nn, Tensor
 
 from .. import __version__
-from .fingerprint import fingerprint, name_of
+from .fingerprint import _LIBRARIES, _root, fingerprint, name_of
 
 # %% ../../nbs/36_record.ipynb #76e7b427
 def write_atomically(
@@ -100,6 +101,7 @@ def one_writer(
 def plain(
     value: object,        # settings: numbers, texts, containers, dataclasses, functions
     name: str = "value",  # what it is called in the error
+    code: bool = False,   # functions of no library with the fingerprint of what they do
 ) -> object:  # None, bool, int, float, str, list or dict with text keys: equal to itself after a trip through JSON
     "Settings as JSON knows them; `ValueError` that names what cannot be one."
     if isinstance(value, np.generic): value = value.item()
@@ -108,14 +110,17 @@ def plain(
     if isinstance(value, enum.Enum): return value.name
     if value is None or isinstance(value, (bool, int, float, str)): return value
     if isinstance(value, (os.PathLike, torch.device, torch.dtype)): return str(value)
-    if isinstance(value, type) or inspect.isroutine(value): return name_of(value)
+    if isinstance(value, type): return name_of(value)
+    if inspect.isroutine(value):
+        return f"{name_of(value)} {fingerprint(value)}" if code and _root(value) not in _LIBRARIES else name_of(value)
     if is_dataclass(value):
         unused = value.unused() if hasattr(value, "unused") else ()   # settings that decide nothing here
         value = {f.name: getattr(value, f.name) for f in fields(value) if f.name not in unused}
-    if isinstance(value, Mapping): return {str(k): plain(v, f"{name}.{k}") for k, v in value.items()}
-    if isinstance(value, Set): return sorted((plain(v, name) for v in value), key=repr)
-    if isinstance(value, (Sequence, range)): return [plain(v, name) for v in value]
-    if isinstance(value, functools.partial): return [plain(v, name) for v in (value.func, value.args, value.keywords)]
+    if isinstance(value, Mapping): return {str(k): plain(v, f"{name}.{k}", code) for k, v in value.items()}
+    if isinstance(value, Set): return sorted((plain(v, name, code) for v in value), key=repr)
+    if isinstance(value, (Sequence, range)): return [plain(v, name, code) for v in value]
+    if isinstance(value, functools.partial):
+        return [plain(v, name, code) for v in (value.func, value.args, value.keywords)]
     if callable(value): return f"{name_of(type(value))} {fingerprint(value)}"
     raise ValueError(f"{name}={value!r} is no setting: numbers, texts, containers, dataclasses and functions are")
 
@@ -127,6 +132,14 @@ def _flat(tree: Mapping, path: str = "") -> dict:
         name = f"{path}{key}"
         found |= _flat(value, f"{name}.") if isinstance(value, Mapping) and value else {name: value}
     return found
+
+def _same(old: object, new: object) -> bool:
+    "True for equal settings, and for a function of which an older record knows the name alone."
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old.keys() == new.keys() and all(_same(old[k], new[k]) for k in old)
+    if isinstance(old, list) and isinstance(new, list): return len(old) == len(new) and all(map(_same, old, new))
+    if old == new or not isinstance(old, str) or not isinstance(new, str): return old == new
+    return re.fullmatch(f"{re.escape(old)} [0-9a-f]{{16}}", new) is not None
 
 _REMEDY = "choose another folder or file, or delete it"
 
@@ -143,7 +156,7 @@ def check_same(
     def shown(settings, k, absent):
         return textwrap.shorten(repr(settings[k]), 80, placeholder="...") if k in settings else absent
     def change(k): return f"{k}={shown(old, k, 'not noted')} there, {shown(new, k, 'not asked for')} now"
-    different = [change(k) for k in names if (k in old, old.get(k)) != (k in new, new.get(k))]
+    different = [change(k) for k in names if (k in old) != (k in new) or not _same(old.get(k), new.get(k))]
     more = f" and {len(different) - 6} more" if len(different) > 6 else ""
     if different: raise ValueError(f"{path} was made with other settings: {', '.join(different[:6])}{more}; {remedy}")
 
@@ -179,7 +192,7 @@ class Record:
         settings: Mapping,          # all that decides it
     ) -> "Record":
         "A record with these settings made plain."
-        return cls(Path(result), plain(settings))
+        return cls(Path(result), plain(settings, code=True))
 
     @classmethod
     def open(
