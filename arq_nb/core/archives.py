@@ -6,6 +6,7 @@
 __all__ = ['unpack', 'find_data', 'load_dataset', 'drop_near_duplicates']
 
 # %% ../../nbs/34_archives.ipynb #2e814bbf
+import gzip
 import hashlib
 import lzma
 import math
@@ -15,6 +16,7 @@ import sys
 import tarfile
 import tempfile
 import warnings
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,11 +46,13 @@ def _extract(archive: Path, dest: Path):
     dest.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{dest.name}-", dir=dest.parent))
     try:
-        with tarfile.open(archive) as tar: tar.extractall(temporary, filter="data")
+        with tarfile.open(archive) as tar:
+            tar.extractall(temporary, filter="data")
+            while tar.fileobj.read(1 << 20): pass   # its checksum comes last
         (temporary / ".unpacked").write_text(f"{archive.name} {source_digest(archive)}")
         temporary.chmod(0o755)
         os.replace(temporary, dest)
-    except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, EOFError) as error:
         raise DataError(f"{archive}: not a sound .tar or .tar.xz archive ({error})") from error
     finally: shutil.rmtree(temporary, ignore_errors=True)
 
