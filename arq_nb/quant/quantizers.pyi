@@ -152,7 +152,7 @@ class FixedQuantizer(nn.Module):
     def extra_repr(self) -> str: ...
 
 def fixed(quantizer: nn.Module) -> nn.Module:
-    """A calibrated quantizer with one step as constants; others are returned as they are."""
+    """A calibrated quantizer with one step, that rounds to the nearest, as constants; others are returned as they are."""
 
 def relative_error(x: Tensor, bits: int, axis: int | None = None) -> float:
     """Share of the energy of `x` that rounding destroys."""
