@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 
 import torch
 import torch.nn.functional as F
@@ -20,13 +19,9 @@ from fastcore.basics import patch
 from torch import nn, Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
-# %% ../../nbs/40_layers.ipynb #a6e81746
-def _is_over(frame: FrameType) -> bool:
-    "True if a call has ended, be it by an interrupt that runs no hook."
-    try: frame.clear()   # refused as long as it runs
-    except RuntimeError: return False
-    return True
+from .networks import _speaks_of_weights
 
+# %% ../../nbs/40_layers.ipynb #a6e81746
 class _Scope(threading.local):
     "What is going on in this thread."
     owner = None    # the layer whose own forward pass is running
@@ -36,8 +31,11 @@ class _Scope(threading.local):
 
     def running(self) -> bool:
         "True within a forward pass of a quantized network."
-        while self.calls and _is_over(self.calls[-1][1]): self.calls.pop()
-        return bool(self.calls) or self.owner is not None
+        while self.calls:
+            try: self.calls[-1][1].clear()         # refused as long as the call runs:
+            except RuntimeError: return True
+            self.calls.pop()                       # an interrupt has ended it, which runs no hook
+        return self.owner is not None
 
 _scope = _Scope()
 
@@ -74,6 +72,11 @@ class _LayerWeight(Tensor):
 
 def _unmarked(value): return value.value if isinstance(value, _LayerWeight) else value
 
+def _used_as_it_is(values: Iterable):
+    "Note for the layers of marked weights that these are used in another way than rounded in a product."
+    for a in values:
+        if isinstance(a, _LayerWeight): a.layer.quantization_notes.derived = True
+
 # %% ../../nbs/40_layers.ipynb #b84d64b7
 _CONVOLUTIONS = (F.conv1d, F.conv2d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d, F.linear)
 _MATRIX_PRODUCTS = (torch.matmul, torch.mm, torch.bmm, torch.mv, Tensor.matmul, Tensor.mm, Tensor.bmm, Tensor.mv,
@@ -106,6 +109,7 @@ def _rounded_product(func: Callable, args: tuple, kwargs: dict):
     values = [holder[key] for holder, key in places]
     which = _weight_of(func, values)
     layer = None if which is None else values[which].layer
+    _used_as_it_is(a for a in tree_leaves((args, kwargs)) if which is None or a is not values[which])
     for i, (holder, key) in enumerate(places):
         if layer is None: holder[key] = _unmarked(values[i])
         elif i == which: holder[key] = layer.rounded_weight(values[i])
@@ -127,6 +131,7 @@ def _einsum_arguments(args: list) -> list:
 _VIEWS = set("""view reshape flatten unflatten t transpose permute squeeze unsqueeze chunk split unbind contiguous
 clone detach to float half bfloat16 double movedim moveaxis swapaxes swapdims __getitem__ narrow select expand
 view_as reshape_as type tensor_split split_with_sizes""".split())
+_COPIES = {"repeat", "tile", "repeat_interleave", "cat", "concat", "concatenate", "stack"}
 _GETTERS = {Tensor.T.__get__, Tensor.mT.__get__, Tensor.H.__get__, Tensor.mH.__get__, Tensor.data.__get__}
 
 def _mark_result(func: Callable, args: tuple, kwargs: dict, result: object) -> object:
@@ -140,13 +145,25 @@ def _mark_result(func: Callable, args: tuple, kwargs: dict, result: object) -> o
         if not isinstance(result, (tuple, list)): return result
         views = [functools.partial(_part, i, func, args[1:], kwargs) for i in range(len(result))]
         return tuple(_view(source, r, view) for r, view in zip(result, views))
+    marked = [a for a in tree_leaves((args, kwargs)) if isinstance(a, _LayerWeight)]
+    if name == "__setitem__" or any(isinstance(r, (Tensor, float)) for r in tree_leaves(result)): _used_as_it_is(marked)
+    _check_growth(name, source, args, result)
     weight_like = isinstance(result, Tensor) and result.is_floating_point() and result.numel() == source.numel()
     if not weight_like: return result
-    layers = {a.layer.layer_name for a in tree_leaves((args, kwargs)) if isinstance(a, _LayerWeight)}
+    layers = {a.layer.layer_name for a in marked}
     if len(layers) > 1:
         raise ValueError(f"the weights of the layers {' and '.join(map(repr, sorted(layers)))} are made into one: "
                          "it would be unclear whose bits it has")
     return _LayerWeight.of(result, source.layer, source.source, None)
+
+def _check_growth(name: str, source: _LayerWeight, args: tuple, result: object):
+    "`ValueError` if a weight has been repeated, by name or by what it was combined with."
+    if not isinstance(result, Tensor) or result.numel() <= source.numel(): return
+    try: grown = torch.broadcast_shapes(*(a.shape for a in tree_leaves(args) if isinstance(a, Tensor))) == result.shape
+    except RuntimeError: grown = False   # no operation on pairs of numbers
+    if grown or name in _COPIES:
+        raise ValueError(f"of the weight of layer {source.layer.layer_name!r}, {tuple(source.shape)}, something of "
+                         f"{tuple(result.shape)} is made, such as a weight for each image: give this layer 32 bits")
 
 def _part(i: int, func: Callable, args: tuple, kwargs: dict, weight: Tensor) -> Tensor:
     return func(weight, *args, **kwargs)[i]
@@ -160,7 +177,7 @@ def _view(source: _LayerWeight, result: Tensor, view: Callable) -> Tensor:
 class _Notes:
     "What forward passes have found out about a part of a quantized network; it changes nothing that is computed."
     ran: bool = False       # a forward pass of it has begun
-    derived: bool = False   # not its weight but something made of it is rounded, such as a standardized one
+    derived: bool = False   # something is made of its weight, such as a standardized one or a norm
     borrowed: bool = False  # another module's forward pass takes its weight
     fingerprint = "notes"   # so that they do not count in the fingerprint of a network
 
@@ -306,11 +323,6 @@ def unfollow_weights(
                 m._forward_hooks_always_called.pop(key, None)
         if _notes_of_part(m): del m.quantization_notes
     return model
-
-def _speaks_of_weights(kind: type) -> bool:
-    "True if a method of this class, but for those that make or initialize it, has an attribute `weight` in its code."
-    methods = [(n, f) for c in kind.__mro__ if c not in nn.Module.__mro__ for n, f in vars(c).items()]
-    return any("weight" in f.__code__.co_names for n, f in methods if hasattr(f, "__code__") and "init" not in n)
 
 def unknown_uses(
     model: nn.Module,  # quantized

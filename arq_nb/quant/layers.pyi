@@ -4,12 +4,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from torch import nn, Tensor
 
 __all__ = ["QuantizedLayer"]
-
-def _is_over(frame: FrameType) -> bool: ...
 
 class _Scope(threading.local):
     """What is going on in this thread."""
@@ -38,6 +35,7 @@ class _LayerWeight(Tensor):
     ) -> object: ...
 
 def _unmarked(value): ...
+def _used_as_it_is(values: Iterable): ...
 
 _CONVOLUTIONS: tuple[Any, ...]
 _MATRIX_PRODUCTS: tuple[Any, ...]
@@ -52,9 +50,11 @@ def _rounded_product(func: Callable, args: tuple, kwargs: dict): ...
 def _einsum_arguments(args: list) -> list: ...
 
 _VIEWS: set[str]
+_COPIES: set[str]
 _GETTERS: set[Any]
 
 def _mark_result(func: Callable, args: tuple, kwargs: dict, result: object) -> object: ...
+def _check_growth(name: str, source: _LayerWeight, args: tuple, result: object): ...
 def _part(i: int, func: Callable, args: tuple, kwargs: dict, weight: Tensor) -> Tensor: ...
 def _view(source: _LayerWeight, result: Tensor, view: Callable) -> Tensor: ...
 
@@ -124,7 +124,6 @@ def _notes_of_part(module: nn.Module) -> _Notes | None: ...
 def unfollow_weights(model: nn.Module) -> nn.Module:
     """Undo `follow_weights`."""
 
-def _speaks_of_weights(kind: type) -> bool: ...
 def unknown_uses(model: nn.Module) -> list[str]:
     """Parts, not called yet, that may take the weight of a layer themselves, because their code speaks of a `weight`."""
 

@@ -7,9 +7,11 @@ __all__ = ['quantizable_layers', 'fold_batch_norm']
 
 # %% ../../nbs/39_networks.ipynb #5c3f01c3
 import copy
+import inspect
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from types import CodeType
 
 import torch
 from torch import fx, nn, Tensor
@@ -116,6 +118,17 @@ def shared_weights(
         if id(weight) in first: later[name] = first[id(weight)]
         else: first[id(weight)] = name
     return later
+
+def _names_weight(code: CodeType) -> bool:
+    "True if `weight` is a name in some code, or in a generator, comprehension or function within."
+    inner = (c for c in code.co_consts if isinstance(c, CodeType))
+    return "weight" in code.co_names or "weight" in code.co_consts or any(map(_names_weight, inner))
+
+def _speaks_of_weights(kind: type) -> bool:
+    "True if a method of this class, but for those that make or initialize it, has an attribute `weight` in its code."
+    methods = [(n, inspect.unwrap(getattr(f, "fget", None) or f))
+               for c in kind.__mro__ if c not in nn.Module.__mro__ for n, f in vars(c).items()]
+    return any(_names_weight(f.__code__) for n, f in methods if hasattr(f, "__code__") and "init" not in n)
 
 # %% ../../nbs/39_networks.ipynb #f6a51abb
 class _LayerTracer(fx.Tracer):

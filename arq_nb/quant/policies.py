@@ -242,7 +242,7 @@ def quantize(
         key, own = (name, w, weight_quantizer, per_channel), layers[name]._parameters.get("weight")
         made[name] = made.get(shared.get(name)) or _made_once(fitted, key, own, make)
         inputs = nn.Identity() if a == FLOAT_BITS else quantizer(a).to(layer.weight.device)
-        QuantizedLayer.wrap(layer, made[name], inputs, name)
+        QuantizedLayer.wrap(layer, made[name].train(layer.training), inputs.train(layer.training), name)
     return follow_weights(model, rounded)
 
 # %% ../../nbs/06_policies.ipynb #0411ff67
@@ -325,8 +325,8 @@ def freeze(
     """A copy of `model` whose weights hold their quantized values and whose steps are constants.
 
     The outputs are the same, with less work for each batch. A weight that the forward pass computes (standardized,
-    reparametrized, pruned) is still rounded there, with constant steps. `ValueError` if the network is not calibrated,
-    or would have to be called once to know which these are."""
+    reparametrized, pruned) or takes the norm of is still rounded there, with constant steps. `ValueError` if the
+    network is not calibrated, or would have to be called once to know which these are."""
     model = copied(unwrapped(model)).eval().requires_grad_(False)
     layers = [m for m in model.modules() if isinstance(m, QuantizedLayer)]
     if layers and not any(getattr(m.input_quantizer, "calibrated", True) for m in layers):

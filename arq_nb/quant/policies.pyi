@@ -116,5 +116,5 @@ def freeze(model: nn.Module) -> nn.Module:
     """A copy of `model` whose weights hold their quantized values and whose steps are constants.
 
     The outputs are the same, with less work for each batch. A weight that the forward pass computes (standardized,
-    reparametrized, pruned) is still rounded there, with constant steps. `ValueError` if the network is not calibrated,
-    or would have to be called once to know which these are."""
+    reparametrized, pruned) or takes the norm of is still rounded there, with constant steps. `ValueError` if the
+    network is not calibrated, or would have to be called once to know which these are."""
