@@ -50,6 +50,10 @@ class ImageData:
     name: str = ""  # which images these are, for tables and figures
 
     def __post_init__(self):
+        for what, value in (("images", self.images), ("labels", self.labels)):
+            if not isinstance(value, Tensor):
+                how = f"a tensor, got {type(value).__name__}: torch.as_tensor makes one"
+                raise DataError(f"{self.name or 'ImageData'}: {what} must be {how}")
         n, k, images, labels = len(self.images), len(self.classes), self.images, self.labels
         problem = None
         if images.dtype != torch.uint8 or images.ndim != 4:
