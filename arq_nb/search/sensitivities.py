@@ -28,6 +28,8 @@ from ..quant.backends import deployed
 from ..quant.budgets import Budget, edge_layers, inner_layers, pin
 from ..quant.costs import layer_table
 from ..quant.learned_bits import bitops_penalty, PseudoNoise
+from ..quant.layers import QuantizedLayer
+from ..quant.networks import dtype_of
 from ..quant.policies import calibrate, Policy, quantize
 from ..quant.program import integer_program
 from ..quant.quantizers import FLOAT_BITS, relative_error
@@ -112,7 +114,7 @@ def _average_traces(
     model = copy.deepcopy(model).eval().requires_grad_(True)
     noisy = noisy_batches(data, sigma, s.batch_size, make_generator(s.seed, CALIBRATION, device=device))
     for images, labels in islice(noisy, s.batches):
-        with _Inputs(model, names) as inputs: loss = cross_entropy(model(images), labels)
+        with _Inputs(model, names) as inputs: loss = cross_entropy(model(images.to(dtype_of(model))), labels)
         weights, values = [model.get_submodule(n).weight for n in names], [inputs.values[n] for n in names]
         counts = torch.tensor([t.numel() for t in weights] + [v[0].numel() for v in values])
         signs = make_generator(s.seed, len(estimates), SIGNS, device=device)
@@ -131,7 +133,7 @@ def _squared_errors(
 ) -> dict[str, tuple[dict[int, float], dict[int, float]]]:  # layer -> error by bits, for weights and for inputs
     "Squared rounding error of each layer's weights, and of its inputs as a mean over images."
     model = copy.deepcopy(model).eval()
-    with _Inputs(model, names) as inputs: model(images)
+    with _Inputs(model, names) as inputs: model(images.to(dtype_of(model)))
     def errors(x, axis, share): return {b: relative_error(x, b, axis) * float(x.square().sum()) / share for b in bits}
     by_weight = {n: errors(model.get_submodule(n).weight, 0, 1) for n in names}
     return {n: (by_weight[n], errors(inputs.values[n], None, len(images))) for n in names}
@@ -243,9 +245,10 @@ def _learnable(model: nn.Module, budget: Budget, edge_bits: int) -> nn.Module:
     "A copy with `PseudoNoise` on every layer, 8 bits at first; the bits of the first and the last layer are fixed."
     edges = edge_layers(budget.layers)
     noisy = quantize(model, pin(Policy.uniform(model, 8, 8), edges, edge_bits), PseudoNoise)
-    for name in edges:
-        layer = noisy.get_submodule(name)
-        for quantizer in (layer.weight_quantizer, layer.input_quantizer): quantizer.bits.requires_grad_(False)
+    for layer in map(noisy.get_submodule, edges):
+        if edge_bits == FLOAT_BITS: QuantizedLayer.wrap(layer, nn.Identity(), nn.Identity())   # so that it is counted
+        for quantizer in (layer.weight_quantizer, layer.input_quantizer):
+            if isinstance(quantizer, PseudoNoise): quantizer.bits.requires_grad_(False)
     return noisy
 
 def _optimizers(model: nn.Module, weight_decay: float) -> tuple[torch.optim.SGD, torch.optim.SGD]:
@@ -302,6 +305,7 @@ def nipq(
         for i, (images, labels) in enumerate(batches):
             rate = learning_rate(epoch * per_epoch + i, recipe.epochs * per_epoch, 1.0)
             for optimizer, peak in zip(optimizers, (recipe.lr, bits_lr)): _set_rate(optimizer, peak * rate)
+            images = images.to(dtype_of(noisy))
             loss = cross_entropy(noisy(images), labels) + penalty * bitops_penalty(noisy, macs, budget.limit)
             for optimizer in optimizers: optimizer.zero_grad(set_to_none=True)
             loss.backward()
