@@ -1570,3 +1570,17 @@ def test_quantizers_are_in_the_mode_of_their_layer():
     for layer in quantizable_layers(noisy).values(): assert {m.training for m in layer.modules()} == {layer.training}
     noisy = calibrate(quantize(net.eval(), Policy.uniform(net, 4, 4), PseudoNoise), PICTURES)
     assert torch.equal(noisy(PICTURES), noisy(PICTURES))   # noise is for training
+
+
+@pytest.mark.parametrize("name", ["codebook", "vector_quantizer"])
+def test_bytes_are_counted_whatever_the_names(name):
+    net, twice = Network(inner()), Network(inner())
+    setattr(net, name, nn.Embedding(512, 4))
+    policy = Policy({}, default=(4, 8))
+    plain = model_size(twice, policy)
+    assert model_size(net, policy) == plain + 4 * 512 * 4
+    parametrizations.weight_norm(getattr(net, name))   # a norm for each row is more
+    assert model_size(net, policy) == plain + 4 * 512 * (4 + 1)
+    twice.again = nn.Sequential(twice.stem, nn.ReLU())
+    assert model_size(twice, policy) == plain
+    assert Budget.size(twice, (3, 8, 8), limit_bytes=10**6).cost(policy) == plain

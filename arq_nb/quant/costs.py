@@ -12,12 +12,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils.parametrize import is_parametrized
 
+from .layers import QuantizedLayer
 from .memory import memory_plan, plan_bytes
 from .networks import one_image, quantizable_layers, shared_weights
 from .policies import _channel_axis, dequantize, one_width, Policy
 from .products import open_attention, Product, recorded_products
-from .quantizers import FLOAT_BITS
+from .quantizers import FLOAT_BITS, UniformQuantizer
 
 # %% ../../nbs/07_costs.ipynb #2a837e08
 def step_bytes(
@@ -114,13 +117,19 @@ def other_bytes(
     model: nn.Module,  # float or quantized
 ) -> int:
     "Bytes of all floating-point state, save the weights of quantizable layers and what these weights are made from."
-    own = ("weight", "weight_orig", "weight_mask", "weight_g", "weight_v", "weight_u")
-    weights = {f"{n}.{w}".lstrip(".") for n in quantizable_layers(model) for w in own}
-    weights |= {n.replace("in_proj.weight", "in_proj_weight") for n in weights}
-    def counts(name): return not (name in weights or "parametrizations.weight." in name or "_quantizer." in name)
-    state = {t.data_ptr(): t for n, t in model.state_dict().items()
-             if t.is_floating_point() and t.numel() and counts(n)}
-    return sum(t.numel() * 4 for t in state.values())
+    own = {"weight", "weight_orig", "weight_mask", "weight_g", "weight_v", "weight_u", "in_proj_weight"}
+    weighty, left_out, state = (_ConvNd, nn.Linear, nn.MultiheadAttention), set(), {}
+    for m in model.modules():   # each once, whatever its names
+        parts = [m] if isinstance(m, UniformQuantizer) else []
+        if isinstance(m, QuantizedLayer): parts += [m.weight_quantizer, m.input_quantizer]
+        if isinstance(m, weighty) and is_parametrized(m, "weight"): parts.append(m.parametrizations.weight)
+        left_out |= {inside for part in parts for inside in part.modules()}
+        if m in left_out: continue
+        names = m._parameters.keys() | m._buffers.keys() - m._non_persistent_buffers_set
+        for name in names - own if isinstance(m, weighty) else names:
+            t = getattr(m, name)
+            if t is not None and t.is_floating_point() and t.numel(): state[t.data_ptr()] = t.numel() * 4
+    return sum(state.values())
 
 # %% ../../nbs/07_costs.ipynb #629761ff
 def model_size(
