@@ -15,7 +15,7 @@ from fastcore.basics import patch
 from torch import nn
 
 from .figures import bits_per_layer
-from ..quant.budgets import Budget
+from ..quant.budgets import Budget, inner_layers
 from ..quant.costs import LayerInfo, model_size
 from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
@@ -26,7 +26,7 @@ def _layer_groups(
 ) -> dict[str, list[str]]:  # name of the group -> names of its layers
     "Groups of layers to change together: all, all inner ones, and those of each input map size."
     groups = {"all layers": [layer.name for layer in layers]}
-    if len(layers) > 2: groups["all but first and last"] = [layer.name for layer in layers[1:-1]]
+    if inner := inner_layers(layers): groups["all but first and last"] = inner
     for layer in layers:
         kind = "linear" if layer.kind == "linear" else f"maps of {layer.input_size} x {layer.input_size}"
         groups.setdefault(kind, []).append(layer.name)
