@@ -42,11 +42,15 @@ class CacheSettings:
     n: int         # samples that count its votes
     alpha: float   # error probability of each bound
     seed: int      # of the noise streams
-    device: str    # where the noise is made
+    device: str    # kind of device where the noise is made: "cuda", not "cuda:1"
     images: str    # fingerprint of the images and their labels
     origin: str    # fingerprint of the network
     stream: str    # fingerprint of the first noise that is drawn: other versions and devices may draw other noise
     used: int = 0  # samples of each image that a choice among variants has seen
+
+def by_kind(settings: Mapping) -> dict:
+    "Settings with the kind of device, 'cuda' for 'cuda:1': numbers differ from process to process."
+    return {name: torch.device(value).type if name == "device" else value for name, value in settings.items()}
 
 # %% ../../nbs/10_incremental.ipynb #57896ba9
 @dataclass(frozen=True)
@@ -81,9 +85,10 @@ class CertificateCache:
         self,
         places: Iterable[int],      # of the images in the data set
         purpose: int = ESTIMATION,  # the votes; `SELECTION`: the guess
+        device: str | None = None,  # of who votes; None: as the settings say
     ) -> list[torch.Generator]:  # one for each image
         "The noise streams of images: that of the votes, or that of the guess."
-        return _streams(self.settings, places, purpose)
+        return _streams(self.settings.seed, places, purpose, device or self.settings.device)
 
     def log(
         self,
@@ -103,8 +108,8 @@ def _first_noise(seed: int, device: torch.device) -> str:
     "Fingerprint of what the first image's stream begins with."
     return fingerprint(torch.randn(64, generator=make_generator(seed, 0, ESTIMATION, device=device), device=device))
 
-def _streams(cache: CacheSettings, places: Iterable[int], purpose: int) -> list[torch.Generator]:
-    return [make_generator(cache.seed, i, purpose, device=cache.device) for i in places]
+def _streams(seed: int, places: Iterable[int], purpose: int, device: str) -> list[torch.Generator]:
+    return [make_generator(seed, i, purpose, device=device) for i in places]
 
 def _all_hits(
     smoothed: SmoothedClassifier, images: Tensor, guess: Tensor, n: int, streams: list[torch.Generator], progress: bool
@@ -128,12 +133,13 @@ def build_cache(
     alpha, n0, n = check_alpha(alpha), whole_number("n0", n0), whole_number("n", n)
     seed = whole_number("seed", seed, 0)
     smoothed.check_samples(n, alpha)
-    about = dict(device=smoothed.device, images=fingerprint(data), origin=fingerprint(smoothed.f),
-                 stream=_first_noise(seed, smoothed.device))
+    device = smoothed.device
+    about = dict(device=torch.device(device).type, images=fingerprint(data), origin=fingerprint(smoothed.f),
+                 stream=_first_noise(seed, device))
     settings = CacheSettings(smoothed.sigma, smoothed.noise.name, n0=n0, n=n, alpha=alpha, seed=seed, **about)
     images = check_images(to_float(data.images))
-    first, second = (_streams(settings, range(len(data)), purpose) for purpose in (SELECTION, ESTIMATION))
-    with smoothed.checked(images.to(smoothed.device)) as it:
+    first, second = (_streams(seed, range(len(data)), purpose, device) for purpose in (SELECTION, ESTIMATION))
+    with smoothed.checked(images.to(device)) as it:
         selection = it.votes(images, n0, first)
         guess = selection.mode(1).values
         hits = _all_hits(it, images, guess, n, second, progress)
@@ -192,11 +198,11 @@ def check(
 ) -> None:
     "`ValueError` if this is not the noise, or these are not the images, of the cache."
     check_image_data(data)
-    now = {"sigma": smoothed.sigma, "noise": smoothed.noise.name, "device": str(smoothed.device)}
+    now = {"sigma": smoothed.sigma, "noise": smoothed.noise.name, "device": smoothed.device}
     now |= {"images": fingerprint(data), "stream": _first_noise(self.settings.seed, smoothed.device)}
     if origin is not None: now["origin"] = fingerprint(origin)
     found = {name: getattr(self.settings, name) for name in now}
-    check_same("the cache", found, now, remedy="certify from scratch or build a new cache")
+    check_same("the cache", by_kind(found), by_kind(now), remedy="certify from scratch or build a new cache")
 
 def _checked_replays(n_p: int | np.ndarray, cache: CertificateCache) -> int | np.ndarray:
     "One whole number, or an array of one for each image; `ValueError` for others, or more than the cache holds."
@@ -284,7 +290,7 @@ def certify_incremental(
     n_p = _checked_replays(n_p, cache)
     s, images = cache.settings, check_images(to_float(data.images))
     _check_replays_suffice(cache, smoothed, n_p, alpha_zeta)
-    sizes, streams = np.broadcast_to(n_p, len(data)), cache.streams(range(len(data)))
+    sizes, streams = np.broadcast_to(n_p, len(data)), cache.streams(range(len(data)), device=smoothed.device)
     with smoothed.checked(images.to(smoothed.device)) as it:
         won, lost, kept = cache.count_changes(it, images, sizes, streams=streams)
     sure = cache.selection_votes >= gamma * s.n0
@@ -327,7 +333,7 @@ def kept(
 ) -> CertificateCache:
     "The cache in a file if that was made of the same; else a new one, which takes the file's place."
     def alike() -> bool:
-        try: return json.loads(load_tensors(path)[0]["about"]) == plain(about)
+        try: return by_kind(json.loads(load_tensors(path)[0]["about"])) == by_kind(plain(about))
         except (ValueError, KeyError): return False   # none, or none of ours
     if on_first(alike): return cls.load(path)
     cache = make()

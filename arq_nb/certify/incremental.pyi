@@ -32,6 +32,9 @@ class CacheSettings:
     stream: str
     used: int = 0
 
+def by_kind(settings: Mapping) -> dict:
+    """Settings with the kind of device, 'cuda' for 'cuda:1': numbers differ from process to process."""
+
 @dataclass(frozen=True)
 class CertificateCache:
     """
@@ -57,7 +60,9 @@ class CertificateCache:
     def seen(self, n: int) -> "CertificateCache":
         """The same, with a note that a choice among variants has seen the first `n` samples: `recertify` uses others."""
 
-    def streams(self, places: Iterable[int], purpose: int = ESTIMATION) -> list[torch.Generator]:
+    def streams(
+        self, places: Iterable[int], purpose: int = ESTIMATION, device: str | None = None
+    ) -> list[torch.Generator]:
         """The noise streams of images: that of the votes, or that of the guess."""
 
     def log(self, radius: np.ndarray | None = None) -> CertificateLog:
@@ -90,7 +95,7 @@ class CertificateCache:
 _ARRAYS: tuple[str, ...]
 
 def _first_noise(seed: int, device: torch.device) -> str: ...
-def _streams(cache: CacheSettings, places: Iterable[int], purpose: int) -> list[torch.Generator]: ...
+def _streams(seed: int, places: Iterable[int], purpose: int, device: str) -> list[torch.Generator]: ...
 def _all_hits(
     smoothed: SmoothedClassifier, images: Tensor, guess: Tensor, n: int, streams: list[torch.Generator], progress: bool
 ) -> Tensor: ...

@@ -132,7 +132,7 @@ def _recertified(
     effort: _Effort,
 ) -> tuple[np.ndarray, ...]:  # (images,) lower bounds, votes and replays that they are built on
     "Look first, then replay as planned."
-    streams, pilot, first = cache.streams(places), effort.pilot, effort.first(cache)
+    streams, pilot, first = cache.streams(places, device=smoothed.device), effort.pilot, effort.first(cache)
     won, lost, _ = cache.count_changes(smoothed, images, np.where(asked, pilot, 0), streams=streams)
     plan = plan_replays(cache, won, lost, pilot=pilot, noise=smoothed.noise, n=effort.n, tolerance=effort.tolerance,
                         alpha_zeta=effort.alpha_zeta)
@@ -163,8 +163,10 @@ def recertify(
 ) -> tuple[CertificateLog, np.ndarray]:  # certificates; samples spent on each image
     """Certify the changed network nearly as well as with `n` samples from scratch.
 
-    Each certificate is wrong with probability at most `cache.settings.alpha + alpha_zeta`, also for a network that was
-    chosen by samples that the cache knows to be seen, see `CertificateCache`. The class is the original's guess.
+    Each certificate is wrong with probability at most `cache.settings.alpha + alpha_zeta`, if votes on samples beyond
+    those that the cache knows to be seen (see `CertificateCache`), of either network, had no part in the choice of this
+    one. A ranking by `certify_incremental` looks at all votes of the original, if only at their sum. The class is the
+    original's guess.
     With `labels`, a device of evaluation, images whose guess is another class abstain and get no sample: a table counts
     them as 0 anyway. Ours, on the bounds of chapter 10. `ValueError` as `certify_incremental`, for a `pilot` that is
     not whole chunks, and if the cache has no other samples than those of the pilot and of choices."""

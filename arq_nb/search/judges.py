@@ -20,7 +20,7 @@ import torch
 from scipy.special import ndtri
 from torch import nn, Tensor
 
-from ..certify.incremental import build_cache, CertificateCache, certify_incremental
+from ..certify.incremental import build_cache, by_kind, CertificateCache, certify_incremental
 from ..certify.logs import average_certified_radius, CertificateLog, clean_accuracy
 from ..certify.settings import certify_images
 from ..core.rng import CHUNK, JUDGMENT, make_generator
@@ -74,7 +74,7 @@ def _kept_number(path: Path, about: Mapping, make: Callable[[], float]) -> float
     def alike() -> float | None:
         try: found = json.loads(path.read_text())
         except (OSError, ValueError): return None
-        return found.get("number") if {"about": found.get("about")} == record.settings else None
+        return found.get("number") if {"about": by_kind(found.get("about", {}))} == record.settings else None
     if (number := on_first(alike)) is not None: return number
     number = make()
     if rank_and_world_size()[0] == 0: record.write(path, number=number)
@@ -95,7 +95,7 @@ def _few_copies(classifier: SmoothedClassifier, images: Tensor, samples: int, se
             classifier.noise.fill(copies, pixels[i], classifier.sigma, stream)
         yield noisy.permute(0, 3, 1, 2)
 
-@torch.inference_mode()
+@torch.no_grad()
 def _right_votes(
     classifier: SmoothedClassifier,
     data: ImageData,
@@ -145,7 +145,7 @@ class RadiusJudge(_NetworkJudge):
     def _about(self) -> dict:
         "All that decides what is found out about it."
         own = {k: fingerprint(getattr(self, k)) for k in ("model", "train", "holdout")}
-        more = dict(sigma=self.sigma, device=str(self.train.images.device), augmenter=self.config.recipe.augmenter)
+        more = dict(sigma=self.sigma, device=self.train.images.device.type, augmenter=self.config.recipe.augmenter)
         return own | more | self.config.flat(judged=True) | {"seed": self.config.seed}
 
     def _votes(self) -> CertificateCache:
@@ -166,7 +166,8 @@ class RadiusJudge(_NetworkJudge):
     def _from_scratch(self, classifier: SmoothedClassifier) -> CertificateLog:
         "As `certify_dataset` would, but under noise of the judge's own: what chose a policy must not certify it."
         own = make_generator(self.config.seed, JUDGMENT).initial_seed()
-        found = certify_images(classifier, to_float(self.holdout.images), replace(self.config.certify, seed=own))
+        settings = replace(self.config.certify, seed=own, skip=1, max=None)
+        found = certify_images(classifier, to_float(self.holdout.images), settings)
         label, predict = self.holdout.labels.cpu().numpy(), np.array([c.prediction for c in found])
         radius, right, n = np.array([c.radius for c in found]), (predict == label).astype(int), len(found)
         return CertificateLog(np.arange(n), label, predict, radius, right, np.full(n, np.nan))
@@ -236,7 +237,7 @@ class KeptJudge:
         self.make, self.path, self.identity, self.check = make, path, identity, check
         new = {"identity": identity, "setup_seconds": 0.0, "answers": []}
         kept = on_first(lambda: json.loads(path.read_text()) if path.exists() else new)
-        check_same(path, kept["identity"], identity, remedy="delete it")
+        check_same(path, by_kind(kept["identity"]), by_kind(identity), remedy="delete it")
         self.kept, self.known = kept, {a["policy"]: a for a in kept["answers"]}
 
     def name(self, policy: Policy) -> str:
