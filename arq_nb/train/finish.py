@@ -16,12 +16,12 @@ from torch import nn
 
 from ..certify.logs import CertificateLog
 from ..certify.settings import Certify
-from ..core.data import check_image_data, ImageData
+from ..core.data import check_image_data, DataError, ImageData
 from ..core.fingerprint import fingerprint
 from ..core.processes import held_by_first, on_first
 from ..core.record import load_tensors, one_writer, Record
 from ..core.rng import CALIBRATION, make_generator
-from ..core.settings import spread
+from ..core.settings import real_number, spread
 from ..quant.backends import check_backend
 from ..quant.budgets import Budget
 from ..quant.costs import model_size
@@ -116,9 +116,10 @@ def _settings(model: nn.Module, policy: Policy, train: ImageData, sigma: float, 
                 device=str(train.images.device), quantizer=settings.quantizer, **recipe, **new,
                 **certify_record(settings.certify, settings.recipe.seed))
 
-def _check_backend(model: nn.Module, input_shape: tuple[int, int, int], settings: Finish, out: Path | None) -> None:
+def _check_backend(model: nn.Module, policy: Policy, train: ImageData, settings: Finish, out: Path | None) -> None:
     "`check_backend`, but for a network that has run in it already."
-    if out is None or not (out / "record.json").exists(): check_backend(model, input_shape, settings.certify.backend)
+    if out is not None and (out / "record.json").exists(): return
+    check_backend(model, train.shape, settings.certify.backend, policy, settings.quantizer)
 
 @contextmanager
 def _recorded(out: Path | None, settings: Mapping) -> Iterator[Record | None]:
@@ -158,7 +159,7 @@ def finished(
     `ValueError` if the folder holds another network, or one of other images or settings."""
     check_image_data(train, "train")
     settings, out = _changed(settings, changes), None if out is None else Path(out)
-    _check_backend(model, train.shape, settings, out)
+    _check_backend(model, policy, train, settings, out)
     with _recorded(out, _settings(model, policy, train, sigma, settings) if out else {}) as record:
         small, seconds = _trained(model, policy, train, sigma, settings, out)
         if record: record.write(out / "record.json", **small.about(), train_seconds=seconds)
@@ -177,11 +178,15 @@ def finish(
 ) -> CertificateLog:
     """Fine-tune a policy, certify the result from scratch on the test images, and write both down.
 
-    `ValueError` if the folder holds the results of another network, policy, images or settings."""
+    `ValueError` if the folder holds the results of another network, policy, images or settings, and before anything
+    is trained for test images of another shape or of unknown classes."""
     check_image_data(train, "train")
     check_image_data(test, "test")
+    if test.shape != train.shape: raise DataError(f"test has images of {test.shape}, train of {train.shape}")
+    test.with_classes(train.classes)   # refuses other ones, before there is anything in the folder
+    sigma = real_number("sigma", sigma)
     settings, out = _changed(settings, changes), Path(out)
-    _check_backend(model, train.shape, settings, out)
+    _check_backend(model, policy, train, settings, out)
     with _recorded(out, {**_settings(model, policy, train, sigma, settings), "test": fingerprint(test)}) as record:
         small, seconds = _trained(model, policy, train, sigma, settings, out)
         log = small.certify(test, out / "certificates.tsv", progress=settings.progress, cache=settings.cache)
