@@ -17,7 +17,7 @@ from torch import nn
 
 from ..core.data import ImageData
 from ..core.settings import whole_number
-from ..quant.budgets import Budget
+from ..quant.budgets import Budget, inner_layers
 from ..quant.policies import Policy
 from ..quant.program import integer_program
 from .config import Evaluation, Judge, SearchConfig
@@ -116,7 +116,7 @@ class StandIn:
     ):
         draw, self.budget, self.seed, self.noise = np.random.default_rng([seed, 1]), budget, seed, noise
         self.stream = stream
-        self.sizes = {l.name: np.exp(draw.normal(size=2)) for l in budget.layers[1:-1]}
+        self.sizes = {name: np.exp(draw.normal(size=2)) for name in inner_layers(budget.layers)}
         self.guess = self._table({n: s * np.exp(unknown * draw.normal(size=2)) for n, s in self.sizes.items()})
         first = proposals_for(SearchConfig().environment(budget), SearchConfig()).given[0]
         self.zero = self._harm(first)
