@@ -3,6 +3,7 @@ import copy
 import json
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -567,3 +568,34 @@ def test_a_float_network_has_no_integers(trained, tmp_path):
     assert one.certify(image, backend="int8", n=100).precision == "float32"
     assert one.certify(image, backend="bfloat16", n=100).precision == "bfloat16"
     assert one.certify(image, n=100).precision == "float32"
+
+
+# ---- what is found out at once
+
+def test_networks_and_policies_that_do_not_fit_are_refused_before_training(trained, tmp_path):
+    with contains("the network has 5 outputs, the images 10 classes"): fit(resnet8(5), FEW, 0.5, progress=False)
+    with contains("the network has 5 outputs"): fit(resnet8(5), FEW, 0.5, adversary=0.5, progress=False)
+    cut = ImageData(SOME.images[:, :, 1:], SOME.labels, SOME.classes)
+    other = replace(SOME, classes=[f"digit {name}" for name in SOME.classes])
+    def wanted(bits, **change):
+        about = dict(model=trained, policy=Policy.uniform(trained, *bits), train=FEW, test=SOME, sigma=0.5)
+        return finish(**about | change, out=tmp_path / "new", **QUICK)
+    with contains("test has images of (1, 7, 8), train of (1, 8, 8)"): wanted((4, 4), test=cut)
+    with contains("class 'digit 0'"): wanted((4, 4), test=other)
+    for sigma in (0, -0.25):
+        with contains("sigma="): wanted((4, 4), sigma=sigma)
+    if find_spec("openvino"):
+        with contains("at 'conv1' one of them is float"):
+            finish(trained, Policy.uniform(trained, 32, 4), FEW, SOME, 0.5, tmp_path / "new", **QUICK, backend="int8")
+    assert not (tmp_path / "new").exists()
+
+
+def test_another_augmenter_of_the_same_name_is_another_run(tmp_path):
+    def run(augmenter):
+        return fit(network(), FEW, 0.5, epochs=1, progress=False, augmenter=augmenter, checkpoint=tmp_path / "run")
+    def brightened(by):
+        if by: return lambda images, generator: images + 1
+        return lambda images, generator: images
+    history = run(brightened(False))
+    assert run(brightened(False)) == history
+    with contains("augmenter=", "there,"): run(brightened(True))

@@ -206,8 +206,14 @@ _Call = Callable[[Tensor], Tensor]
 def _called(model: nn.Module, recipe: Recipe, data: ImageData) -> Iterator[tuple[_Call, _Call]]:
     "What a step trains and what it attacks: the network, compiled if asked for, with images in its own precision."
     model.train()
-    whole, dtype = recipe.batch_size * _copies(recipe), dtype_of(model)
-    def of(call: _Call) -> _Call: return lambda images: call(images.to(dtype))
+    whole, dtype, last = recipe.batch_size * _copies(recipe), dtype_of(model), int(data.labels.max())
+    def of(call: _Call) -> _Call:
+        def logits(images: Tensor) -> Tensor:
+            found = call(images.to(dtype))
+            if isinstance(found, Tensor) and found.ndim == 2 and found.shape[1] <= last:
+                raise ValueError(f"the network has {found.shape[1]} outputs, the images {len(data.classes)} classes")
+            return found
+        return logits
     with compiled_calls(model, whole, data.shape) if recipe.compiled else nullcontext(data_parallel(model)) as call:
         yield of(call), of(call if recipe.compiled else model)
 
