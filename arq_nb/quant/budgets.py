@@ -88,8 +88,8 @@ def listed(self: Budget, policy: Policy) -> Policy:
 def _most_bits(self: Budget, name: str) -> tuple[int, int]:
     "32 by 32 bits; where a table does not have them, its slowest entry."
     float_bits = FLOAT_BITS, FLOAT_BITS
-    if self.choices is None or float_bits in self.choices[name]: return float_bits
-    return max(self.choices[name], key=self.choices[name].get)
+    times = None if self.choices is None else self.layer_cost.table[name]   # `choices` may be a part of it
+    return float_bits if times is None or float_bits in times else max(times, key=times.get)
 
 # %% ../../nbs/08_budgets.ipynb #76d9cd96
 @patch(cls_method=True)
@@ -192,22 +192,24 @@ def _pressure(self: Budget, policy: Policy) -> tuple[float, int]:
     return self.cost(policy), sizes.count(max(sizes))
 
 @patch
-def _lowered(self: Budget, policy: Policy, name: str, kind: str, min_bits: int) -> Policy:
-    "`policy` with one bit less in one place, or itself where that is not possible."
-    w, a = policy.bits[name]
-    bits = w if kind == "weight" else a
-    if bits <= min_bits: return policy
-    if self.choices is None: return policy.replace(name, **{kind: bits - 1 if bits <= 8 else 8})
-    def order(pair: tuple[int, int]) -> tuple[int, int]: return pair if kind == "weight" else pair[::-1]
-    possible = self._possible(name, (w, a), min_bits)
-    faster = [pair for pair, cost in possible.items() if order(pair)[0] < bits and cost < self.choices[name][w, a]]
-    return policy.replace(name, *max(faster, key=order)) if faster else policy
+def _lowered(self: Budget, policy: Policy, name: str, kind: str, free: list[str], min_bits: int) -> Policy:
+    "`policy` with one bit less in one place, or itself where that is not possible; shared weights go down together."
+    if self.choices is not None: return self._faster(policy, name, kind, min_bits)
+    k, shares = kind == "activation", {l.name: l.shares or l.name for l in self.layers}
+    places = [n for n in free if n == name or kind == "weight" and shares[n] == shares[name]]
+    bits = max(policy.bits[n][k] for n in places)
+    if bits <= min_bits or name != places[0]: return policy
+    for n in places: policy = policy.replace(n, **{kind: min(policy.bits[n][k], bits - 1 if bits <= 8 else 8)})
+    return policy
 
 @patch
-def _possible(self: Budget, name: str, bits: tuple[int, int], min_bits: int) -> dict[tuple[int, int], float]:
-    "Of a table's entries for a layer, those with at most `bits` and at least `min_bits`."
-    w, a = bits
-    return {b: cost for b, cost in self.choices[name].items() if min_bits <= min(b) and b[0] <= w and b[1] <= a}
+def _faster(self: Budget, policy: Policy, name: str, kind: str, min_bits: int) -> Policy:
+    "`policy` with a layer at a pair of the table that is faster: fewer bits of one kind, no more of the other."
+    w, a = policy.bits[name]
+    def order(pair: tuple[int, int]) -> tuple[int, int]: return pair if kind == "weight" else pair[::-1]
+    faster = [pair for pair, cost in self.choices[name].items() if min_bits <= min(pair) and pair[0] <= w
+              and pair[1] <= a and order(pair)[0] < order((w, a))[0] and cost < self.choices[name][w, a]]
+    return policy.replace(name, *max(faster, key=order)) if faster else policy
 
 # %% ../../nbs/08_budgets.ipynb #200edc5e
 @patch
@@ -216,7 +218,7 @@ def _one_round(self: Budget, policy: Policy, free: list[str], min_bits: int) -> 
     for name in free:
         for kind in ("weight", "activation"):
             if self.allows(policy): return policy
-            lower = self._lowered(policy, name, kind, min_bits)
+            lower = self._lowered(policy, name, kind, free, min_bits)
             if self._pressure(lower) < self._pressure(policy): policy = lower
     return policy
 
@@ -226,7 +228,7 @@ def _cheapest(self: Budget, policy: Policy, free: list[str], min_bits: int) -> P
     def bits(name, w, a):
         if name not in free: return w, a
         if self.choices is None: return min(w, min_bits), min(a, min_bits)
-        possible = self._possible(name, (w, a), min_bits)
+        possible = {b: cost for b, cost in self.choices[name].items() if min_bits <= min(b)}
         return min(possible, key=lambda b: (possible[b], b), default=(w, a))
     return Policy({n: bits(n, *pair) for n, pair in policy.bits.items()})
 
@@ -249,7 +251,10 @@ def fit(
     if not self.allows(floor): raise BudgetError(self._out_of_reach(floor, free, min_bits))
     while not self.allows(policy):
         lower = self._one_round(policy, free, min_bits)
-        policy = floor if lower == policy else lower
+        if lower == policy:   # no single step helps: a layer goes to its cheapest bits
+            name = next(n for n in free if policy.bits[n] != floor.bits[n])
+            lower = policy.replace(name, *floor.bits[name])
+        policy = lower
     return policy
 
 @patch
