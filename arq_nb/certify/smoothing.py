@@ -64,6 +64,7 @@ class GaussianNoise:
 class Noise(Protocol):
     """
     Noise and its theorem: what it adds to an image, and the radius that a probability under it proves.
+    `norm = "l1"` says of which norm the radius is; without it that is "l2".
 
         SmoothedClassifier(network, sigma=0.25, noise=noise_named("sound"))
     """
@@ -86,6 +87,7 @@ def noise_named(
     noise: str | Noise,  # a name of `NOISES`, or a noise
 ) -> Noise:
     "The noise of a name, and a noise as it is; `ValueError` that lists the names for another."
+    if isinstance(noise, type): raise ValueError(f"noise={noise.__name__} is a class: write {noise.__name__}()")
     if hasattr(noise, "fill") and hasattr(noise, "radius"): return noise
     return resolve_name(NOISES[one_of("noise", noise, NOISES)])()
 
@@ -117,9 +119,8 @@ class SmoothedClassifier:
 
     @property
     def precision(self) -> str:
-        "How `f` computes, see `precision_of`; 'tf32' where a GPU shortens float32."
-        own = precision_of(self.f)
-        return "tf32" if own == "float32" and self.on_gpu and torch.backends.cudnn.allow_tf32 else own
+        "How `f` computes, see `precision_of`."
+        return precision_of(self.f, device=self.device)
 
     def copies_at_once(
         self,
@@ -198,7 +199,7 @@ def votes(
     n, images = whole_number("n", n), check_images(images).to(self.device)
     _check_generators(generators, images)
     classes, finite = [], torch.ones((), dtype=torch.bool, device=self.device)
-    with self.checked(images) as it, torch.inference_mode():
+    with self.checked(images) as it, torch.no_grad():
         turns = max(1, self.copies_at_once(images.shape) // CHUNK) if runs_in_background(it.f) else 1
         for logits in answers(it.f, self.noisy_copies(images, n, generators, turns), turns):
             finite &= torch.isfinite(logits).all()

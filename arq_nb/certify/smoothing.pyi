@@ -32,6 +32,7 @@ class GaussianNoise:
 class Noise(Protocol):
     """
     Noise and its theorem: what it adds to an image, and the radius that a probability under it proves.
+    `norm = "l1"` says of which norm the radius is; without it that is "l2".
 
         SmoothedClassifier(network, sigma=0.25, noise=noise_named("sound"))
     """
@@ -72,7 +73,7 @@ class SmoothedClassifier:
 
     @property
     def precision(self) -> str:
-        """How `f` computes, see `precision_of`; 'tf32' where a GPU shortens float32."""
+        """How `f` computes, see `precision_of`."""
 
     def copies_at_once(self, shape: Sequence[int]) -> int:
         """`batch_size`; if None 200, on a GPU 5 million pixels, but at least 200 images (4,882 of CIFAR-10)."""

@@ -14,7 +14,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -158,6 +158,8 @@ def logits_of(
     return found.float() if found.element_size() < 4 else found
 
 # %% ../../nbs/38_classifiers.ipynb #64491277
+def _name(dtype: torch.dtype) -> str: return str(dtype).removeprefix("torch.")
+
 def _dtypes(found: list[nn.Module]) -> list[torch.dtype]:
     "Of all floating parameters, in order."
     return [p.dtype for network in found for p in network.parameters(recurse=False) if p.is_floating_point()]
@@ -165,12 +167,20 @@ def _dtypes(found: list[nn.Module]) -> list[torch.dtype]:
 def precision_of(
     f: Callable,                           # a classifier
     found: list[nn.Module] | None = None,  # the networks behind it, where they are known
+    device: torch.device | str = "cpu",    # where it computes
 ) -> str:
-    "How a classifier computes: its own attribute `precision`, else the shortest type of its weights, else 'float32'."
-    if isinstance(own := getattr(f, "precision", None), str): return own
-    kinds = _dtypes(_networks(f) if found is None else found)
-    shortest = min(kinds, key=lambda dtype: dtype.itemsize, default=torch.float32)
-    return str(shortest).removeprefix("torch.")
+    """How a classifier computes: its own attribute `precision`, else the shortest type of its weights, else 'float32'.
+
+    Or 'autocast bfloat16' under `torch.autocast`, or 'tf32' where a GPU shortens float32."""
+    if not isinstance(own := getattr(f, "precision", None), str):
+        kinds = _dtypes(_networks(f) if found is None else found)
+        own = _name(min(kinds, key=lambda dtype: dtype.itemsize, default=torch.float32))
+    kind, b = torch.device(device).type, torch.backends
+    if own in ("float32", "float16", "bfloat16") and torch.is_autocast_enabled(kind):
+        cast = _name(torch.get_autocast_dtype(kind))
+        return own if own == cast else f"autocast {cast}"
+    shortened = kind == "cuda" and "tf32" in (b.cudnn.conv.fp32_precision, b.cuda.matmul.fp32_precision)
+    return "tf32" if shortened and own == "float32" else own
 
 def _accepted_dtype(f: Callable, found: list[nn.Module], images: Tensor) -> torch.dtype:
     "float32 if `f` takes it, else the type of its first weights."
@@ -196,6 +206,7 @@ class CheckedClassifier:
     f: Callable           # as it was given
     dtype: torch.dtype    # of the images that it takes
     precision: str        # how it computes
+    classes: int = 0      # logits of an image
 
     def __call__(self, images: Tensor) -> Tensor:
         return logits_of(self.f(images.to(self.dtype)), len(images)).to(images.device)
@@ -236,8 +247,8 @@ _RANDOM = "it is random, or remembers what it was asked; switch off dropout that
 _NEIGHBORS = "usual causes are batch norm without running statistics and quantization scales measured on the batch"
 _SIZE = "each row must depend on its own image alone"
 
-def _check_rows(f: CheckedClassifier, found: list[nn.Module], first: Tensor, second: Tensor):
-    "Refuse a classifier whose rows depend on their neighbors, on chance, or on how many are asked."
+def _check_rows(f: CheckedClassifier, found: list[nn.Module], first: Tensor, second: Tensor) -> int:
+    "The number of classes; refuses rows that depend on their neighbors, on chance, or on how many are asked."
     rows, a, b = len(first) // 2, f(first), f(second)
     if a.shape != b.shape:
         shapes = f"{tuple(a.shape)}, then {tuple(b.shape)}"
@@ -257,7 +268,7 @@ def _check_rows(f: CheckedClassifier, found: list[nn.Module], first: Tensor, sec
         try: alone = f(first[i : i + 1])
         except (RuntimeError, ValueError, IndexError, TypeError) as why:
             raise ValueError(f"the classifier answers {len(first)} images, but not one alone ({why}): {_SIZE}") from why
-        if _close(alone, a[i : i + 1], 0.5 * varied + 1e-3 * size): return  # other kernels round otherwise
+        if _close(alone, a[i : i + 1], 0.5 * varied + 1e-3 * size): return a.shape[1]  # other kernels round otherwise
     raise ValueError(f"the classifier answers an image differently alone than among {len(first)}: {_SIZE}")
 
 # %% ../../nbs/38_classifiers.ipynb #6de217f3
@@ -326,10 +337,10 @@ def gate(
     _warn_of_training(found)
     with evaluation_mode(found):
         with torch.no_grad(), _uncompiled(), _buffers_kept(found):
-            checked = CheckedClassifier(f, _accepted_dtype(f, found, first[:2]), precision_of(f, found))
+            checked = CheckedClassifier(f, _accepted_dtype(f, found, first[:2]), precision_of(f, found, first.device))
             _refuse_settled(found, waiting)
-            _check_rows(checked, found, first, second)
-        yield checked
+            classes = _check_rows(checked, found, first, second)
+        yield replace(checked, classes=classes)
 
 # %% ../../nbs/38_classifiers.ipynb #f3c5d4d3
 def in_two_companies(
