@@ -20,10 +20,12 @@ from arq_nb.certify.anytime import anytime_lower, at_least, certify_like, certif
 from arq_nb.certify.attacks import Attack, attacks_inside, pgd, smallest_attack
 from arq_nb.certify.bounds import _fewest_samples, clopper_pearson_lower
 from arq_nb.certify.incremental import build_cache, CertificateCache, certify_incremental, change_lower
-from arq_nb.certify.logs import _COLUMNS, _median_interval, _seconds, certify_dataset, read_log, summary
+from arq_nb.certify.logs import _COLUMNS, _median_interval, _seconds, certify_dataset, compare, read_log, summary
+from arq_nb.certify.norms import SplitClassifier, UniformNoise
 from arq_nb.certify.recertify import recertify
 from arq_nb.certify.settings import _METHODS, Certify, certify_images
 from arq_nb.certify.smoothing import ABSTAIN, certified_radius, GaussianNoise, NOISES, SmoothedClassifier
+from arq_nb.certify.sound import SoundGaussianNoise
 from arq_nb.core.archives import load_dataset
 from arq_nb.core.data import ImageData, to_float
 from arq_nb.core.record import load_tensors, one_writer, save_tensors
@@ -313,6 +315,14 @@ def test_settings_that_are_none(run, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_classes_of_the_data_are_the_classifiers(run, tmp_path, recwarn):
+    with refused("label 9, but the classifier has 3 classes"): run(lambda x: x.flatten(1)[:, :3])
+    run(lambda x: x.flatten(1)[:, :10])
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="the classifier has 12 classes, the data set 10"):
+        run(lambda x: x.flatten(1)[:, :12], "twelve")
+
+
 def test_a_log_is_of_one_run(run, tmp_path):
     relabeled = ImageData(DIGITS.images, DIGITS.labels.flip(0), DIGITS.classes, DIGITS.name)
     run(layer_of(1))
@@ -392,6 +402,53 @@ def test_noise_is_not_changed_silently():
     with refused("smoothed with discrete gaussian noise: choose one"):
         certify_images(smoothed, images, n=100, noise="sound")
     with refused("off the 8-bit grid"): certify_images(smoothed, PIXELS, n=100)
+    with refused("write SoundGaussianNoise()"): SmoothedClassifier(linear, 0.5, noise=SoundGaussianNoise)
+    for change in ({"skip": 2}, {"max": 1}):
+        with refused("here all are certified"): certify_images(smoothed, images, n=100, **change)
+
+
+@pytest.fixture
+def short_floats():
+    "What decides whether a GPU shortens float32, put back afterwards."
+    places = torch.backends.cudnn.conv, torch.backends.cuda.matmul
+    before = [place.fp32_precision for place in places]
+    yield places
+    for place, value in zip(places, before): place.fp32_precision = value
+
+
+def test_a_certificate_tells_how_the_classifier_computed(run, short_floats):
+    smoothed, image = layer_of(1), DIGITS.images[0] / 255
+    with torch.autocast("cpu", torch.bfloat16):
+        certificates = smoothed.certify(image, n=100), SplitClassifier(smoothed.f, 16).certify(image)
+        assert {c.precision for c in certificates} == {"autocast bfloat16"}
+        run(smoothed)
+    with refused("precision='autocast bfloat16' there, 'float32' now"): run(smoothed)
+    for *values, expected in (("tf32", "ieee", "tf32"), ("ieee", "ieee", "float32"), ("ieee", "tf32", "tf32")):
+        for place, value in zip(short_floats, values): place.fp32_precision = value
+        assert replace(smoothed, device="cuda").precision == expected
+    assert smoothed.precision == "float32"
+
+
+def test_a_classifier_may_take_a_gradient():
+    def steps(x):
+        with torch.enable_grad():
+            x = x.detach().clone().requires_grad_()
+            gradient, = torch.autograd.grad(linear(x)[:, 0].sum(), x)
+        return linear(x.detach() - 0.01 * gradient)
+    assert SmoothedClassifier(steps, 0.5).certify(PIXELS[0], n=100, seed=0).precision == "float32"
+    assert SplitClassifier(steps, 16).certify(to_float(BYTES)[0]).width == 16
+
+
+def test_radii_in_one_norm_are_not_those_in_another(run, tmp_path):
+    smoothed = replace(layer_of(1), noise=UniformNoise())
+    in_l1, in_l2 = run(smoothed, "l1.tsv"), run(layer_of(1), "l2.tsv")
+    assert (json.loads((tmp_path / "l1.tsv.json").read_text())["norm"], in_l2.norm) == ("l1", "l2")
+    assert compare(in_l1, in_l1)[0] == 0
+    with refused("different norms, l1 and l2"): compare(in_l1, in_l2)
+    images, answers = to_float(DIGITS.images[:3]), in_l1.predict
+    for attack in (smallest_attack, lambda *args, **more: attacks_inside(*args, radii=[1.0] * 3, **more)):
+        with refused("uniform (L1) noise proves radii in the l1 norm"):
+            attack(smoothed, images, answers, generator=make_generator(0))
 
 
 def test_every_method_can_be_made():
@@ -562,6 +619,21 @@ def test_caches_of_other_noise_are_refused(replays, tmp_path):
     save_tensors(tmp_path / "old", arrays,
                  metadata | {"settings": json.dumps(old)})
     with refused("a version before 0.3 wrote it"): CertificateCache.load(tmp_path / "old")
+
+
+def test_a_device_has_a_kind_and_a_number_that_does_not_matter(replays, tmp_path):
+    _, evaluated, cache = replays
+    numbered = replace(evaluated, device="cpu:0")
+    assert build_cache(numbered, NINE, n0=50, n=200).settings == build_cache(evaluated, NINE, n0=50, n=200).settings
+    old = replace(cache, settings=replace(cache.settings, device="cpu:0"))   # as version 0.3 has noted it
+    def replayed(cache, f): return certify_incremental(cache, f, NINE, 60)
+    def certified(cache, f): return recertify(cache, f, NINE, pilot=50)[0]
+    for again in (replayed, certified):
+        same_certificates(again(cache, evaluated), again(old, evaluated))
+        same_certificates(again(cache, numbered), again(old, numbered))
+    cache.save(tmp_path / "cache", {"device": "cuda:1"})
+    found = CertificateCache.kept(tmp_path / "cache", {"device": "cuda"}, lambda: 1 / 0)
+    assert found.settings == cache.settings
 
 
 def test_replays_that_are_too_few_or_none(replays):

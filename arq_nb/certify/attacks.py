@@ -47,16 +47,23 @@ def _project(
     return (images + delta * scale[:, None, None, None]).clamp(0, 1) - images
 
 # %% ../../nbs/22_attacks.ipynb #d253143a
+def _gray_levels(
+    images: Tensor,  # multiples of 1/levels
+    levels: int,
+) -> Tensor:  # int64
+    "Pixels as integers; `ValueError` for pixels off the grid."
+    gray = (images * levels).round()
+    if (off := (gray / levels - images).abs().max().item()) > 1e-6:
+        raise ValueError(f"a pixel is {off:.2g} off the grid of multiples of 1/{levels}")
+    return gray.long()
+
 def _to_grid(
     attacked: Tensor,  # (images, channels, height, width) in [0, 1]
     images: Tensor,    # the same shape, multiples of 1/levels
     levels: int,       # 255 for images of bytes
 ) -> Tensor:  # multiples of 1/levels, no pixel further from `images` than before
     "Round attacked images towards `images` onto the grid; `ValueError` for images off the grid."
-    counts = (images * levels).round()
-    if (off := (counts / levels - images).abs().max().item()) > 1e-6:
-        raise ValueError(f"a pixel is {off:.2g} off the grid of multiples of 1/{levels}")
-    return (counts + ((attacked - images) * levels).trunc()) / levels
+    return (_gray_levels(images, levels) + ((attacked - images) * levels).trunc()) / levels
 
 # %% ../../nbs/22_attacks.ipynb #7741f515
 @dataclass(frozen=True)
@@ -117,6 +124,11 @@ def _climb(
     return (images + delta).clamp(0, 1)
 
 # %% ../../nbs/22_attacks.ipynb #a3c41568
+def _check_norm(smoothed: SmoothedClassifier) -> None:
+    "`ValueError` for noise whose radii are not in the norm of the attacks."
+    if (norm := getattr(smoothed.noise, "norm", "l2")) != "l2":
+        raise ValueError(f"{smoothed.noise.name} noise proves radii in the {norm} norm: the attack is one in l2")
+
 def _check_attack(
     smoothed: SmoothedClassifier, images: Tensor, labels: Tensor, radii: Tensor | Sequence[float] | float
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -230,6 +242,7 @@ def smallest_attack(
 
     Abstaining is no success. Where none was found the image comes back as it was."""
     a = changed(attack, **changes)
+    _check_norm(smoothed)
     radii = sorted(smoothed.sigma * np.geomspace(0.5, 8, 9) if radii is None else radii)
     if not radii: raise ValueError("radii=[]: at least one is needed")
     images, predictions, _ = _check_attack(smoothed, images, predictions, radii[0])
@@ -280,6 +293,7 @@ def attacks_inside(
     Honest certificates allow about (their alpha + `alpha`) of the images that were submitted for certification,
     abstentions included. Of the certificates that were issued any share may be wrong."""
     a, images = changed(attack, **changes), check_images(images)
+    _check_norm(smoothed)
     check_votes(a.n, a.alpha)
     predictions, radii = torch.as_tensor(predictions).cpu(), torch.as_tensor(radii, dtype=images.dtype).cpu()
     if not predictions.shape == radii.shape == (len(images),):

@@ -23,7 +23,7 @@ from scipy import stats
 from tqdm import tqdm
 
 from .bounds import clopper_pearson_lower
-from .settings import as_asked, Certify, Method
+from .settings import as_asked, Certify, check_classes, Method
 from .smoothing import ABSTAIN, Certificate, noise_named, NOISES, SmoothedClassifier
 from ..core.data import check_image_data, check_images, ImageData, to_float
 from ..core.fingerprint import fingerprint
@@ -52,6 +52,7 @@ class CertificateLog:
     extra: dict[str, list[str]] = field(default_factory=dict, repr=False)  # further columns of the file
     most: float | None = None  # largest radius that so many samples can prove; None: unknown
     images: str = field(default="", repr=False)  # fingerprint of the data set; "": unknown
+    norm: str = field(default="", repr=False)    # of the radii, "l2" or "l1"; "": unknown
 
     def __len__(self) -> int: return len(self.idx)
 
@@ -128,7 +129,8 @@ def read_log(
     kinds = (int, int, int, float, int, float)
     arrays = [np.array(column, dtype=kind) for kind, column in zip(kinds, zip(*parsed) if parsed else [()] * 6)]
     extra = {name: [row.get(name, "") for _, row in rows] for name in header if name not in _COLUMNS}
-    return CertificateLog(*arrays, extra, _largest_radius(record), record.get("images", ""))
+    norm = record.get("norm", "l2" if record else "")
+    return CertificateLog(*arrays, extra, _largest_radius(record), record.get("images", ""), norm)
 
 # %% ../../nbs/03_logs.ipynb #909387c4
 def average_certified_radius(
@@ -182,11 +184,8 @@ def mean_interval(
     return mean, float(interval.low), float(interval.high)
 
 # %% ../../nbs/03_logs.ipynb #230da3e0
-def _median_interval(
-    radii: np.ndarray,         # (images,) at least 0
-    confidence: float = 0.95,  # of the interval, in (0, 1)
-) -> tuple[float, float, float]:  # median, low, high; inf if the images are too few to bound it
-    "The median of radii with its exact interval: how many lie below the true one is binomial."
+def _median_interval(radii: np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]:
+    "Median, low, high (inf for too few radii) of the exact interval: how many lie below the true one is binomial."
     low = int(stats.binom.ppf((1 - confidence) / 2, len(radii), 0.5))
     ends = np.concatenate([[0.0], np.sort(radii), [math.inf]])
     return float(np.median(radii)), float(ends[low]), float(ends[len(radii) + 1 - low])
@@ -237,13 +236,15 @@ def compare(
     confidence: float = 0.95,  # of the interval
     seed: int = 0,             # of the bootstrap
 ) -> tuple[float, float, float]:  # ACR of a minus ACR of b, low, high
-    "Paired difference in ACR with its bootstrap interval; `ValueError` if the logs hold other images."
+    "Paired difference in ACR with its bootstrap interval; `ValueError` if the logs are of other images, or norms."
     a, b = np.argsort(log_a.idx), np.argsort(log_b.idx)
     alike = np.array_equal(log_a.idx[a], log_b.idx[b]) and np.array_equal(log_a.label[a], log_b.label[b])
     if not alike or len({log_a.images, log_b.images} - {""}) > 1:
         common = len(np.intersect1d(log_a.idx, log_b.idx))
         raise ValueError(f"the logs hold different images ({len(log_a)} and {len(log_b)}, {common} indices in common): "
                          "only logs of the same images can be compared in pairs")
+    if len(norms := {log_a.norm, log_b.norm} - {""}) > 1:
+        raise ValueError(f"the radii of the logs are in different norms, {' and '.join(sorted(norms))}")
     return mean_interval(log_a.certified[a] - log_b.certified[b], confidence, seed)
 
 # %% ../../nbs/03_logs.ipynb #05770af1
@@ -282,20 +283,16 @@ def _gather_parts(path: Path, settings: dict, about: dict) -> set[int]:
 def _log_settings(smoothed: SmoothedClassifier, data: ImageData, settings: Certify, method: Method) -> dict:
     "What the rows of a log depend on."
     noise = {"noise_settings": fingerprint(smoothed.noise)} if getattr(smoothed.noise, "__dict__", None) else {}
+    if (norm := getattr(smoothed.noise, "norm", "l2")) != "l2": noise["norm"] = norm
     about = dict(sigma=smoothed.sigma, noise=smoothed.noise.name, **noise, precision=smoothed.precision)
     numbers = {name: getattr(settings, name) for name in ("n0", "n", "alpha", "seed")}
     return dict(network=fingerprint(smoothed.f), images=fingerprint(data), **about, **numbers,
                 device=torch.device(smoothed.device).type, **method.about)
 
 def _append(
-    path: Path,
-    todo: list[int],               # indices of images
-    method: Method,
-    smoothed: SmoothedClassifier,
-    data: ImageData,
-    bar: tqdm,                     # moved on by each image
+    path: Path, todo: list[int], method: Method, smoothed: SmoothedClassifier, data: ImageData, bar: tqdm
 ) -> None:
-    "Certify images and append their rows to an open log, a group at a time."
+    "Certify the images `todo` and append their rows to an open log, a group at a time; each moves the bar."
     total, count = 0.0, 0
     with open(path, "a") as f:
         for some in method.groups(todo, smoothed, data.shape):
@@ -331,6 +328,7 @@ def certify_dataset(
     rank, world = rank_and_world_size()
     first_image = check_images(to_float(data.images[:1])).to(smoothed.device)
     with smoothed.checked(first_image) as it, held_by_first(lambda: one_writer(path)):
+        check_classes(it.f.classes, data)
         done = on_first(lambda: _gather_parts(path, record, about))
         wanted = list(range(0, len(data), settings.skip))[: settings.max]
         todo = [i for i in wanted if i not in done][rank::world]

@@ -43,6 +43,7 @@ class CertificateLog:
     extra: dict[str, list[str]] = field(default_factory=dict, repr=False)
     most: float | None = None
     images: str = field(default="", repr=False)
+    norm: str = field(default="", repr=False)
 
     def __len__(self) -> int: ...
     @property
@@ -91,7 +92,7 @@ def summary(
 def compare(
     log_a: CertificateLog, log_b: CertificateLog, confidence: float = 0.95, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Paired difference in ACR with its bootstrap interval; `ValueError` if the logs hold other images."""
+    """Paired difference in ACR with its bootstrap interval; `ValueError` if the logs hold other images, or radii in another norm."""
 
 def _open_log(path: Path, settings: dict, about: Mapping = {}) -> None: ...
 def _rows(

@@ -16,6 +16,7 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
+from .attacks import _gray_levels
 from ..core.classifiers import gate, precision_of
 from ..core.data import check_images
 from ..core.rng import make_generator
@@ -34,6 +35,7 @@ class UniformNoise:
         SmoothedClassifier(network, sigma=0.25, noise=UniformNoise()).certify(x).radius   # in the L1 norm
     """
     name = "uniform (L1)"
+    norm = "l1"
 
     def fill(
         self,
@@ -59,16 +61,6 @@ def _cells(
     start, gray = torch.arange(width)[:, None], torch.arange(levels + 1)
     upper = 2 * (start + ((gray - start - 1) // width + 1) * width) + 1  # end of the cell, in half levels
     return (upper.clamp(max=2 * levels) + (upper - 2 * width).clamp(min=0)) / (4 * levels)
-
-def _gray_levels(
-    images: Tensor,  # multiples of 1/levels
-    levels: int,
-) -> Tensor:  # int64
-    "Pixels as integers; `ValueError` for pixels off the grid."
-    gray = (images * levels).round()
-    if (off := (gray / levels - images).abs().max().item()) > 1e-6:
-        raise ValueError(f"a pixel is {off:.2g} off the grid of multiples of 1/{levels}")
-    return gray.long()
 
 # %% ../../nbs/22a_norms.ipynb #n22a0037
 def l1_margin(
@@ -142,7 +134,7 @@ def counts(
     "Ask `f` about every offset; `ValueError` for bad images, bad classifiers, logits that are not finite."
     images = check_images(images).to(self.device)
     found = None
-    with self._checked(images) as f, torch.inference_mode():
+    with self._checked(images) as f, torch.no_grad():
         for pairs in torch.arange(len(images) * self.width, device=self.device).split(self.batch_size):
             which, offsets = pairs // self.width, pairs % self.width
             logits = f(self.shown(images[which], offsets))
@@ -180,7 +172,8 @@ def certify_batch(
     images: Tensor,  # (images, channels, height, width) in [0, 1], multiples of 1/levels
 ) -> list[SplitCertificate]:
     "Answers and exact L1 certificates."
-    counts, about = self.counts(images), (self.width, self.levels, self.seed, precision_of(self.f))
+    about = self.width, self.levels, self.seed, precision_of(self.f, device=self.device)
+    counts = self.counts(images)
     answers, margins = l1_margin(counts)
     return [SplitCertificate(c, m, int(row[c]), *about)
             for c, m, row in zip(answers.tolist(), margins.tolist(), counts)]
@@ -204,6 +197,7 @@ class SplittingNoise:
         SmoothedClassifier(network, sigma=0.25, noise=SplittingNoise()).certify(x).radius   # in the L1 norm
     """
     name = "splitting (L1)"
+    norm = "l1"
 
     def width(self, sigma: float) -> int:
         "Width of a cell in gray levels, when the center of a random cell has a standard deviation of `sigma`."

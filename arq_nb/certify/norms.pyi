@@ -20,6 +20,7 @@ class UniformNoise:
     """
 
     name: str
+    norm: str
 
     def fill(self, buffer: Tensor, pixels: Tensor, sigma: float, generator: torch.Generator) -> None:
         """Write noisy copies of an image."""
@@ -28,7 +29,6 @@ class UniformNoise:
         """`2 a (p_lower - 1/2)` in the L1 norm, in units of the input; 0 where nothing can be certified."""
 
 def _cells(width: int, levels: int) -> Tensor: ...
-def _gray_levels(images: Tensor, levels: int) -> Tensor: ...
 def l1_margin(counts: Tensor) -> tuple[Tensor, Tensor]:
     """The class with most votes, the first of equals; as many votes as `margin` may go to any other class."""
 
@@ -100,6 +100,7 @@ class SplittingNoise:
     """
 
     name: str
+    norm: str
 
     def width(self, sigma: float) -> int:
         """Width of a cell in gray levels, when the center of a random cell has a standard deviation of `sigma`."""

@@ -6,6 +6,7 @@
 __all__ = ['Certify', 'certify_images']
 
 # %% ../../nbs/02b_certify_settings.ipynb #65d72c25
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pkgutil import resolve_name
@@ -108,6 +109,17 @@ def as_asked(
     if settings.batch_size is not None: smoothed = replace(smoothed, batch_size=settings.batch_size)
     return smoothed, resolve_name(_METHODS[settings.method])(smoothed, settings, data, cache)
 
+def check_classes(
+    classes: int,     # logits of an image
+    data: ImageData,
+) -> None:
+    "`ValueError` for a label that no answer can be; a warning for answers that the data set does not name."
+    if (label := int(data.labels.max())) >= classes:
+        raise ValueError(f"label {label}, but the classifier has {classes} classes")
+    if classes > len(data.classes):
+        what = f"the classifier has {classes} classes, the data set {len(data.classes)}"
+        warnings.warn(f"{what}: are the first ones the same?", stacklevel=3)
+
 # %% ../../nbs/02b_certify_settings.ipynb #8d0434bf
 def certify_images(
     smoothed: SmoothedClassifier,  # classifier and noise
@@ -117,6 +129,8 @@ def certify_images(
 ) -> list[Certificate]:
     "Certify a batch of images; no log is kept."
     settings, images = changed(certify, **changes), check_images(images)
+    if (settings.skip, settings.max) != (1, None):
+        raise ValueError(f"skip={settings.skip} and max={settings.max} are for data sets: here all are certified")
     smoothed, method = as_asked(smoothed, settings)
     with smoothed.checked(images[:1].to(smoothed.device)) as it:
         groups = method.groups(list(range(len(images))), it, images.shape)
