@@ -135,6 +135,63 @@ def test_a_table_of_a_few_pairs_keeps_the_walk(network, budget, tmp_path):
     assert env.project([0.9] * 12) == env.fit(env.uniform(8))
 
 
+@pytest.fixture
+def timed(network, budget, tmp_path):
+    "Budgets by tables of times: milliseconds of a pair of bits, and the widths that the table has."
+    def made(milliseconds, widths, limit):
+        lines = [f"{l.name},{w},{a},{milliseconds(w, a)}" for l in budget.layers for w in widths for a in widths]
+        path = tmp_path / "some.csv"
+        path.write_text("\n".join(["layer,weight bits,activation bits,milliseconds", *lines]))
+        return Budget.latency(network, SHAPE, path, limit=limit)
+    return made
+
+
+def int8_alone(w, a): return 1 if w == a == 8 else 3
+
+
+@pytest.mark.parametrize("mode", ["separate", "shared"])
+@pytest.mark.parametrize("proposals", _PROPOSALS)
+def test_every_way_of_proposing_keeps_the_mode_and_the_budget(budget, timed, proposals, mode):
+    config = CONFIG.changed(mode=mode, proposals=proposals)
+    for limit in (budget, timed(lambda w, a: w * a, (2, 4, 8), 250), timed(int8_alone, (4, 8), 12)):
+        for row in agent_search(Counting(), limit, 4, config).history:
+            policy = row_policy(row)
+            assert limit.allows(policy)
+            assert mode == "separate" or all(w == a for w, a in policy.bits.values())
+
+
+def test_a_table_where_fewer_bits_are_slower(network, timed):
+    eight, emulated = Policy.uniform(network, 8, 8), timed(int8_alone, (4, 8), 8)
+    assert uniform_policy(emulated) == uniform_policy(emulated, cut=True) == eight
+    assert BitWidthEnv(emulated, nothing).project([0.1] * 12) == eight
+
+
+def test_a_table_is_asked_for_allowed_bits_alone(timed):
+    for mode in ("separate", "shared"):
+        env = BitWidthEnv(timed(lambda w, a: w * a, (2, 8), 600), nothing, mode=mode, min_bits=4)
+        assert {*env.project([0.0] * len(env.steps)).bits.values()} == {(8, 8)}
+        with pytest.raises(BudgetError, match=r"bits from 2 to 8 for the layers \['layer1.0.conv1'"):
+            BitWidthEnv(timed(lambda w, a: w, (32,), 900), nothing, mode=mode)
+
+
+class Idle(nn.Module):
+    "A head that is never called."
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c, self.extra = nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64, 10), nn.Linear(64, 512)
+
+    def forward(self, x): return self.c(self.b(self.a(x.flatten(1))))
+
+
+@pytest.mark.parametrize("bits, settings", [(8, dict(bits=7.5)), (2, dict(fraction=0.13)), (6, dict(fraction=0.25))])
+def test_layers_that_are_never_called_have_the_same_bits_everywhere(bits, settings):
+    budget = Budget.bitops(Idle(), SHAPE, **settings) if "bits" in settings else Budget.size(Idle(), SHAPE, **settings)
+    env, pairs = BitWidthEnv(budget, nothing), [(w, a) for w in range(2, 9) for a in range(2, 9)]
+    by_program = integer_program(budget, {"b": {pair: -sum(pair) for pair in pairs}})
+    some = [env.uniform(3), env.project([0.5, 0.5]), env.fit(env.uniform(8)), uniform_policy(budget), by_program]
+    assert {policy.bits["extra"] for policy in [*some, uniform_policy(budget, cut=True)]} == {(bits, bits)}
+
+
 def test_gymnasium_finds_the_environment_without_importing_its_module():
     program = "import gymnasium, arq_nb; print(len(gymnasium.make('ArqBitWidth-v0').unwrapped.steps))"
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -6,12 +6,12 @@
 __all__ = ['integer_program']
 
 # %% ../../nbs/08a_integer_program.ipynb #p08imp000
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from scipy.optimize import LinearConstraint, milp
 
-from .budgets import Budget, BudgetError, inner_layers
+from .budgets import Budget, BudgetError, edge_layers, inner_layers, pin
 from .policies import Policy
 
 # %% ../../nbs/08a_integer_program.ipynb #07541b9f
@@ -22,6 +22,25 @@ _NO_SUM = "the {} of a policy are not the sum of its layers': this budget has no
 def _pair_costs(budget: Budget, base: Policy, choices: Sequence[tuple[str, tuple[int, int]]]) -> np.ndarray:
     "What each choice costs more than `base`."
     return np.array([budget.cost(base.replace(name, *pair)) for name, pair in choices]) - budget.cost(base)
+
+def _outer_bits(
+    budget: Budget,  # what a policy may cost
+    least: Policy,   # with the fewest bits that a layer may get
+    most: Policy,    # with the most
+    edge_bits: int,
+) -> dict[str, tuple[int, int]]:  # layer -> (weight bits, activation bits)
+    """Bits of the layers that have nothing to choose: `edge_bits` in the first and the last.
+
+    Those that are never called have them too, where that costs nothing; else what `most` leaves, or those of `least`.
+    """
+    edges = dict.fromkeys(edge_layers(budget.layers), (edge_bits, edge_bits))
+    idle, widths = [l.name for l in budget.layers if not l.macs], sorted({edge_bits, *range(2, min(edge_bits, 9))})
+    if not idle: return edges
+    some = least, *(budget.listed(pin(most, idle, bits)) for bits in widths)
+    few, *_, wide = tried = [{n: policy.bits[n] for n in idle} | edges for policy in some]
+    def cost(policy: Policy, outer: Mapping) -> float: return budget.cost(Policy({**policy.bits, **outer}))
+    if cost(least, wide) <= cost(least, few): return wide
+    return next((outer for outer in reversed(tried) if cost(most, outer) <= budget.limit), few)
 
 def integer_program(
     budget: Budget,              # a cost that is a sum over layers
@@ -37,8 +56,11 @@ def integer_program(
     if missing := [n for n in names if not sensitivity.get(n)]:
         raise ValueError(f"no sensitivity for the layers {missing}")
     choices = [(n, pair) for n in names for pair in sensitivity[n]]
-    edges = {l.name: (edge_bits, edge_bits) for l in budget.layers}
-    base = Policy(edges | {n: next(iter(sensitivity[n])) for n in names})
+    def each(pick: Callable) -> Policy:   # a pair for each layer; those with nothing to choose as all of them would
+        other = (pick(b for _, pair in choices for b in pair),) * 2
+        return budget.listed(Policy({l.name: pick(sensitivity.get(l.name) or [other]) for l in budget.layers}))
+    outer = _outer_bits(budget, each(min), each(max), edge_bits)
+    base = Policy({l.name: outer.get(l.name) or next(iter(sensitivity[l.name])) for l in budget.layers})
     extra, harm = _pair_costs(budget, base, choices), np.array([sensitivity[n][pair] for n, pair in choices])
     member = np.array([[n == name for n, _ in choices] for name in names], dtype=float)
     least = budget.cost(base) + sum(extra[row > 0].min() for row in member)

@@ -8,6 +8,7 @@ __all__ = ['BitWidthEnv', 'uniform_policy', 'rollout', 'proxy_reward', 'make_env
 # %% ../../nbs/11_environment.ipynb #d5ede7e3
 import heapq
 from collections.abc import Callable, Sequence
+from copy import copy
 from math import isfinite
 
 import gymnasium
@@ -18,10 +19,11 @@ from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 from torch import nn
 
-from ..quant.budgets import Budget, edge_layers, inner_layers, pin
+from ..quant.budgets import Budget, BudgetError, inner_layers
 from ..quant.costs import LayerInfo
 from ..quant.networks import quantizable_layers
 from ..quant.policies import Policy
+from ..quant.program import _outer_bits
 from ..quant.quantizers import FLOAT_BITS, relative_error
 
 # %% ../../nbs/11_environment.ipynb #7d1817e2
@@ -67,10 +69,25 @@ def _check_settings(budget: Budget, evaluate: object, mode: str, min_bits: int, 
                          "needs at least 3 that are called")
 
 # %% ../../nbs/11_environment.ipynb #1b0559e1
-def _uniform(budget: Budget, bits: int, edge_bits: int) -> Policy:
-    "The same bits in every inner layer, and `edge_bits` in the first and the last"
-    everywhere = budget.listed(Policy({l.name: (bits, bits) for l in budget.layers}))
-    return pin(everywhere, edge_layers(budget.layers), edge_bits)
+def _asked_for(budget: Budget, min_bits: int, max_bits: int, mode: str = "separate") -> Budget:
+    "`budget`; of a table of times, inner layers keep the bits that an action asks for (`BudgetError` if it has none)"
+    if budget.choices is None: return budget
+    inner, alike = inner_layers(budget.layers), mode == "shared"
+    def may(w: int, a: int) -> bool: return min_bits <= min(w, a) and max(w, a) <= max_bits and (w == a or not alike)
+    some = {n: {b: t for b, t in rows.items() if n not in inner or may(*b)} for n, rows in budget.choices.items()}
+    if empty := [n for n in inner if not some[n]]:
+        raise BudgetError(f"the table of times has no {'equal ' * alike}weight and activation bits from {min_bits} to "
+                          f"{max_bits} for the layers {empty}")
+    budget = copy(budget)
+    vars(budget).update(choices=some)   # frozen: set past `__setattr__`
+    return budget
+
+def _everywhere(budget: Budget, bits: int) -> Policy:
+    return budget.listed(Policy({l.name: (bits, bits) for l in budget.layers}))
+
+def _outer(budget: Budget, min_bits: int, max_bits: int, edge_bits: int) -> dict[str, tuple[int, int]]:
+    "Layer -> bits, of the layers whose bits are not chosen"
+    return _outer_bits(budget, _everywhere(budget, min_bits), _everywhere(budget, max_bits), edge_bits)
 
 class BitWidthEnv(gymnasium.Env):
     """Choose the bits of every inner layer, one decision at a time, within a budget (method of HAQ and ARQ)
@@ -93,15 +110,16 @@ class BitWidthEnv(gymnasium.Env):
         edge_bits: int = 8,  # bits of the first and last layer, which are no steps but are counted
     ):
         _check_settings(budget, evaluate, mode=mode, min_bits=min_bits, max_bits=max_bits)
-        self.budget, self.evaluate, self.mode = budget, evaluate, mode
+        self.budget, self.evaluate, self.mode = _asked_for(budget, min_bits, max_bits, mode), evaluate, mode
         self.min_bits, self.max_bits, self.edge_bits = min_bits, max_bits, edge_bits
-        self.edges = edge_layers(budget.layers)
+        self.outer = _outer(self.budget, min_bits, max_bits, edge_bits)
         self.steps = [(name, kinds) for name in inner_layers(budget.layers) for kinds in _MODES[mode]]
         self.features = dict(zip([l.name for l in budget.layers], _layer_features(budget.layers)))
         self.observation_space = spaces.Box(0.0, 1.0, (len(_OBSERVATION),), np.float32)
         self.action_space = spaces.Box(0.0, 1.0, (1,), np.float32)
         self.position, self.previous, self.actions = None, 1.0, []
-        self.fit(self.uniform(min_bits))
+        self.cheapest = self.budget._cheapest(self.uniform(max_bits), inner_layers(budget.layers), min_bits)
+        self.budget.fit(self.cheapest, min_bits, self.outer)
 
 # %% ../../nbs/11_environment.ipynb #08d4fa05
 @patch
@@ -110,15 +128,18 @@ def uniform(
     bits: int,  # for weights and activations of every inner layer
 ) -> Policy:
     "The same bits in every inner layer, `edge_bits` in the first and the last"
-    return _uniform(self.budget, bits, self.edge_bits)
+    return Policy({**_everywhere(self.budget, bits).bits, **self.outer})
 
 @patch
 def fit(
     self: BitWidthEnv,
     policy: Policy,  # any policy for this network
 ) -> Policy:  # within the budget
-    "Pin the first and last layer and walk the others down until the budget allows it"
-    return self.budget.fit(pin(policy, self.edges, self.edge_bits), min_bits=self.min_bits, fixed=self.edges)
+    "Pin the first and last layer and walk the others down until the budget allows it; in shared mode, `project`"
+    policy = Policy({**self.budget.listed(policy).bits, **self.outer})
+    if self.mode == "separate" or self.budget.choices is not None or self.budget.allows(policy):
+        return self.budget.fit(policy, self.min_bits, self.outer)
+    return self.project(self.actions_from(self.budget._resolved(policy)))
 
 # %% ../../nbs/11_environment.ipynb #e11u0001
 def uniform_policy(
@@ -130,10 +151,12 @@ def uniform_policy(
     edge_bits: int = 8,   # bits of the first and the last layer
 ) -> Policy:
     "The largest policy within `budget` that gives the same bits to all inner layers; `BudgetError` if there is none"
-    steps = [_uniform(budget, bits, edge_bits) for bits in range(max_bits, min_bits - 1, -1)]
-    over = [policy for policy in steps if not budget.allows(policy)]
-    if over and (cut or len(over) == len(steps)): return budget.fit(over[-1], min_bits, edge_layers(budget.layers))
-    return steps[len(over)]
+    budget = _asked_for(budget, min_bits, max_bits)
+    outer, widths = _outer(budget, min_bits, max_bits, edge_bits), range(max_bits, min_bits - 1, -1)
+    steps = [Policy({**_everywhere(budget, bits).bits, **outer}) for bits in widths]
+    first = next((i for i, policy in enumerate(steps) if budget.allows(policy)), None)
+    if first is None: return budget.fit(steps[0], min_bits, outer)   # none is uniform
+    return budget.fit(steps[first - 1], min_bits, outer) if cut and first else steps[first]
 
 # %% ../../nbs/11_environment.ipynb #86a43a5f
 @patch

@@ -31,7 +31,8 @@ def given_policies(
 
     What they leave of the budget is spent, and no policy comes twice."""
     bits = dict(min_bits=env.min_bits, max_bits=env.max_bits, edge_bits=env.edge_bits)
-    some = uniform_policy(env.budget, cut=True, **bits), *map(env.fit, warm_starts)
+    cut = env.mode == "separate"   # it takes a bit from weights or activations
+    some = uniform_policy(env.budget, cut, **bits), *map(env.fit, warm_starts)
     return list(dict.fromkeys(env.project(env.actions_from(policy)) for policy in some))
 
 # %% ../../nbs/14b_proposals.ipynb #b14base0
@@ -155,7 +156,7 @@ class _BudgetLeft(gymnasium.Wrapper):
     def __init__(self, env: BitWidthEnv):
         super().__init__(env)
         self.observation_space = spaces.Box(0.0, 1.0, (env.observation_space.shape[0] + 1,), np.float32)
-        self.least = env.uniform(env.min_bits)
+        self.least = env.cheapest
 
     def reset(self, **options):
         self.wished, (seen, info) = self.least, self.env.reset(**options)
@@ -170,7 +171,7 @@ class _BudgetLeft(gymnasium.Wrapper):
     def _with_left(self, seen: np.ndarray) -> np.ndarray:
         budget = self.env.budget
         room = budget.limit - budget.cost(self.least)
-        left = (budget.limit - budget.cost(self.wished)) / room if room else 0.0
+        left = (budget.limit - budget.cost(budget.listed(self.wished))) / room if room else 0.0
         return np.append(seen, np.float32(min(max(left, 0.0), 1.0)))
 
 class _Actor(_Agent):
@@ -216,15 +217,23 @@ def _of(policy: Policy, name: str, kinds: Sequence[str]) -> dict[str, int]:
     "The bits of a layer by kind, for some kinds."
     return {kind: bits for kind, bits in zip(("weight", "activation"), policy.bits[name]) if kind in kinds}
 
+def _larger(env: BitWidthEnv, policy: Policy, name: str, kinds: Sequence[str]) -> list[Policy]:
+    "Policies with more bits in one decision: with one bit more, or with any larger pair of a table, the least first."
+    if env.budget.choices is None:
+        more = {kind: bits + 1 for kind, bits in _of(policy, name, kinds).items() if bits < env.max_bits}
+        return [policy.replace(name, **more)] if more else []
+    w, a = policy.bits[name]
+    def order(pair: tuple[int, int]) -> tuple[int, int]: return pair if kinds[0] == "weight" else pair[::-1]
+    some = [p for p in env.budget.choices[name] if p[0] >= w and p[1] >= a and order(p)[0] > order((w, a))[0]]
+    return [policy.replace(name, *pair) for pair in sorted(some, key=order)]
+
 def _fill_budget(env: BitWidthEnv, policy: Policy, rng: np.random.Generator) -> Policy:
     "Raise bits of `policy` at random places until the budget allows no more."
     steps = list(env.steps)
     while steps:
         i = int(rng.integers(len(steps)))
-        name, kinds = steps[i]
-        more = {kind: min(bits + 1, env.max_bits) for kind, bits in _of(policy, name, kinds).items()}
-        higher = policy.replace(name, **more)
-        if higher == policy or not env.budget.allows(higher): steps.pop(i)
+        higher = next(filter(env.budget.allows, _larger(env, policy, *steps[i])), None)
+        if higher is None: steps.pop(i)
         else: policy = higher
     return policy
 
