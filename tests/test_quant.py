@@ -1584,3 +1584,39 @@ def test_bytes_are_counted_whatever_the_names(name):
     twice.again = nn.Sequential(twice.stem, nn.ReLU())
     assert model_size(twice, policy) == plain
     assert Budget.size(twice, (3, 8, 8), limit_bytes=10**6).cost(policy) == plain
+
+
+class Walk(nn.Module):
+    "Looks at the type of each part."
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 4, 3)])
+
+    def forward(self, x):
+        for part in self.layers:
+            x = part(x)
+            if isinstance(part, nn.BatchNorm2d): x = x.relu()
+        return x
+
+
+class Stem(nn.Module):
+    "A convolution with two names."
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 8, 3)
+        self.stem = nn.Sequential(self.conv1, nn.BatchNorm2d(8), nn.ReLU())
+
+    def forward(self, x): return self.stem(x)
+
+
+@torch.no_grad()
+def test_a_folded_network_answers_as_before():
+    for net in (Walk().eval(), Stem().eval()):
+        norm = next(m for m in net.modules() if isinstance(m, nn.BatchNorm2d))
+        for high in (0, 0.9):   # fresh statistics hide a missing fold from the eye
+            norm.running_mean.uniform_(0, high), norm.bias.uniform_(0, high)
+            if isinstance(net, Stem): folded = fold_batch_norm(net)
+            else:
+                with pytest.warns(UserWarning, match="Walk answers otherwise"): folded = fold_batch_norm(net)
+            assert torch.allclose(folded(PICTURES), net(PICTURES), atol=1e-5)
+    assert folded.conv1 is folded.stem[0] and type(folded.stem[1]) is nn.Identity
