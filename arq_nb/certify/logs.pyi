@@ -92,7 +92,7 @@ def summary(
 def compare(
     log_a: CertificateLog, log_b: CertificateLog, confidence: float = 0.95, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Paired difference in ACR with its bootstrap interval; `ValueError` if the logs hold other images, or radii in another norm."""
+    """Paired difference in ACR with its bootstrap interval; `ValueError` if the logs are of other images, or norms."""
 
 def _open_log(path: Path, settings: dict, about: Mapping = {}) -> None: ...
 def _rows(

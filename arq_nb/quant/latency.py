@@ -122,7 +122,8 @@ class _OpenVINO:
     def kernel(self, bits: tuple[int, int]) -> str:
         "What runs for these bits of weights and inputs."
         if max(bits) > 8: return "float32"
-        ends = torch.tensor([integer_range(bits[0])], dtype=torch.int8).repeat_interleave(2, 1)
+        ends = torch.tensor([integer_range(max(2, bits[0]))], dtype=torch.int8)   # one bit: -1 and 1
+        ends = ends.repeat_interleave(2, 1)
         risk = _may_saturate(ends, integer_range(bits[1], signed=False)[1])
         return "int8 in halves" if risk and kernels_saturate() else "int8"
 

@@ -24,7 +24,9 @@ def _layer_features(layers: list[LayerInfo]) -> np.ndarray: ...
 _MODES: dict[str, tuple[tuple[str, ...], ...]]
 
 def _check_settings(budget: Budget, evaluate: object, mode: str, min_bits: int, max_bits: int) -> None: ...
-def _uniform(budget: Budget, bits: int, edge_bits: int) -> Policy: ...
+def _asked_for(budget: Budget, min_bits: int, max_bits: int, mode: str = "separate") -> Budget: ...
+def _everywhere(budget: Budget, bits: int) -> Policy: ...
+def _outer(budget: Budget, min_bits: int, max_bits: int, edge_bits: int) -> dict[str, tuple[int, int]]: ...
 
 class BitWidthEnv(gymnasium.Env):
     """Choose the bits of every inner layer, one decision at a time, within a budget (method of HAQ and ARQ)
@@ -36,13 +38,13 @@ class BitWidthEnv(gymnasium.Env):
     Raises `ValueError` for settings out of range, `BudgetError` for a budget that no policy meets
     """
 
-    budget: Budget
+    budget: Any
     evaluate: Callable[[Policy], float]
     mode: str
     min_bits: int
     max_bits: int
     edge_bits: int
-    edges: Any
+    outer: Any
     steps: Any
     features: Any
     observation_space: spaces.Box
@@ -50,6 +52,7 @@ class BitWidthEnv(gymnasium.Env):
     position: Any
     previous: float
     actions: Any
+    cheapest: Any
     policy: Any
     metadata: dict[str, list[Any]]
 
@@ -66,7 +69,7 @@ class BitWidthEnv(gymnasium.Env):
         """The same bits in every inner layer, `edge_bits` in the first and the last"""
 
     def fit(self, policy: Policy) -> Policy:
-        """Pin the first and last layer and walk the others down until the budget allows it"""
+        """Pin the first and last layer and walk the others down until the budget allows it; in shared mode, `project`"""
 
     def project(self, actions: Sequence[float]) -> Policy:
         """The policy that the budget allows to these actions, read as wishes"""

@@ -145,6 +145,7 @@ def certify(
     classifier, certify = self._asked(changes)
     if isinstance(images, Tensor):
         if out is not None: raise ValueError("out= is the log of a data set; certificates of a tensor come back")
+        certify = replace(certify, skip=1, max=None)   # which images of a data set; here all are asked about
         found = certify_images(classifier, images.reshape(-1, *self.input_shape), certify)
         return found if images.ndim == 4 else found[0]
     data = images.with_classes(self.classes) if self.classes else images
