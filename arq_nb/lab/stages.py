@@ -247,8 +247,7 @@ def _kept_judge(
         if kind is not RadiusJudge: return kind(stage.network(at), train, holdout, stage.sigma, config)
         origin = _Origin(stage.network(at), train, stage.sigma, config)   # as in a search with these settings
         return _judge_of(origin, holdout, budget, at.folder / "original.safetensors")
-    identity = {"stage": stage.name, "device": torch.device(at.device).type}   # not "cuda:1": processes share the file
-    return KeptJudge(make, at.folder / "judge.json", identity, at.check_time)
+    return KeptJudge(make, at.folder / "judge.json", {"stage": stage.name, "device": at.device}, at.check_time)
 
 def by_search(
     stage: PolicyStage,  # settings, network and images

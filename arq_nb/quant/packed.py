@@ -97,8 +97,9 @@ def _own_state(network: nn.Module) -> dict[str, Tensor]:
 
 def _unsaved(network: nn.Module) -> dict[str, str]:
     "Fingerprints of the buffers that no state dict has, such as the mean that images are normalized with."
-    state, buffers = network.state_dict().keys(), network.named_buffers(remove_duplicate=False)
-    return {n: fingerprint(b) for n, b in buffers if n not in state and not n.startswith(_of_quantizers(network))}
+    state, quantizers = network.state_dict().keys(), _of_quantizers(network)
+    buffers = network.named_buffers(remove_duplicate=False)
+    return {n: fingerprint(b) for n, b in buffers if n not in state and not n.startswith(quantizers)}
 
 def _counts(value: object) -> bool:
     "True for a single whole number."
