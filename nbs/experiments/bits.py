@@ -101,12 +101,24 @@ def noise_of(yard: Yard, bits: float) -> TrainingNoise | None:
     return training_noise(by_method(every).values())
 
 
+def handed_in(yard: Yard, bits: float, seed: int) -> dict[str, PolicyStage]:
+    "Method -> the policy that it has handed in, as the table of the open half tells."
+    found = {one.method: one.facts["policy"] for one in networks(yard, bits) if one.seed == seed}
+    return {name: PolicyStage(yard.network, partial(given, text=found[name]), bits)
+            for name in (*KNOWN, *SEARCHES) if name in found}
+
+
 def study(yard: str, bits: str, seeds: str = "1", half: str = "open", backend: str = "int8") -> list[Stage]:
-    "The networks of the comparison; those that only need to be finished come first, then seed after seed."
+    """The networks of the comparison; those that only need to be finished come first, then seed after seed.
+
+    The sealed half is for what the table of the open half has: nothing is searched for it, the policies are given."""
     y, at, every = YARDS[yard].running(backend), float(bits), range(int(seeds))
-    before = packed_networks(name_of(y, at)) if half == "open" and backend == "int8" else ()  # in its study
     def finish(stage: Stage, name: str, seed: int) -> FinishStage:
         return FinishStage(stage, name, y.finish, y.images, y.network, seed, half=half)
+    if half == "sealed":
+        return [finish(stage, name, seed) for seed in every
+                for name, stage in {**handed_in(y, at, seed), "float32": y.network}.items()]
+    before = packed_networks(name_of(y, at)) if backend == "int8" else ()  # in its study
     found = {**choices(y, at), "float32": y.network}
     known = [finish(stage, name, seed) for seed in every for name, stage in found.items() if (name, seed) not in before]
     return known + [finish(searching(y, at, name, seed), name, seed) for seed in every for name in SEARCHES]
