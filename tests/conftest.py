@@ -25,6 +25,12 @@ def skip_or_fail(reason: str, variable: str) -> None:
     pytest.skip(reason)
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    "Networks with random weights are the same ones, whichever tests came before."
+    if torch := sys.modules.get("torch"): torch.manual_seed(0)
+
+
 @pytest.fixture
 def data() -> Path:
     "The folder of the image archives."
