@@ -339,6 +339,17 @@ def test_stored_results_are_those_of_the_presets():
     assert count == 271
 
 
+def test_the_sealed_half_is_for_what_the_open_half_has():
+    import bits
+    from packed import rows
+    found = {stage.method: stage for stage in bits.study("mobilenet", "4", "1", "sealed")}
+    assert {*found} == {*bits.by_method(bits.networks(bits.YARDS["mobilenet"], 4.0))}
+    for row in rows("bits/mobilenet-4"):
+        if row["seed"] or row["method"] not in bits.SEARCHES: continue
+        stage = found[row["method"]]
+        assert stage.half == "sealed" and stage.chosen.method.keywords == {"text": row["policy"]}
+
+
 def test_finals_and_rounded_starts(tmp_path):
     from presets import EXPERIMENTS, SMOKE
     from stored import Made
