@@ -87,12 +87,23 @@ def by_method(some: Iterable[Measured]) -> dict[str, list[CertificateLog]]:
     return found
 
 
-def compared(yard: Yard, bits: float) -> dict[str, list[CertificateLog]]:
-    "The logs of a comparison; of uniform bits three ways of cutting them to the budget, with equal weight."
-    found = by_method(networks(yard, bits))
+def _of_methods(some: Iterable[Measured]) -> dict[str, list[CertificateLog]]:
+    "Method -> logs, in the order of tables; of uniform bits the three ways of cutting them, with equal weight."
+    found = by_method(some)
     cuts = [found[name] for name in UNIFORM if name in found]
-    found[UNIFORM[0]] = [log for some in cuts for log in some[: min(map(len, cuts))]]
+    found[UNIFORM[0]] = [log for logs in cuts for log in logs[: min(map(len, cuts))]]
     return {name: found[name] for name in ORDER if name in found}
+
+
+def compared(yard: Yard, bits: float) -> dict[str, list[CertificateLog]]:
+    "The logs of a comparison, on the open half of the test images."
+    return _of_methods(networks(yard, bits))
+
+
+def sealed(yard: Yard, bits: float) -> dict[str, list[CertificateLog]]:
+    "The same on the sealed half, of the first seed; empty where nobody has opened it."
+    name = f"bits/{yard.name}-{bits:g}-sealed"
+    return _of_methods(unpack(name)) if is_packed(name) else {}
 
 
 def noise_of(yard: Yard, bits: float) -> TrainingNoise | None:
