@@ -159,7 +159,8 @@ IMAGENET_SMOKE = replace(
     training=Recipe(lr=0.01, batch_size=64), pool=20, holdout=4, evaluations=3, finalists=1,
     max_images=100, search=SearchConfig(n=50, n0=10, n_p=20, agent=DDPGConfig(warmup_episodes=2)), search_images=16,
     finish_images=32, test_images=4, finish=Finish(Recipe(lr=0.02), Certify(n0=10, n=50)))
-RESNET_SMOKE = replace(IMAGENET_SMOKE, holdout=2, evaluations=2, finish_images=16, test_images=2)
+RESNET_SMOKE = replace(IMAGENET_SMOKE, methods=("float32", "uniform_lsq", "arq"), holdout=2, evaluations=2,
+                       finish_images=16, test_images=2)
 
 CIFAR = Images("cifar10", ("cifar10-jpeg.tar.xz", "cifar10-original-subset.tar.xz"))
 IMAGENET = ImageNetSample(roots=("imagenet-sample-1000.tar",), size=224)
