@@ -19,7 +19,7 @@ from .environment import BitWidthEnv
 def _rounding(env: BitWidthEnv, policies: Sequence[Policy]) -> np.ndarray:  # (policies, decisions), in (0, 1]
     "The size of each decision's rounding error: 1 at the fewest bits, and a quarter of it for each bit more."
     bits = [[p.bits[name][kinds[0] == "activation"] for name, kinds in env.steps] for p in policies]
-    return 4.0 ** (env.min_bits - np.array(bits, dtype=float))
+    return 4.0 ** (env.min_bits - np.array(bits, dtype=float).reshape(-1, len(env.steps)))
 
 # %% ../../nbs/14a_additive.ipynb #a14post0
 def _posterior(
@@ -41,6 +41,12 @@ Harms = Mapping[str, Mapping[tuple[int, int], float]]  # layer -> (weight bits, 
 
 _NOISES = 0.15, 0.3, 0.6, 1.0     # of a reward, in standard deviations of the rewards
 _SPREADS = 0.25, 0.5, 1.0, 2.0    # of the decisions of one kind, in units of their mean before
+_ELSEWHERE = 10.0   # of the constant of another search, in standard deviations of rewards: almost free
+
+def _within(values: np.ndarray, whose: np.ndarray) -> np.ndarray:
+    "Values, or rows of them, less the mean of the search that they belong to."
+    means = {i: values[whose == i].mean(0) for i in set(whose.tolist())}
+    return values - np.array([means[i] for i in whose.tolist()]).reshape(values.shape)
 
 class AdditiveModel:
     """
@@ -55,9 +61,12 @@ class AdditiveModel:
         self,
         env: BitWidthEnv,            # knows the decisions and the budget
         prior: Harms | None = None,  # a guess: decisions that do more harm there may do more harm here
+        earlier: Sequence[Mapping[Policy, float]] = (),  # rewards of other searches: the same harms, another constant
     ):
         self.env, self.kinds = env, np.array([kinds[0] == "activation" for _, kinds in env.steps], int)
         self.scale = np.ones(len(env.steps)) if prior is None else _scale(env, prior, self.kinds)
+        self.earlier = [([*one], [*one.values()]) for one in earlier]
+        for policy in (policy for policies, _ in self.earlier for policy in policies): _check_layers(env, policy)
         self.fit([], [])
 
     def fit(
@@ -65,27 +74,33 @@ class AdditiveModel:
         policies: Sequence[Policy],  # judged ones
         rewards: Sequence[float],    # in any unit
     ) -> "AdditiveModel":  # itself
-        "Learn from rewards; what was learned before is forgotten."
-        y = np.array(rewards, float)
-        self.shift, self.unit = (y.mean(), y.std() or 1.0) if len(y) else (0.0, 1.0)
-        x = _rounding(self.env, policies) if len(y) else np.ones((0, len(self.scale)))
-        varied = math.sqrt((x * self.scale).var(0).sum()) if len(y) else 0.0
-        typical, design, found = 1 / varied if varied else 1.0, self._design(x), []
-        kinds, count = design.shape[1] - 1 - len(self.scale), len(self.scale)
-        before = np.r_[0.0, np.full(kinds, typical), np.zeros(count)]
+        "Learn from rewards, and from those of the other searches; what was fitted before is forgotten."
+        known = [(policies, rewards), *self.earlier]
+        whose = np.repeat(np.arange(len(known)), [len(some) for _, some in known])
+        y = np.array([reward for _, some in known for reward in some], float)
+        x = _rounding(self.env, [policy for some, _ in known for policy in some])
+        self.shift, inside = y[whose == 0].mean() if len(rewards) else 0.0, _within(y, whose)
+        self.unit = math.sqrt((inside**2).mean()) or 1.0 if len(y) else 1.0
+        varied = math.sqrt((_within(x * self.scale, whose) ** 2).mean(0).sum()) if len(y) else 0.0
+        typical, design, found = 1 / varied if varied else 1.0, self._design(x, whose), []
+        others, count = len(self.earlier), len(self.scale)
+        kinds = design.shape[1] - 1 - others - count
+        before = np.r_[0.0, np.full(kinds, typical), np.zeros(others + count)]
         for noise in _NOISES:
             for spread in _SPREADS:
-                variance = np.r_[4.0, np.full(kinds, typical**2), np.full(count, (spread * typical) ** 2)]
-                found.append(_posterior(design, before, variance, (y - self.shift) / self.unit, noise))
+                variance = np.r_[4.0, np.full(kinds, typical**2), np.full(others, _ELSEWHERE**2),
+                                 np.full(count, (spread * typical) ** 2)]
+                found.append(_posterior(design, before, variance, inside / self.unit, noise))
         evidence, self.means, self.covariances = (np.array(part) for part in zip(*found))
         self.weights = np.exp(evidence - evidence.max()) / np.exp(evidence - evidence.max()).sum()
         return self
 
-    def _design(self, x: np.ndarray) -> np.ndarray:
-        "One column for the constant, one for the mean of each kind, one for each decision."
+    def _design(self, x: np.ndarray, whose: np.ndarray | int = 0) -> np.ndarray:
+        "A column for the constant, for the mean of each kind, for what each other search adds, for each decision."
         own = x * self.scale
         means = [own[:, self.kinds == kind].sum(1) for kind in np.unique(self.kinds)]
-        return np.column_stack([np.ones(len(x)), *(-column for column in means), -own])
+        added = [np.broadcast_to(whose == i + 1, len(x)) for i in range(len(self.earlier))]
+        return np.column_stack([np.ones(len(x)), *(-column for column in means), *added, -own])
 
     def predict(
         self,
@@ -151,3 +166,10 @@ def _scale(env: BitWidthEnv, prior: Harms, kinds: np.ndarray) -> np.ndarray:  # 
     harm = np.maximum(harm, max(harm.mean(), 1e-12) / 100)
     center = [np.exp(np.log(harm[kinds == kind]).mean()) for kind in (0, 1) if (kinds == kind).any()]
     return harm / np.array(center)[np.searchsorted(np.unique(kinds), kinds)]
+
+# %% ../../nbs/14a_additive.ipynb #a14earl1
+def _check_layers(env: BitWidthEnv, policy: Policy) -> None:
+    "`ValueError` for a policy of another network."
+    if missing := [name for name, _ in env.steps if name not in policy.bits]:
+        raise ValueError(f"earlier: a policy has no bits for the layer {missing[0]!r}: is it of another network?")
+

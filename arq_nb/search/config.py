@@ -7,6 +7,7 @@ __all__ = ['Evaluation', 'Judge', 'SearchConfig']
 
 # %% ../../nbs/12a_search_settings.ipynb #s12imp00
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Protocol, runtime_checkable
@@ -92,6 +93,7 @@ class SearchConfig(metaclass=_ByName):
     edge_bits: int = 8                 # bits of the first and the last layer
     proposals: str = "thompson"        # what is tried next: "thompson", "mutation", "ranked", "actor", "evolution", ...
     prior: Mapping[str, Mapping[tuple[int, int], float]] | None = None  # a guess of harms, e.g. `hessian_sensitivity`
+    earlier: Sequence[Mapping[Policy, float]] = ()  # rewards of other searches, e.g. at another budget: `found.rewards`
     change: float = 4.0                # decisions of the best policy that a mutation changes, on average
     candidates: int = 32               # "ranked": mutations of which the most promising is played
     agent: DDPGConfig = DDPGConfig(warmup_episodes=5, noise=0.2)  # for proposals="actor"
@@ -117,14 +119,18 @@ class SearchConfig(metaclass=_ByName):
         for name in ("gamma", "reward_scale", "change"): real_number(name, getattr(self, name))
         if (self.certify.skip, self.certify.max) != (1, None):
             raise ValueError("skip and max are no settings of a search: it uses all of the held-out images, give fewer")
+        if isinstance(self.earlier, Mapping) or not all(isinstance(one, Mapping) and one for one in self.earlier):
+            raise ValueError("earlier: give a list with the rewards of each search, such as earlier=[found.rewards]")
+        for one in self.earlier:
+            for reward in one.values(): real_number("earlier", reward, -math.inf, math.inf, "a reward")
         seed = whole_number("seed", self.seed, 0)
         alike = dict(seed=seed, recipe=replace(self.recipe, seed=seed), certify=replace(self.certify, seed=seed),
-                     warm_starts=tuple(self.warm_starts))
+                     warm_starts=tuple(self.warm_starts), earlier=tuple(map(dict, self.earlier)))
         for name, value in alike.items(): object.__setattr__(self, name, value)
 
     def unused(self) -> set[str]:
         "Settings that are newer than records of version 0.2 and decide nothing here: records leave them out."
-        return {"weights"} if self.weights == "own" else set()
+        return ({"weights"} if self.weights == "own" else set()) | (set() if self.earlier else {"earlier"})
 
     def flat(
         self,

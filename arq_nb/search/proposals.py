@@ -64,6 +64,11 @@ class Proposals:
         ideas = islice(self.ideas(judged, rng), 300)
         return next((idea for idea in ideas if self.env.project(idea[0]) not in judged), None)
 
+    def model(self, judged: Mapping[Policy, float]) -> AdditiveModel:
+        "What the rewards teach, with those of other searches and a guess, if the settings have them."
+        known = AdditiveModel(self.env, self.config.prior, self.config.earlier)
+        return known.fit([*judged], [*judged.values()])
+
     def ideas(self, judged: Mapping[Policy, float], rng: np.random.Generator) -> Iterator[tuple[np.ndarray, str]]:
         "Actions and their kind, the best idea first; some may lead to a policy that is known."
         raise NotImplementedError(f"{type(self).__name__} has no `ideas`")
@@ -110,7 +115,7 @@ class _Ranked(_Mutation):
     "The mutant that the additive model ranks first."
     def ideas(self, judged, rng):
         if len(judged) < self.config.agent.warmup_episodes: yield from super().ideas(judged, rng)
-        model = AdditiveModel(self.env, self.config.prior).fit([*judged], [*judged.values()])
+        model = self.model(judged)
         for _ in range(100):
             some = {self.env.project(actions): actions for actions in self.mutants(judged, rng, self.config.candidates)}
             if new := [policy for policy in some if policy not in judged]:
@@ -140,7 +145,7 @@ class _RankedWithActor(_Agent, _Ranked):
 class _Thompson(_Mutation):
     "In turn, the optimum of the additive model and that of a draw from its posterior."
     def ideas(self, judged, rng):
-        model = AdditiveModel(self.env, self.config.prior).fit([*judged], [*judged.values()])
+        model = self.model(judged)
         if len(judged) % 2 == 0: yield from self._optimum(model.mean, "optimum")
         for _ in range(10): yield from self._optimum(model.draw(rng), "thompson")
         yield from super().ideas(judged, rng)
@@ -200,7 +205,7 @@ class _ActorInModel(_Actor, _Mutation):
 
     def ideas(self, judged, rng):
         if len(judged) >= self.config.agent.warmup_episodes:
-            self._imagine(AdditiveModel(self.env, self.config.prior).fit([*judged], [*judged.values()]))
+            self._imagine(self.model(judged))
             yield self._answers(explore=False), "actor"
             for _ in range(20): yield self._answers(), "actor"
         yield from _Mutation.ideas(self, judged, rng)

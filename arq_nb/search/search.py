@@ -97,11 +97,11 @@ def play(
 def _by_expectation(
     history: Sequence[Mapping],  # at least one row
     env: BitWidthEnv,            # its decisions
-    config: SearchConfig,        # its prior
+    config: SearchConfig,        # its guess of harms, and the rewards of other searches
 ) -> list[Mapping]:  # rows
     "The rows, sorted by what an additive model of all rewards expects of their policies; the first one is handed in."
     policies, rewards = [row_policy(row) for row in history], [row["reward"] for row in history]
-    expected, _ = AdditiveModel(env, config.prior).fit(policies, rewards).predict(policies)
+    expected, _ = AdditiveModel(env, config.prior, config.earlier).fit(policies, rewards).predict(policies)
     return [history[i] for i in np.argsort(-expected, kind="stable")]
 
 # %% ../../nbs/15_search.ipynb #a5f62c45
@@ -147,7 +147,9 @@ def _search_settings(origin: "_Origin", holdout: ImageData, budget: Budget) -> d
     "What decides the outcome of a search, as version 0.2 wrote it into its state."
     train, config = origin.train, origin.config
     prior = {} if config.prior is None else {"prior": fingerprint(config.prior)}
-    return prior | dict(network=fingerprint(origin.model), train=fingerprint(train), holdout=fingerprint(holdout),
+    others = [[[policy.bits, reward] for policy, reward in one.items()] for one in config.earlier]
+    known = prior | ({"earlier": fingerprint(others)} if others else {})
+    return known | dict(network=fingerprint(origin.model), train=fingerprint(train), holdout=fingerprint(holdout),
                 sigma=origin.sigma, seed=config.seed, device=str(train.images.device),
                 augmenter=config.recipe.augmenter, config=config.flat(), budget=_budget_settings(budget),
                 judge=_judge_settings(config.judge), starts=[policy.bits for policy in config.warm_starts])
@@ -210,6 +212,11 @@ class SearchResult:
     certificates: CertificateLog | None = None  # of the finished network, if the settings have `test` images
     origin: _Origin | None = field(default=None, repr=False)  # what `finish` needs
     ranking: tuple[Policy, ...] = field(default=(), repr=False)  # all that were judged, the most promising first
+
+    @property
+    def rewards(self) -> dict[Policy, float]:
+        "Policy -> reward of all that were judged, which `earlier` of another search takes."
+        return {row_policy(row): row["reward"] for row in self.history}
 
     @classmethod
     def of(
