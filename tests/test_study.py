@@ -350,6 +350,28 @@ def test_the_sealed_half_is_for_what_the_open_half_has():
         assert stage.half == "sealed" and stage.chosen.method.keywords == {"text": row["policy"]}
 
 
+def test_a_search_is_taught_by_the_one_at_another_budget(tmp_path):
+    import bits
+    from methods import by_taught_search, TaughtStage
+    found = {(stage.method, stage.seed): stage for stage in bits.study("mobilenet-0.5", "3", "2")}
+    there = {stage.name for stage in bits.study("mobilenet-0.5", "4", "2")}
+    for seed in range(2):
+        finals = bits.searching(bits.YARDS["mobilenet-0.5"], 4.0, "ARQ", seed)
+        earlier, = found[bits.TAUGHT, seed].chosen.search.earlier
+        assert earlier.name == finals.search.name
+        assert replace(found["ARQ", seed], chosen=finals).name in there   # the very search of the other table
+    assert bits.TAUGHT not in {stage.method for stage in bits.study("mobilenet-0.5", "4")}
+
+    float_stage = TrainStage(resnet8, Images(held_out=40), 0.5, Recipe(lr=0.2, batch_size=512))
+    quick = dict(evaluations=3, images=40, held_out=4, config=SearchConfig(n=20, n0=10, n_p=10, progress=False))
+    first = PolicyStage(float_stage, by_search, 5, **quick)
+    second = TaughtStage(float_stage, by_taught_search, 3, **quick, earlier=(first,))
+    alone = PolicyStage(float_stage, by_search, 3, **quick)
+    assert run([first, second, alone], tmp_path) == []
+    tried = [[row["policy"] for row in Place(tmp_path, stage).result()["history"]] for stage in (second, alone)]
+    assert tried[0][0] == tried[1][0] and tried[0][1:] != tried[1][1:]   # the same beginning, then another model
+
+
 def test_finals_and_rounded_starts(tmp_path):
     from presets import EXPERIMENTS, SMOKE
     from stored import Made

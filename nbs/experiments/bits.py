@@ -18,7 +18,7 @@ from functools import partial
 import headroom
 from headroom import name_of, Yard, YARDS
 from judging import settings
-from methods import FinalsStage, given
+from methods import by_taught_search, FinalsStage, given, TaughtStage
 from packed import is_packed, not_packed, packed_networks, unpack
 from yardstick import policies
 
@@ -35,11 +35,12 @@ STARTS = "HAWQ", "NIPQ"
 EVALUATIONS, FINALISTS = 20, 2
 SHARED = "ARQ, shared weights"   # its judge trains once; then a judgment costs a tenth of the others', so it gets more
 MANY = {SHARED: 100}             # method -> judgments, if not `EVALUATIONS`
+TAUGHT = "ARQ, after 4 bits"     # its model also knows the rewards of ARQ's search at 4 bits, of the same seed
 by_clean_accuracy = partial(by_search, judge=AccuracyJudge)
 SEARCHES = {   # method -> how it is rewarded, and what it proposes
     "ARQ": (by_search, "thompson"), "mutation": (by_search, "mutation"), "random": (by_search, "random"),
     "HAQ": (by_clean_accuracy, "actor"), "evolution": (by_search, "evolution"), "RL": (by_search, "actor in the model"),
-    SHARED: (by_search, "thompson")}
+    SHARED: (by_search, "thompson"), TAUGHT: (by_taught_search, "thompson")}
 ORDER = *SEARCHES, "NIPQ", "HAWQ", "ACR program", UNIFORM[0], "float32"
 
 
@@ -57,9 +58,16 @@ def searching(yard: Yard, bits: float, method: str, seed: int) -> FinalsStage:
     "How a search comes to its policy."
     found, (by, proposals) = choices(yard, bits), SEARCHES[method]
     config = settings(yard)[0].changed(proposals=proposals, max_bits=8, weights="shared" if method == SHARED else "own")
-    stage = PolicyStage(yard.network, by, bits, evaluations=MANY.get(method, EVALUATIONS), images=yard.judge_images,
-                        config=config, held_out=yard.held_out, starts=tuple(found[name] for name in STARTS), seed=seed)
+    make = PolicyStage
+    if method == TAUGHT: make = partial(TaughtStage, earlier=(searching(yard, 4.0, "ARQ", seed).search,))
+    stage = make(yard.network, by, bits, evaluations=MANY.get(method, EVALUATIONS), images=yard.judge_images,
+                 config=config, held_out=yard.held_out, starts=tuple(found[name] for name in STARTS), seed=seed)
     return FinalsStage(stage, (), FINALISTS, yard.finish, yard.images, 500, start=yard.network)
+
+
+def searches_of(yard: Yard, bits: float) -> list[str]:
+    "The searches of a comparison: of MobileNetV2 below 4 bits also one that 4 bits have taught."
+    return [name for name in SEARCHES if name != TAUGHT or (yard.name.startswith("mobilenet") and bits < 4)]
 
 
 def studied(yard: Yard, bits: float) -> list[Measured]:
@@ -132,7 +140,7 @@ def study(yard: str, bits: str, seeds: str = "1", half: str = "open", backend: s
     before = packed_networks(name_of(y, at)) if backend == "int8" else ()  # in its study
     found = {**choices(y, at), "float32": y.network}
     known = [finish(stage, name, seed) for seed in every for name, stage in found.items() if (name, seed) not in before]
-    return known + [finish(searching(y, at, name, seed), name, seed) for seed in every for name in SEARCHES]
+    return known + [finish(searching(y, at, name, seed), name, seed) for seed in every for name in searches_of(y, at)]
 
 
 def rest(yard: str, bits: str, seeds: str = "1", half: str = "open", backend: str = "int8") -> list[Stage]:

@@ -20,8 +20,8 @@ from arq_nb.quant.budgets import Budget
 from arq_nb.quant.models import load_pretrained, load_weights, pretrained_record, save_weights
 from arq_nb.quant.policies import dequantize, Policy
 from arq_nb.quant.quantizers import FLOAT_BITS
-from arq_nb.search.judges import AccuracyJudge, SearchConfig
-from arq_nb.search.rivals import evolutionary_search, random_search
+from arq_nb.search.judges import AccuracyJudge, Judge, SearchConfig
+from arq_nb.search.rivals import agent_search, evolutionary_search, random_search
 from arq_nb.search.search import SearchResult
 from arq_nb.search.sensitivities import acr_program, acr_sensitivity, hawq, hessian_sensitivity, integer_program, nipq
 from arq_nb.train.finish import finetune, Finish, finish
@@ -217,6 +217,22 @@ def given(stage: PolicyStage, at: Place, budget: Budget, text: str) -> SearchRes
     policy = as_policy(text, Policy.uniform(stage.network(at), 8, 8))
     if not budget.allows(policy): raise ValueError(f"{text} costs {budget.cost(policy):,.0f} of {budget.limit:,.0f}")
     return SearchResult(policy, [], math.nan)
+
+
+@dataclass(frozen=True)
+class TaughtStage(PolicyStage):
+    "A search that knows what searches at other budgets, with the same judge, have found out."
+    earlier: tuple[PolicyStage, ...] = ()
+
+
+def by_taught_search(stage: TaughtStage, at: Place, budget: Budget) -> SearchResult:
+    def rewards(other: PolicyStage) -> dict[Policy, float]:
+        history, like = at.of(other).result()["history"], other.policy(at)
+        return {as_policy(row["policy"], like): row["reward"] for row in history}
+    known = tuple(map(rewards, stage.earlier))
+    def told(judge: Judge, budget: Budget, policies: int, config: SearchConfig) -> SearchResult:
+        return agent_search(judge, budget, policies, config.changed(earlier=known))
+    return by_search(stage, at, budget, told)
 
 
 by_chance = partial(by_search, search=random_search)
