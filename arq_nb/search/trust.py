@@ -34,11 +34,14 @@ class Agreement:
 
 def _tau(judged: np.ndarray, finished: np.ndarray) -> float: return float(kendalltau(judged, finished).statistic)
 
-def _redrawn_taus(judged: np.ndarray, finished: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    "Tau of policies drawn with replacement, once for each draw: a pair counts as often as both of it were drawn."
-    rng, count = np.random.default_rng(seed), len(judged)
+def _draws(count: int, draws: int, seed: int) -> np.ndarray:  # (draws, count)
+    "How often each of so many policies is drawn, with replacement."
+    rng = np.random.default_rng(seed)
     places = [rng.integers(count, size=count) for _ in range(draws)]
-    drawn = np.array([np.bincount(some, minlength=count) for some in places], dtype=float)
+    return np.array([np.bincount(some, minlength=count) for some in places], dtype=float)
+
+def _redrawn_taus(judged: np.ndarray, finished: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    "Tau once for each draw: a pair counts as often as both of it were drawn."
     one, other = (np.sign(values[:, None] - values) for values in (judged, finished))
     def total(signs): return (drawn @ signs * drawn).sum(1)
     with np.errstate(invalid="ignore"):   # all alike: there is no order
@@ -59,7 +62,7 @@ def agreement(
     if len(judged) != len(finished): raise ValueError(f"{len(judged)} policies are judged and {len(finished)} finished")
     if len(judged) < 6: raise ValueError(f"an order of {len(judged)} policies says too little: give at least 6")
     best = _better(finished)
-    low, high = np.nanquantile(_redrawn_taus(judged, finished, draws, seed), [0.025, 0.975])
+    low, high = np.nanquantile(_redrawn_taus(judged, finished, _draws(len(judged), draws, seed)), [0.025, 0.975])
     return Agreement(_tau(judged, finished), float(low), float(high), _tau(judged[best], finished[best]), len(judged))
 
 # %% ../../nbs/16a_trust.ipynb #ecbea6ed

@@ -27,7 +27,7 @@ METHODS = {   # what the chapter calls it -> proposals, and whether the rough gu
     "DDPG in the model": ("actor in the model", False), "not ranked": ("mutation", False),
     "evolution": ("evolution", False), "random": ("random", False)}
 SLOW = ["DDPG in the model"]   # thousands of updates a search: last
-EARLIER = {"thompson after 3 bits": 3, "thompson after 6 bits": 6}   # method -> the budget that was searched before
+EARLIER = {"thompson after 3 bits": 3, "thompson after 5 bits": 5}   # method -> the budget that was searched before
 
 
 def budget_of(name: str, bits: float) -> Budget:
@@ -36,8 +36,9 @@ def budget_of(name: str, bits: float) -> Budget:
 
 
 def rewards_elsewhere(budget: Budget, judge: StandIn, config: SearchConfig) -> dict[Policy, float]:
-    "What a search at another budget has found out; the noise has the same share of the head-room there."
-    other = StandIn(budget, judge.seed, judge.noise, stream=3)
+    "What a search at another budget has found out; its judgments are off by as much as those of the judge."
+    room = StandIn(budget, judge.seed).room
+    other = StandIn(budget, judge.seed, judge.noise * judge.room / room, stream=3)
     found = agent_search(other, budget, POLICIES, config).rewards
     return {policy: reward * other.room / judge.room for policy, reward in found.items()}   # in the unit of the judge
 

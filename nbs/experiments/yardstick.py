@@ -19,7 +19,7 @@ from arq_nb.lab.study import Place, Stage
 from arq_nb.quant.policies import Policy
 from arq_nb.search.additive import AdditiveModel, Harms
 from arq_nb.search.config import SearchConfig
-from arq_nb.search.trust import agreement
+from arq_nb.search.trust import _draws, _redrawn_taus, agreement
 
 RESNET = YARDS["resnet20"]
 
@@ -80,6 +80,31 @@ def from_few(
         one = agreement(guessed, [ends[n] for n in asked], draws=2)
         found.append((one.tau, one.better_half))
     return found
+
+
+def taught(
+    place: tuple[Yard, float], other: tuple[Yard, float], count: int, teacher: str | None = None,
+    judge: str = "94 steps", draws: int = 40,
+) -> tuple[float, float, float, float]:  # tau alone, tau told, and the 95 % interval of the gain, over policies
+    """Tau over unseen policies of a model that knows a few judgments: alone, and told of another budget.
+
+    Told are the answers of a judge there, or what its policies are worth when finished. Means over draws of which
+    policies are judged."""
+    ends, some, values = finished(*place), policies(*place), said(*place)[judge][0]
+    there, named = finished(*other) if teacher is None else said(*other)[teacher][0], policies(*other)
+    env, names, found = SearchConfig().environment(place[0].budget(place[1])), [n for n in ends if n in values], []
+    models = AdditiveModel(env), AdditiveModel(env, earlier=[{named[name]: value for name, value in there.items()}])
+    drawn = np.vstack([np.ones(len(names)), _draws(len(names), 500, 0)])   # first, every policy once
+    for draw in range(draws):
+        order = np.random.default_rng(draw).permutation(len(names))
+        known, asked = ([names[i] for i in part] for part in (order[:count], order[count:]))
+        for model in models: model.fit([some[n] for n in known], [values[n] for n in known])
+        guessed = [model.predict([some[n] for n in asked])[0] for model in models]
+        worth = np.array([ends[n] for n in asked])
+        found.append([_redrawn_taus(one, worth, drawn[:, order[count:]]) for one in guessed])
+    alone, told = np.nanmean(found, axis=0)
+    low, high = np.quantile(told[1:] - alone[1:], [0.025, 0.975])
+    return float(alone[0]), float(told[0]), float(low), float(high)
 
 
 def closeness(yard: Yard, bits: float) -> dict[str, float]:
