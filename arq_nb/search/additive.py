@@ -169,7 +169,11 @@ def _scale(env: BitWidthEnv, prior: Harms, kinds: np.ndarray) -> np.ndarray:  # 
 
 # %% ../../nbs/14a_additive.ipynb #a14earl1
 def _check_layers(env: BitWidthEnv, policy: Policy) -> None:
-    "`ValueError` for a policy of another network."
-    if missing := [name for name, _ in env.steps if name not in policy.bits]:
-        raise ValueError(f"earlier: a policy has no bits for the layer {missing[0]!r}: is it of another network?")
-
+    "`ValueError` for a policy of another network, or of a search with more freedom."
+    for name, kinds in env.steps:
+        if name not in policy.bits:
+            raise ValueError(f"earlier: a policy has no bits for the layer {name!r}: is it of another network?")
+        w, a = policy.bits[name]
+        if len(kinds) == 2 and w != a:
+            raise ValueError(f"earlier: the layer {name!r} has {w}/{a} bits, but this search gives weights and "
+                             "activations the same")
