@@ -54,7 +54,7 @@ class AdditiveModel:
 
         model = AdditiveModel(env).fit(policies, rewards)
         mean, deviation = model.predict(others)
-        model.best(model.mean), model.best(model.draw(rng))   # the integer program's answers
+        best_policy(env, model.mean), best_policy(env, model.draw(rng))   # the integer program's answers
     """
 
     def __init__(
