@@ -69,6 +69,10 @@ _OF_SEARCH = ("mode", "min_bits", "max_bits", "edge_bits", "n_p", "gamma", "rewa
 _PROPOSALS = ("thompson", "mutation", "ranked", "ranked without actor", "actor", "actor in the model", "evolution",
               "random")
 
+def _are_rewards(value: object) -> bool:
+    "Whether this is a policy -> reward mapping with something in it."
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(key, Policy) for key in value)
+
 @dataclass(frozen=True)
 class SearchConfig(metaclass=_ByName):
     """How a search goes about it: everything but the network, the images, the budget and sigma.
@@ -119,10 +123,10 @@ class SearchConfig(metaclass=_ByName):
         for name in ("gamma", "reward_scale", "change"): real_number(name, getattr(self, name))
         if (self.certify.skip, self.certify.max) != (1, None):
             raise ValueError("skip and max are no settings of a search: it uses all of the held-out images, give fewer")
-        if isinstance(self.earlier, Mapping) or not all(isinstance(one, Mapping) and one for one in self.earlier):
+        if not isinstance(self.earlier, Sequence) or not all(map(_are_rewards, self.earlier)):
             raise ValueError("earlier: give a list with the rewards of each search, such as earlier=[found.rewards]")
-        for one in self.earlier:
-            for reward in one.values(): real_number("earlier", reward, -math.inf, math.inf, "a reward")
+        for reward in (reward for one in self.earlier for reward in one.values()):
+            real_number("earlier", reward, -math.inf, math.inf, "a reward")
         seed = whole_number("seed", self.seed, 0)
         alike = dict(seed=seed, recipe=replace(self.recipe, seed=seed), certify=replace(self.certify, seed=seed),
                      warm_starts=tuple(self.warm_starts), earlier=tuple(map(dict, self.earlier)))
