@@ -12,11 +12,11 @@ help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20
 
 # One environment for everything, with the notebook tools of the dev extra. Made anew when a requirement changes.
-# pip would compile thousands of modules one after the other; compileall does it on all cores.
+# pip would compile thousands of modules one after the other; compileall does it on all cores, and leaves tests out.
 $(VENV)/.installed: settings.ini setup.py pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
-	$(BIN)/python -W ignore -m compileall -q -j 0 $(VENV) > /dev/null 2>&1 || true  # some are for a newer Python
+	$(BIN)/python -W ignore -m compileall -q -j 0 -x /tests/ $(VENV) > /dev/null 2>&1 || true  # some are for a newer Python
 	touch $@
 
 install: $(VENV)/.installed ## make .venv: an editable install with the notebook tools

@@ -64,15 +64,13 @@ class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_): pass
 
 
-def visit(page, address: str, home: str, own: bool):
-    "What one page holds, and its problems."
-    problems = []
-    watch(page, problems)
-    def asked(request):
-        if own and not request.url.startswith((home, "data:")): problems.append(f"asks: {request.url}")
-    page.on("request", asked)
+def visit(page, seen: list[str], address: str, own: bool):
+    "What one page holds, and its problems; `seen` is what `watch` adds to."
+    seen.clear()
+    page.set_viewport_size(DESK)
+    page.emulate_media(color_scheme="light")
     page.goto(address, wait_until="load" if own else "networkidle")
-    found = page.evaluate(LOOK)
+    found, problems = page.evaluate(LOOK), []
     if not found["title"] or found["headings"] != 1 or not found["title"].startswith(found["heading"]):
         problems.append(f"title {found['title']!r}, {found['headings']} h1: {found['heading']!r}")
     problems += [f"formula or reference left as text: {t}" for t in found["raw"]]
@@ -87,7 +85,7 @@ def visit(page, address: str, home: str, own: bool):
     page.set_viewport_size(PHONE)
     wide = page.evaluate("() => document.documentElement.scrollWidth")
     if wide > PHONE["width"]: problems.append(f"{wide} pixels wide on a phone of {PHONE['width']}")
-    return found, problems
+    return found, seen + problems
 
 
 def dead_links(links, pages: dict, home: str, folder: Path):
@@ -128,11 +126,14 @@ def test_every_page(tree):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     home, pages, problems = f"http://127.0.0.1:{server.server_port}", {}, {}
     with chromium() as browser:
+        page, seen = browser.new_page(), []
+        watch(page, seen)
+        def asked(request):
+            if not published and not request.url.startswith((home, "data:")): seen.append(f"asks: {request.url}")
+        page.on("request", asked)
         for path in sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.html")):
             if published and path == "404.html": continue  # its links begin at the root of the published site
-            page = browser.new_page(viewport=DESK)
-            pages[path], problems[path] = visit(page, f"{home}/{path}", home, own=not published)
-            page.close()
+            pages[path], problems[path] = visit(page, seen, f"{home}/{path}", own=not published)
     server.shutdown()
     titles = [page["title"] for page in pages.values()]
     for path, page in pages.items():

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 BIN, ROOT = Path(sys.executable).parent, Path(__file__).resolve().parent.parent
-WORKERS = min(os.cpu_count() or 1, 8)
+WORKERS = min((os.cpu_count() or 1) + 1, 8)   # one more than cores: some wait for browsers and for other processes
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // WORKERS)), "PYTHONUNBUFFERED": "1"}
 
 

@@ -153,9 +153,9 @@ VARIANTS = (
     replace(_alone("size"), cost="size", starts=("hawq",),
             methods=("uniform_lsq", "hawq", "acr_program", "random", "evolutionary", "haq", "arq")))
 
-# ImageNet: a run-through on a part of the sample, at 64 pixels, which is enough to see that every line works.
+# ImageNet: a run-through on a part of the sample, at 48 pixels, which is enough to see that every line works.
 IMAGENET_SMOKE = replace(
-    SMOKE, plan={(0.25, 4): 1}, methods=("float32", "uniform_pact", "uniform_lsq", "arq"), size=64,
+    SMOKE, plan={(0.25, 4): 1}, methods=("float32", "uniform_pact", "uniform_lsq", "arq"), size=48,
     training=Recipe(lr=0.01, batch_size=64), pool=20, holdout=4, evaluations=3, finalists=1,
     max_images=100, search=SearchConfig(n=50, n0=10, n_p=20, agent=DDPGConfig(warmup_episodes=2)), search_images=16,
     finish_images=32, test_images=4, finish=Finish(Recipe(lr=0.02), Certify(n0=10, n=50)))
