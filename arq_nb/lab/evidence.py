@@ -131,6 +131,15 @@ def acr_interval(
     "The ACR of a method with an interval over images and seeds."
     return _gap(certified_radii(logs).mean(0), [len(logs)], noise or training_noise([logs]), confidence)
 
+# %% ../../nbs/24a_evidence.ipynb #e24a0038
+def same_noise(
+    one: TrainingNoise,    # of some methods
+    other: TrainingNoise,  # of others, measured with other networks
+) -> float:  # p, between 0 and 1
+    "Probability of standard deviations at least so different if both groups had the same noise: a two-sided F test."
+    f, ratio = stats.f(one.freedom, other.freedom), (one.sd / other.sd) ** 2
+    return float(min(1.0, 2 * min(f.sf(ratio), f.cdf(ratio))))
+
 # %% ../../nbs/24a_evidence.ipynb #e24a0041
 @dataclass(frozen=True)
 class Spread:

@@ -114,10 +114,13 @@ def sealed(yard: Yard, bits: float) -> dict[str, list[CertificateLog]]:
     return _of_methods(unpack(name)) if is_packed(name) else {}
 
 
-def noise_of(yard: Yard, bits: float) -> TrainingNoise | None:
-    "What training moves, told by everything that was trained with several seeds; each cut of uniform bits for itself."
+def noise_of(yard: Yard, bits: float, uniform: bool | None = None) -> TrainingNoise | None:
+    """What training moves, told by everything that was trained with several seeds; each cut of uniform bits for itself.
+
+    `uniform`: by uniform bits alone, or by everything else: they may train more unevenly than what is compared."""
     every = [*networks(yard, bits), *(one for one in studied(yard, bits) if one.method not in (*KNOWN, "float32"))]
-    return training_noise(by_method(every).values())
+    found = by_method(every)
+    return training_noise(logs for name, logs in found.items() if uniform is None or (name in UNIFORM) == uniform)
 
 
 def handed_in(yard: Yard, bits: float, seed: int) -> dict[str, PolicyStage]:
