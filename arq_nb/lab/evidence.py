@@ -137,7 +137,8 @@ def same_noise(
     other: TrainingNoise,  # of others, measured with other networks
 ) -> float:  # p, between 0 and 1
     "Probability of standard deviations at least so different if both groups had the same noise: a two-sided F test."
-    f, ratio = stats.f(one.freedom, other.freedom), (one.sd / other.sd) ** 2
+    f = stats.f(one.freedom, other.freedom)
+    ratio = (one.sd / other.sd) ** 2 if other.sd else math.inf if one.sd else 1.0   # trainings may repeat to the bit
     return float(min(1.0, 2 * min(f.sf(ratio), f.cdf(ratio))))
 
 # %% ../../nbs/24a_evidence.ipynb #e24a0041
