@@ -65,8 +65,7 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 def visit(page, seen: list[str], address: str, own: bool):
-    "What one page holds, and its problems; `seen` is what `watch` adds to."
-    seen.clear()
+    "What one page holds, and its problems; `seen`, what `watch` has added, also since the page before it was left."
     page.set_viewport_size(DESK)
     page.emulate_media(color_scheme="light")
     page.goto(address, wait_until="load" if own else "networkidle")
@@ -85,7 +84,9 @@ def visit(page, seen: list[str], address: str, own: bool):
     page.set_viewport_size(PHONE)
     wide = page.evaluate("() => document.documentElement.scrollWidth")
     if wide > PHONE["width"]: problems.append(f"{wide} pixels wide on a phone of {PHONE['width']}")
-    return found, seen + problems
+    problems += seen
+    seen.clear()
+    return found, problems
 
 
 def dead_links(links, pages: dict, home: str, folder: Path):
@@ -134,6 +135,8 @@ def test_every_page(tree):
         for path in sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.html")):
             if published and path == "404.html": continue  # its links begin at the root of the published site
             pages[path], problems[path] = visit(page, seen, f"{home}/{path}", own=not published)
+        page.goto("about:blank")  # what the last page raises late
+        problems[path] += seen
     server.shutdown()
     titles = [page["title"] for page in pages.values()]
     for path, page in pages.items():

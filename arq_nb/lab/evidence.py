@@ -229,19 +229,20 @@ def _texts(logs: Sequence[CertificateLog], found: Gap | None, radii: Sequence[fl
     if found is not None: away = f"{found.difference:+.3f} ± {found.high - found.difference:.3f}"
     return [f"{acr:.3f}", away, *(f"{100 * share:.1f}" for share in shares), str(len(logs))]
 
-def _draw_gap(ax: Axes, y: float, found: Gap, reach: float, color: str) -> None:
+def _draw_gap(ax: Axes, y: float, found: Gap, limits: tuple[float, float], color: str) -> None:
     "A point and its interval; an arrow at the edge for what lies beyond it."
-    if abs(found.difference) > reach:
-        side, marker = math.copysign(0.97 * reach, found.difference), "<" if found.difference < 0 else ">"
-        ax.plot(side, y, marker=marker, color=color, ms=5)
+    low, high = limits
+    if not low <= found.difference <= high:
+        edge, marker = (low, "<") if found.difference < low else (high, ">")
+        ax.plot(0.97 * edge, y, marker=marker, color=color, ms=5)
         return
     told, look = found.low > 0 or found.high < 0, "-" if "seeds" in found.over else ":"
     ax.plot([found.low, found.high], [y, y], color=color, lw=1.6, linestyle=look, solid_capstyle="butt")
     ax.plot(found.difference, y, "o", color=color, mfc=color if told else "white", ms=5.5, mew=1.4, zorder=3)
 
-def draw_block(ax: Axes, rows: np.ndarray, methods: _Methods, found: Mapping[str, Gap], reach: float,
-               special: tuple[str, str, str]) -> None:
-    "The rows of one setting; `special`: the reference, the float network, our own method."
+def draw_block(ax: Axes, rows: np.ndarray, methods: _Methods, found: Mapping[str, Gap],
+               limits: tuple[float, float], special: tuple[str, str, str]) -> None:
+    "The rows of one setting; `limits`: the ends of the axis; `special`: the reference, the float network, our own method."
     reference, original, ours = special
     ends = rows[0] - 0.5, rows[-1] + 0.5
     if measured := [one.detectable for name, one in found.items() if name != original]:
@@ -251,14 +252,14 @@ def draw_block(ax: Axes, rows: np.ndarray, methods: _Methods, found: Mapping[str
     if original in found: ax.plot([found[original].difference] * 2, ends, color="0.35", lw=1, ls=(0, (5, 3)), zorder=1)
     for y, name in zip(rows, methods):
         color = "#D55E00" if name == ours else "0.35" if name == original else "#0072B2"
-        if name in found: _draw_gap(ax, y, found[name], reach, color)
+        if name in found: _draw_gap(ax, y, found[name], limits, color)
 
-def half_width(found: Iterable[Gap]) -> float:
-    "Half the width of the axis: what lies very far away does not decide it."
+def axis_limits(found: Iterable[Gap]) -> tuple[float, float]:
+    "The ends of the axis, 0 between them: what lies very far away does not decide them."
     found = list(found)
     usual = float(np.median([one.detectable for one in found])) if found else 1.0
-    near = [one for one in found if abs(one.difference) < 6 * usual]
-    return 1.08 * max([usual, *(max(abs(one.low), abs(one.high)) for one in near)])
+    near = [one for one in found if abs(one.difference) < 8 * usual]
+    return 1.08 * min([-usual, *(one.low for one in near)]), 1.08 * max([usual, *(one.high for one in near)])
 
 # %% ../../nbs/24a_evidence.ipynb #e24a0063
 @style()
@@ -273,7 +274,7 @@ def forest_plot(
 ) -> Figure:
     "Each method minus the reference: a block a setting, with clean and certified accuracy beside it."
     found = {block: gaps(methods, reference, noise.get(block)) for block, methods in blocks.items()}
-    reach, height = half_width(one for some in found.values() for one in some.values()), 0.0
+    limits, height = axis_limits(one for some in found.values() for one in some.values()), 0.0
     inches = 0.215 * sum(len(methods) + 1.3 for methods in blocks.values()) + 1.15
     fig, (ax, side) = plt.subplots(1, 2, figsize=(9.2, inches), sharey=True, width_ratios=(1, 1.3), dpi=110)
     places, ticks = [0, 1.75, 3.45, *(4.4 + 0.75 * i for i in range(len(radii))), 4.55 + 0.75 * len(radii)], {}
@@ -284,7 +285,7 @@ def forest_plot(
     write(4.4 + 0.375 * (len(radii) - 1), -0.9, "certified % at radius", bold=True)
     for block, methods in blocks.items():
         rows = height + 1 + np.arange(len(methods))
-        draw_block(ax, rows, methods, found[block], reach, (reference, original, ours))
+        draw_block(ax, rows, methods, found[block], limits, (reference, original, ours))
         about = dict(weight="bold", fontsize=8.5, ha="right", va="center", annotation_clip=False)
         ax.annotate(block, (0, height), (-4, 0), ("axes fraction", "data"), "offset points", **about)
         for y, (name, logs) in zip(rows, methods.items()):
@@ -293,10 +294,11 @@ def forest_plot(
         height += len(methods) + 1.3
     side.set(xlim=(-0.5, places[-1] + 0.4))
     side.axis("off")
-    ax.set(yticks=[*ticks], ylim=(height - 0.6, -1.3), xlim=(-reach, reach))
+    ax.set(yticks=[*ticks], ylim=(height - 0.6, -1.3), xlim=limits)
     ax.set_yticklabels(ticks.values(), fontsize=8.5)
     ax.set_xlabel(f"ACR minus that of {reference}; 95 % over images and seeds (dotted: images alone)\n"
                   f"gray: too small to be detected; dashed: {original}" + (f"\n{note}" if note else ""), fontsize=8)
+    ax.locator_params(axis="x", nbins=6)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
     ax.spines["left"].set_visible(False)

@@ -123,6 +123,11 @@ def noise_of(yard: Yard, bits: float, uniform: bool | None = None) -> TrainingNo
     return training_noise(logs for name, logs in found.items() if uniform is None or (name in UNIFORM) == uniform)
 
 
+def noise_between(yard: Yard, bits: float, *methods: str) -> TrainingNoise | None:
+    "The noise of training in a comparison of some methods: uniform bits tell it only where they take part."
+    return noise_of(yard, bits, None if UNIFORM[0] in methods else False)
+
+
 def handed_in(yard: Yard, bits: float, seed: int) -> dict[str, PolicyStage]:
     "Method -> the policy that it has handed in, as the table of the open half tells."
     found = {one.method: one.facts["policy"] for one in networks(yard, bits) if one.seed == seed}

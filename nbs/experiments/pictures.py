@@ -10,7 +10,7 @@ from stored import Outcome
 
 from arq_nb.certify.logs import CertificateLog
 from arq_nb.lab import tables
-from arq_nb.lab.evidence import draw_block, Gap, gaps, half_width
+from arq_nb.lab.evidence import axis_limits, draw_block, Gap, gaps
 from arq_nb.lab.figures import bits_per_layer, style
 from arq_nb.lab.search_figures import plot_searches
 from arq_nb.lab.tables import logs_by_method, measure, Measured, readable, UNCOMMITTED
@@ -72,12 +72,12 @@ def gains(outcome: Outcome, sigma: float, bits: int = 4, reference: str = "unifo
 def draw_gains(panels: Mapping[str, Mapping[str, Gap]], reference: str = "uniform_lsq") -> Figure:
     "The forest plot of `arq_nb.lab.evidence` for narrow pages: a panel a setting, a row a method, all on one scale."
     names = list(dict.fromkeys(name for found in panels.values() for name in found))
-    reach = half_width(one for found in panels.values() for one in found.values())
+    limits = axis_limits(one for found in panels.values() for one in found.values())
     special = TITLES[reference], TITLES["float32"], TITLES["arq"]
     fig, axes = plt.subplots(1, len(panels), figsize=(5.5, 0.21 * len(names) + 0.9), sharey=True, squeeze=False)
     for ax, (setting, found) in zip(axes[0], panels.items()):
-        draw_block(ax, np.arange(len(names)), dict.fromkeys(names, ()), found, reach, special)
-        ax.set(title=setting, xlim=(-reach, reach), yticks=range(len(names)), yticklabels=names)
+        draw_block(ax, np.arange(len(names)), dict.fromkeys(names, ()), found, limits, special)
+        ax.set(title=setting, xlim=limits, yticks=range(len(names)), yticklabels=names)
         ax.tick_params(axis="y", length=0)
         ax.tick_params(axis="x", labelsize=7)
         ax.xaxis.set_major_formatter("{x:g}")
