@@ -242,7 +242,7 @@ def _draw_gap(ax: Axes, y: float, found: Gap, limits: tuple[float, float], color
 
 def draw_block(ax: Axes, rows: np.ndarray, methods: _Methods, found: Mapping[str, Gap],
                limits: tuple[float, float], special: tuple[str, str, str]) -> None:
-    "The rows of one setting; `limits`: the ends of the axis; `special`: the reference, the float network, our own method."
+    "The rows of one setting between the ends of the axis; `special`: reference, float network, our own method."
     reference, original, ours = special
     ends = rows[0] - 0.5, rows[-1] + 0.5
     if measured := [one.detectable for name, one in found.items() if name != original]:
