@@ -297,7 +297,7 @@ def forest_plot(
     ax.set(yticks=[*ticks], ylim=(height - 0.6, -1.3), xlim=limits)
     ax.set_yticklabels(ticks.values(), fontsize=8.5)
     ax.set_xlabel(f"ACR minus that of {reference}; 95 % over images and seeds (dotted: images alone)\n"
-                  f"gray: too small to be detected; dashed: {original}" + (f"\n{note}" if note else ""), fontsize=8)
+                  f"gray: would often be missed; dashed: {original}" + (f"\n{note}" if note else ""), fontsize=8)
     ax.locator_params(axis="x", nbins=6)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)

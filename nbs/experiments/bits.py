@@ -23,7 +23,7 @@ from packed import is_packed, not_packed, packed_networks, unpack
 from yardstick import policies
 
 from arq_nb.certify.logs import CertificateLog
-from arq_nb.lab.evidence import training_noise, TrainingNoise
+from arq_nb.lab.evidence import Gap, gap, training_noise, TrainingNoise
 from arq_nb.lab.stages import by_search, FinishStage, PolicyStage
 from arq_nb.lab.study import Stage
 from arq_nb.lab.tables import Measured
@@ -117,8 +117,12 @@ def sealed(yard: Yard, bits: float) -> dict[str, list[CertificateLog]]:
 def noise_of(yard: Yard, bits: float, uniform: bool | None = None) -> TrainingNoise | None:
     """What training moves, told by everything that was trained with several seeds; each cut of uniform bits for itself.
 
+    The study of the head-room has more of these; they count where both were trained on a CPU, or both on a GPU.
     `uniform`: by uniform bits alone, or by everything else: they may train more unevenly than what is compared."""
-    every = [*networks(yard, bits), *(one for one in studied(yard, bits) if one.method not in (*KNOWN, "float32"))]
+    every = networks(yard, bits)
+    devices = {one.facts["device"] for one in every}
+    every += [one for one in studied(yard, bits)
+              if one.method not in (*KNOWN, "float32") and one.facts["device"] in devices]
     found = by_method(every)
     return training_noise(logs for name, logs in found.items() if uniform is None or (name in UNIFORM) == uniform)
 
@@ -126,6 +130,16 @@ def noise_of(yard: Yard, bits: float, uniform: bool | None = None) -> TrainingNo
 def noise_between(yard: Yard, bits: float, *methods: str) -> TrainingNoise | None:
     "The noise of training in a comparison of some methods: uniform bits tell it only where they take part."
     return noise_of(yard, bits, None if UNIFORM[0] in methods else False)
+
+
+def leads(yard: Yard, bits: float, pooled: bool = False) -> dict[str, Gap]:
+    """ARQ minus each rival; its own variants, uniform bits and the float network are none.
+
+    `pooled`: with the noise of training of all networks, uniform bits among them."""
+    methods = compared(yard, bits)
+    rivals = [name for name in methods if not name.startswith("ARQ") and name not in (*UNIFORM, "float32")]
+    own = noise_of(yard, bits) if pooled else noise_between(yard, bits, *rivals)
+    return {name: gap(methods["ARQ"], methods[name], own) for name in rivals}
 
 
 def handed_in(yard: Yard, bits: float, seed: int) -> dict[str, PolicyStage]:

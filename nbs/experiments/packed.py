@@ -95,7 +95,8 @@ def unpack(name: str) -> list[Measured]:
     for one in rows(name):
         idx, label, predict, radius = (np.array(one[k]) for k in ("idx", "label", "predict", "radius"))
         log = CertificateLog(idx, label, predict, radius, (predict == label).astype(int), np.full(len(idx), np.nan))
-        facts = one["facts"] | {"policy": one["policy"], "commit": one["provenance"]["commit"]}
+        made = {key: one["provenance"][key] for key in ("commit", "device")}
+        facts = one["facts"] | {"policy": one["policy"]} | made
         found.append(Measured(one["method"], one["seed"], log, facts))
     return found
 
