@@ -123,8 +123,11 @@ def smoothed(yard: Yard, bits: float, answers: Mapping[str, float]) -> dict[str,
 
 def _line(judge: str, said: Mapping[str, float], ends: Mapping[str, float], seconds: float, once: float) -> dict:
     names = [name for name in ends if name in said]
-    found = agreement([said[n] for n in names], [ends[n] for n in names])
+    best = sorted(names, key=lambda name: -ends[name])[: (len(names) + 1) // 2]
+    found, half = (agreement([said[n] for n in some], [ends[n] for n in some]) if len(some) >= 6 else None
+                   for some in (names, best))
     return {"judge": judge, "tau": found.tau, "low": found.low, "high": found.high, "better half": found.better_half,
+            "half low": half.low if half else np.nan, "half high": half.high if half else np.nan,
             "policies": found.policies, "seconds": seconds, "once": once}
 
 
