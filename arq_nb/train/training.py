@@ -21,8 +21,8 @@ from tqdm import tqdm
 from ..core.classifiers import gate, in_two_companies, logits_of
 from ..core.data import batch_sizes, batches, check_image_data, ImageData, to_float
 from ..core.memory import memory_kept
-from ..core.processes import all_reduce_sum, batch_shard, broadcast_buffers, data_parallel
-from ..core.rng import EVALUATION, make_generator, TRAINING
+from ..core.processes import all_reduce_sum, batch_shard, broadcast_buffers, data_parallel, rank_and_world_size
+from ..core.rng import DROPOUT, EVALUATION, layers_draw_from, make_generator, TRAINING
 from ..core.settings import changed, real_number, whole_number
 from ..quant.networks import copied, dtype_of, unwrapped
 from ..quant.policies import try_once
@@ -114,7 +114,7 @@ class Recipe:
     consistency: float = 0.0    # how much noisy copies of each image should agree; 0: not at all
     precision: str = "float32"  # of the products: "float32", or "bfloat16" with float32 weights and sums
     augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None  # e.g. `augment`
-    seed: int = 0               # order, augmentation and noise
+    seed: int = 0               # order, augmentation, noise and dropout
     compiled: bool = False      # by `torch.compile`: faster, after a minute or more of compiling
     copies: int | None = None   # noisy copies of each image; None: 2 with consistency or an adversary, else 1
     adversary: float = 0.0      # L2 distance by which images are moved to where they are classified worst; 0: none
@@ -282,7 +282,8 @@ def fit(
             stream = make_generator(recipe.seed, epoch, TRAINING, device=device)
             move = _adversary(model, attacked, sigma, recipe, epoch)
             parts = _my_parts(data, sigma, recipe, stream, move)
-            loss, accuracy = _train_epoch(call, optimizer, parts, rates, recipe)
+            with layers_draw_from(recipe.seed, epoch, rank_and_world_size()[0], DROPOUT, device=device):
+                loss, accuracy = _train_epoch(call, optimizer, parts, rates, recipe)
             seconds = round(time.perf_counter() - begin, 3)
             history.append({"epoch": epoch + 1, "loss": loss, "accuracy": accuracy, "seconds": seconds})
             broadcast_buffers(model)
