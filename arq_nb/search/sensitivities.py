@@ -21,8 +21,10 @@ from tqdm import tqdm
 from ..certify.incremental import build_cache, certify_incremental
 from ..certify.logs import CertificateLog
 from ..certify.smoothing import SmoothedClassifier
+from ..core.classifiers import logits_of
 from ..core.data import batch_sizes, ImageData
-from ..core.rng import CALIBRATION, JUDGMENT, make_generator, PSEUDO_NOISE, SIGNS, TRAINING
+from ..core.rng import (
+    CALIBRATION, DROPOUT, JUDGMENT, layers_draw_from, make_generator, PSEUDO_NOISE, SIGNS, TRAINING)
 from ..core.settings import changed, whole_number
 from ..quant.backends import deployed
 from ..quant.budgets import Budget, edge_layers, inner_layers, pin
@@ -114,7 +116,8 @@ def _average_traces(
     model = copy.deepcopy(model).eval().requires_grad_(True)
     noisy = noisy_batches(data, sigma, s.batch_size, make_generator(s.seed, CALIBRATION, device=device))
     for images, labels in islice(noisy, s.batches):
-        with _Inputs(model, names) as inputs: loss = cross_entropy(model(images.to(dtype_of(model))), labels)
+        with _Inputs(model, names) as inputs: answer = model(images.to(dtype_of(model)))
+        loss = cross_entropy(logits_of(answer, len(labels)), labels)
         weights, values = [model.get_submodule(n).weight for n in names], [inputs.values[n] for n in names]
         counts = torch.tensor([t.numel() for t in weights] + [v[0].numel() for v in values])
         signs = make_generator(s.seed, len(estimates), SIGNS, device=device)
@@ -302,13 +305,14 @@ def nipq(
     for epoch in range(recipe.epochs):
         stream = make_generator(recipe.seed, epoch, TRAINING, device=device)
         batches = noisy_batches(train, sigma, recipe.batch_size, stream, recipe.augmenter)
-        for i, (images, labels) in enumerate(batches):
-            rate = learning_rate(epoch * per_epoch + i, recipe.epochs * per_epoch, 1.0)
-            for optimizer, peak in zip(optimizers, (recipe.lr, bits_lr)): _set_rate(optimizer, peak * rate)
-            images = images.to(dtype_of(noisy))
-            loss = cross_entropy(noisy(images), labels) + penalty * bitops_penalty(noisy, macs, budget.limit)
-            for optimizer in optimizers: optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            for optimizer in optimizers: optimizer.step()
+        with layers_draw_from(recipe.seed, epoch, 0, DROPOUT, device=device):
+            for i, (images, labels) in enumerate(batches):
+                rate = learning_rate(epoch * per_epoch + i, recipe.epochs * per_epoch, 1.0)
+                for optimizer, peak in zip(optimizers, (recipe.lr, bits_lr)): _set_rate(optimizer, peak * rate)
+                logits = logits_of(noisy(images.to(dtype_of(noisy))), len(images))
+                loss = cross_entropy(logits, labels) + penalty * bitops_penalty(noisy, macs, budget.limit)
+                for optimizer in optimizers: optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                for optimizer in optimizers: optimizer.step()
         history.append(_bits_now(noisy, inner))
     return _nearest_policy(budget, history[-1], edge_bits=edge_bits), history
