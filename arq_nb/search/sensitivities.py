@@ -32,7 +32,7 @@ from ..quant.costs import layer_table
 from ..quant.learned_bits import bitops_penalty, PseudoNoise
 from ..quant.layers import QuantizedLayer
 from ..quant.networks import dtype_of
-from ..quant.policies import calibrate, Policy, quantize
+from ..quant.policies import _channel_axis, calibrate, Policy, quantize
 from ..quant.program import integer_program
 from ..quant.quantizers import FLOAT_BITS, relative_error
 from .config import SearchConfig
@@ -138,7 +138,8 @@ def _squared_errors(
     model = copy.deepcopy(model).eval()
     with _Inputs(model, names) as inputs: model(images.to(dtype_of(model)))
     def errors(x, axis, share): return {b: relative_error(x, b, axis) * float(x.square().sum()) / share for b in bits}
-    by_weight = {n: errors(model.get_submodule(n).weight, 0, 1) for n in names}
+    layers = {n: model.get_submodule(n) for n in names}
+    by_weight = {n: errors(m.weight, _channel_axis(m), 1) for n, m in layers.items()}
     return {n: (by_weight[n], errors(inputs.values[n], None, len(images))) for n in names}
 
 def hessian_sensitivity(
