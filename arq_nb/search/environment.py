@@ -163,7 +163,7 @@ def uniform_policy(
 def project(
     self: BitWidthEnv,
     actions: Sequence[float],  # one per step, in [0, 1]
-) -> Policy:  # within the budget, and no single bit more would be
+) -> Policy:  # within the budget; no single bit more would be, unless that is a table of times
     "The policy that the budget allows to these actions, read as wishes"
     if self.budget.choices is not None: return self.fit(self._asked(actions))
     policy, bits = self.uniform(self.min_bits), [self.min_bits] * len(self.steps)
