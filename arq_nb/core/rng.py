@@ -6,13 +6,16 @@
 __all__ = ['make_generator']
 
 # %% ../../nbs/31_rng.ipynb #494cf669
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 
 # %% ../../nbs/31_rng.ipynb #d66c614b
 CHUNK = 50  # noise samples drawn at a time; part of what defines a noise stream
 ESTIMATION, SELECTION, CERTIFICATION = 1, 2, 3  # what a noise stream of an image is for
-TRAINING, CALIBRATION, EVALUATION, JUDGMENT, SIGNS, PSEUDO_NOISE, SHARING = range(4, 11)  # and one of anything else
+TRAINING, CALIBRATION, EVALUATION, JUDGMENT, SIGNS, PSEUDO_NOISE, SHARING, DROPOUT = range(4, 12)  # one of anything else
 
 # %% ../../nbs/31_rng.ipynb #5e32d4fb
 def _fill(generator: torch.Generator, words: np.ndarray) -> None:
@@ -35,3 +38,16 @@ def make_generator(
     generator = torch.Generator(device).manual_seed(int(mixed.generate_state(1, np.uint64)[0]) & 0x7FFF_FFFF_FFFF_FFFF)
     if len(key) > 1 and generator.device.type == "cpu": _fill(generator, mixed.generate_state(624))
     return generator
+
+# %% ../../nbs/31_rng.ipynb #dr0p31ex
+@contextmanager
+def layers_draw_from(
+    *key: int,                           # of two integers or more, as for `make_generator`
+    device: str | torch.device = "cpu",  # where a network draws
+) -> Iterator[None]:
+    "Within `with` PyTorch's global generators, those of dropout, follow from `key`; then they are as they were before."
+    devices = [device] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        torch.set_rng_state(make_generator(*key).get_state())
+        for gpu in devices: torch.cuda.set_rng_state(make_generator(*key, device=gpu).get_state(), gpu)
+        yield

@@ -22,7 +22,7 @@ from torch import nn
 from ..quant.budgets import Budget, BudgetError, inner_layers
 from ..quant.costs import LayerInfo
 from ..quant.networks import quantizable_layers
-from ..quant.policies import Policy
+from ..quant.policies import _channel_axis, Policy
 from ..quant.program import _outer_bits
 from ..quant.quantizers import FLOAT_BITS, relative_error
 
@@ -163,7 +163,7 @@ def uniform_policy(
 def project(
     self: BitWidthEnv,
     actions: Sequence[float],  # one per step, in [0, 1]
-) -> Policy:  # within the budget, and no single bit more would be
+) -> Policy:  # within the budget; no single bit more would be, unless that is a table of times
     "The policy that the budget allows to these actions, read as wishes"
     if self.budget.choices is not None: return self.fit(self._asked(actions))
     policy, bits = self.uniform(self.min_bits), [self.min_bits] * len(self.steps)
@@ -302,7 +302,8 @@ def proxy_reward(
     widths, layers = (*range(2, 9), FLOAT_BITS), quantizable_layers(model)
     sample = torch.randn(20_000, generator=torch.Generator().manual_seed(seed)).relu()
     activation = {b: relative_error(sample, b) for b in widths}
-    weight = {name: {b: relative_error(m.weight, b, axis=0) for b in widths} for name, m in layers.items()}
+    def errors(m): return {b: relative_error(m.weight, b, _channel_axis(m)) for b in widths}
+    weight = {name: errors(m) for name, m in layers.items()}
 
     def reward(policy: Policy) -> float:
         lost = sum(weight[name][w] + activation[a] for name, (w, a) in policy.bits.items())

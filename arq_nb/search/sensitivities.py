@@ -21,8 +21,10 @@ from tqdm import tqdm
 from ..certify.incremental import build_cache, certify_incremental
 from ..certify.logs import CertificateLog
 from ..certify.smoothing import SmoothedClassifier
+from ..core.classifiers import logits_of
 from ..core.data import batch_sizes, ImageData
-from ..core.rng import CALIBRATION, JUDGMENT, make_generator, PSEUDO_NOISE, SIGNS, TRAINING
+from ..core.rng import (
+    CALIBRATION, DROPOUT, JUDGMENT, layers_draw_from, make_generator, PSEUDO_NOISE, SIGNS, TRAINING)
 from ..core.settings import changed, whole_number
 from ..quant.backends import deployed
 from ..quant.budgets import Budget, edge_layers, inner_layers, pin
@@ -30,7 +32,7 @@ from ..quant.costs import layer_table
 from ..quant.learned_bits import bitops_penalty, PseudoNoise
 from ..quant.layers import QuantizedLayer
 from ..quant.networks import dtype_of
-from ..quant.policies import calibrate, Policy, quantize
+from ..quant.policies import _channel_axis, calibrate, Policy, quantize
 from ..quant.program import integer_program
 from ..quant.quantizers import FLOAT_BITS, relative_error
 from .config import SearchConfig
@@ -114,7 +116,8 @@ def _average_traces(
     model = copy.deepcopy(model).eval().requires_grad_(True)
     noisy = noisy_batches(data, sigma, s.batch_size, make_generator(s.seed, CALIBRATION, device=device))
     for images, labels in islice(noisy, s.batches):
-        with _Inputs(model, names) as inputs: loss = cross_entropy(model(images.to(dtype_of(model))), labels)
+        with _Inputs(model, names) as inputs: answer = model(images.to(dtype_of(model)))
+        loss = cross_entropy(logits_of(answer, len(labels)), labels)
         weights, values = [model.get_submodule(n).weight for n in names], [inputs.values[n] for n in names]
         counts = torch.tensor([t.numel() for t in weights] + [v[0].numel() for v in values])
         signs = make_generator(s.seed, len(estimates), SIGNS, device=device)
@@ -135,7 +138,8 @@ def _squared_errors(
     model = copy.deepcopy(model).eval()
     with _Inputs(model, names) as inputs: model(images.to(dtype_of(model)))
     def errors(x, axis, share): return {b: relative_error(x, b, axis) * float(x.square().sum()) / share for b in bits}
-    by_weight = {n: errors(model.get_submodule(n).weight, 0, 1) for n in names}
+    layers = {n: model.get_submodule(n) for n in names}
+    by_weight = {n: errors(m.weight, _channel_axis(m), 1) for n, m in layers.items()}
     return {n: (by_weight[n], errors(inputs.values[n], None, len(images))) for n in names}
 
 def hessian_sensitivity(
@@ -302,13 +306,14 @@ def nipq(
     for epoch in range(recipe.epochs):
         stream = make_generator(recipe.seed, epoch, TRAINING, device=device)
         batches = noisy_batches(train, sigma, recipe.batch_size, stream, recipe.augmenter)
-        for i, (images, labels) in enumerate(batches):
-            rate = learning_rate(epoch * per_epoch + i, recipe.epochs * per_epoch, 1.0)
-            for optimizer, peak in zip(optimizers, (recipe.lr, bits_lr)): _set_rate(optimizer, peak * rate)
-            images = images.to(dtype_of(noisy))
-            loss = cross_entropy(noisy(images), labels) + penalty * bitops_penalty(noisy, macs, budget.limit)
-            for optimizer in optimizers: optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            for optimizer in optimizers: optimizer.step()
+        with layers_draw_from(recipe.seed, epoch, 0, DROPOUT, device=device):
+            for i, (images, labels) in enumerate(batches):
+                rate = learning_rate(epoch * per_epoch + i, recipe.epochs * per_epoch, 1.0)
+                for optimizer, peak in zip(optimizers, (recipe.lr, bits_lr)): _set_rate(optimizer, peak * rate)
+                logits = logits_of(noisy(images.to(dtype_of(noisy))), len(images))
+                loss = cross_entropy(logits, labels) + penalty * bitops_penalty(noisy, macs, budget.limit)
+                for optimizer in optimizers: optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                for optimizer in optimizers: optimizer.step()
         history.append(_bits_now(noisy, inner))
     return _nearest_policy(budget, history[-1], edge_bits=edge_bits), history

@@ -19,7 +19,7 @@ from torch import nn, Tensor
 from ..certify.smoothing import SmoothedClassifier
 from ..core.data import ImageData
 from ..core.fingerprint import fingerprint
-from ..core.rng import CALIBRATION, make_generator, SHARING
+from ..core.rng import CALIBRATION, DROPOUT, layers_draw_from, make_generator, SHARING
 from ..core.settings import whole_number
 from ..quant.budgets import Budget
 from ..quant.layers import QuantizedLayer
@@ -140,7 +140,7 @@ class SharedWeightsJudge(RadiusJudge):
             if isinstance(m, nn.modules.batchnorm._BatchNorm):
                 m.reset_running_stats()
                 m.momentum = None
-        with torch.no_grad():
+        with torch.no_grad(), layers_draw_from(self.config.recipe.seed, DROPOUT, device=self.train.images.device):
             for images in islice(self._noisy(), 4): found(images)
         return self._smoothed(found.eval())
 

@@ -21,10 +21,10 @@ from tqdm import tqdm
 from ..core.classifiers import gate, in_two_companies, logits_of
 from ..core.data import batch_sizes, batches, check_image_data, ImageData, to_float
 from ..core.memory import memory_kept
-from ..core.processes import all_reduce_sum, batch_shard, broadcast_buffers, data_parallel
-from ..core.rng import EVALUATION, make_generator, TRAINING
+from ..core.processes import all_reduce_sum, batch_shard, broadcast_buffers, data_parallel, rank_and_world_size
+from ..core.rng import DROPOUT, EVALUATION, layers_draw_from, make_generator, TRAINING
 from ..core.settings import changed, real_number, whole_number
-from ..quant.networks import copied, dtype_of, unwrapped
+from ..quant.networks import copied, dtype_of, one_image, unwrapped
 from ..quant.policies import try_once
 from .adversarial import frozen, worst_points
 from .checkpoints import checkpointed
@@ -114,7 +114,7 @@ class Recipe:
     consistency: float = 0.0    # how much noisy copies of each image should agree; 0: not at all
     precision: str = "float32"  # of the products: "float32", or "bfloat16" with float32 weights and sums
     augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None  # e.g. `augment`
-    seed: int = 0               # order, augmentation and noise
+    seed: int = 0               # order, augmentation, noise and dropout
     compiled: bool = False      # by `torch.compile`: faster, after a minute or more of compiling
     copies: int | None = None   # noisy copies of each image; None: 2 with consistency or an adversary, else 1
     adversary: float = 0.0      # L2 distance by which images are moved to where they are classified worst; 0: none
@@ -159,16 +159,22 @@ def _copies(recipe: Recipe) -> int:
     if recipe.copies is not None: return recipe.copies
     return 2 if recipe.consistency or recipe.adversary else 1
 
-def _logits(model: Callable[[Tensor], Tensor], images: Tensor, precision: torch.dtype) -> Tensor:
-    "What the network says while it trains; a batch norm that sees one number per channel is an error about batch_size."
-    try:
-        with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
-            return logits_of(model(images), len(images)).float()
+def _logits(call: Callable[[Tensor], Tensor], images: Tensor, precision: torch.dtype) -> Tensor:
+    "What the network says while it trains."
+    with torch.autocast(images.device.type, precision, enabled=precision != torch.float32): return call(images).float()
+
+def _answer(call: Callable[[Tensor], Tensor], images: Tensor, model: nn.Module, shape: tuple[int, int, int]) -> Tensor:
+    "Logits; `ValueError` naming batch_size if a batch norm sees one number per channel, or a shape that is not taken."
+    try: answer = call(images)
+    except (RuntimeError, IndexError, AssertionError):
+        with torch.no_grad(), one_image(model, shape) as image: model.eval()(image)
+        raise
     except ValueError as error:
         if len(images) > 1: raise
         raise ValueError(f"batch_size: this network cannot train on one image at a time ({error}); "
                          "give at least 2 images, and a batch_size (--batch-size on the command line) of at least 2 "
                          "for each process") from error
+    return logits_of(answer, len(images))
 
 def _objective(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
     "Cross-entropy, and what makes copies of an image agree."
@@ -189,6 +195,9 @@ def _train_epoch(
         for group in optimizer.param_groups: group["lr"] = rate
         logits = _logits(model, images, _PRECISIONS[recipe.precision])
         loss = _objective(logits, labels, recipe)
+        if not loss.requires_grad:
+            raise ValueError("no parameter with requires_grad=True reaches the logits, so nothing would be trained: "
+                             "model.requires_grad_() frees all of them")
         optimizer.zero_grad(set_to_none=True)
         (weight * loss).backward()
         optimizer.step()
@@ -209,8 +218,8 @@ def _called(model: nn.Module, recipe: Recipe, data: ImageData) -> Iterator[tuple
     whole, dtype, last = recipe.batch_size * _copies(recipe), dtype_of(model), int(data.labels.max())
     def of(call: _Call) -> _Call:
         def logits(images: Tensor) -> Tensor:
-            found = call(images.to(dtype))
-            if isinstance(found, Tensor) and found.ndim == 2 and found.shape[1] <= last:
+            found = _answer(call, images.to(dtype), model, data.shape)
+            if found.shape[1] <= last:
                 raise ValueError(f"the network has {found.shape[1]} outputs, the images {len(data.classes)} classes")
             return found
         return logits
@@ -263,9 +272,11 @@ def fit(
     """Noise-augmented training (Cohen et al. 2019), with an adversary if asked for (Salman et al. 2019).
 
     Leaves `model` in eval mode. `FloatingPointError` if the loss is no longer finite; `ValueError` for bad data or
-    settings, for a checkpoint of another run, and for a quantized network with a weight that would not be rounded
-    (`calibrate`). After an error the network may be in training mode."""
+    settings, for a network that does not take the images or has nothing to train, for a checkpoint of another run, and
+    for a quantized network with a weight that would not be rounded (`calibrate`). After an error the network may be in
+    training mode."""
     check_image_data(data)
+    if not isinstance(model, nn.Module): raise ValueError(f"model must be an nn.Module, got {type(model).__name__}")
     if not all(getattr(m, "calibrated", True) for m in model.modules()):   # else `calibrate` has looked
         try_once(copied(unwrapped(model)), data.shape)
     sigma, recipe = _not_negative("sigma", sigma), changed(recipe, **changes)
@@ -282,7 +293,8 @@ def fit(
             stream = make_generator(recipe.seed, epoch, TRAINING, device=device)
             move = _adversary(model, attacked, sigma, recipe, epoch)
             parts = _my_parts(data, sigma, recipe, stream, move)
-            loss, accuracy = _train_epoch(call, optimizer, parts, rates, recipe)
+            with layers_draw_from(recipe.seed, epoch, rank_and_world_size()[0], DROPOUT, device=device):
+                loss, accuracy = _train_epoch(call, optimizer, parts, rates, recipe)
             seconds = round(time.perf_counter() - begin, 3)
             history.append({"epoch": epoch + 1, "loss": loss, "accuracy": accuracy, "seconds": seconds})
             broadcast_buffers(model)
