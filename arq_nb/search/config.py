@@ -62,7 +62,7 @@ class _ByName(type):
         return of_init.replace(parameters=list(of_init.parameters.values())[1:])
 
 # %% ../../nbs/12a_search_settings.ipynb #1ae9dff4
-_OF_CERTIFY = "n0", "n", "alpha", "alpha_zeta", "backend", "method", "noise"   # what decides the outcome of a search
+_OF_CERTIFY = "n0", "n", "alpha", "alpha_zeta", "backend", "method", "noise", "tolerance"   # what decides a search
 _OF_REWARD, _REWARDS, _WEIGHTS = ("reward", "samples", "weights"), ("bound", "plug-in"), ("own", "shared")
 _OF_SEARCH = ("mode", "min_bits", "max_bits", "edge_bits", "n_p", "gamma", "reward_scale", "change", "candidates",
               "agent", "proposals")
@@ -142,7 +142,8 @@ class SearchConfig(metaclass=_ByName):
     ) -> dict:  # name -> value, the agent's settings as one
         "What decides the outcome of a search, on one level as version 0.2 wrote it down; what is newer, if it is used."
         newer = {"precision": "float32", "method": "incremental", "noise": "gaussian", "weights": "own",
-                 "proposals": "ranked", "reward": "bound", "samples": self.samples if self.reward == "bound" else None}
+                 "proposals": "ranked", "reward": "bound", "samples": self.samples if self.reward == "bound" else None,
+                 "tolerance": 0.015 if self.certify.method == "early" else self.certify.tolerance}
         parts = (self, _OF_REWARD + (() if judged else _OF_SEARCH)), (self.certify, _OF_CERTIFY)
         found = {name: getattr(part, name) for part, names in parts for name in names}
         found |= {name: value for name, value in self.recipe.noted().items() if name not in ("augmenter", "seed")}
