@@ -72,9 +72,12 @@ def fraction(self: Budget, policy: Policy) -> float:
     return self.cost(policy) / self.float_cost
 
 @patch
+def _within(self: Budget, cost: float) -> bool: return cost <= self.limit * (1 + 1e-9)   # sums of floats are rounded
+
+@patch
 def allows(self: Budget, policy: Policy) -> bool:
-    "Whether `policy` is within the limit."
-    return self.cost(policy) <= self.limit
+    "Whether `policy` is within the limit, or over it by no more than a billionth, as sums of floats may be."
+    return self._within(self.cost(policy))
 
 @patch
 def listed(self: Budget, policy: Policy) -> Policy:

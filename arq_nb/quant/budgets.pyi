@@ -42,8 +42,9 @@ class Budget:
     def fraction(self, policy: Policy) -> float:
         """Cost of `policy` as a share of the float network's."""
 
+    def _within(self, cost: float) -> bool: ...
     def allows(self, policy: Policy) -> bool:
-        """Whether `policy` is within the limit."""
+        """Whether `policy` is within the limit, or over it by no more than a billionth, as sums of floats may be."""
 
     def listed(self, policy: Policy) -> Policy:
         """`policy` itself; with a table of times, each layer at that pair of bits of the table which is nearest to its own."""

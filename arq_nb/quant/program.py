@@ -11,13 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from scipy.optimize import LinearConstraint, milp
 
-from .budgets import Budget, BudgetError, edge_layers, inner_layers, pin
+from .budgets import _number, Budget, BudgetError, edge_layers, inner_layers, pin
 from .policies import Policy
 
 # %% ../../nbs/08a_integer_program.ipynb #07541b9f
 _Sensitivity = Mapping[str, Mapping[tuple[int, int], float]]  # layer -> (weight bits, activation bits) -> harm
 
-_NO_SUM = "the {} of a policy are not the sum of its layers': this budget has no integer program"
+class _NoSum(ValueError):
+    "Costs are no sum over layers."
+    def __init__(self, budget: Budget, more: str = ""):
+        what = f"the {budget.name} of a policy are not the sum of its layers'"
+        super().__init__(f"{what}: this budget has no integer program{more}")
 
 def _pair_costs(budget: Budget, base: Policy, choices: Sequence[tuple[str, tuple[int, int]]]) -> np.ndarray:
     "What each choice costs more than `base`."
@@ -40,7 +44,7 @@ def _outer_bits(
     few, *_, wide = tried = [{n: policy.bits[n] for n in idle} | edges for policy in some]
     def cost(policy: Policy, outer: Mapping) -> float: return budget.cost(Policy({**policy.bits, **outer}))
     if cost(least, wide) <= cost(least, few): return wide
-    return next((outer for outer in reversed(tried) if cost(most, outer) <= budget.limit), few)
+    return next((outer for outer in reversed(tried) if budget._within(cost(most, outer))), few)
 
 def integer_program(
     budget: Budget,              # a cost that is a sum over layers
@@ -51,7 +55,7 @@ def integer_program(
 
     `BudgetError` if no choice fits; `ValueError` if an inner layer has no harms, or costs are no sum over layers.
     Where layers share a weight the budget is kept, but the sum need not be the least."""
-    if budget.plan is not None: raise ValueError(_NO_SUM.format(budget.name))
+    if budget.plan is not None: raise _NoSum(budget)
     names = inner_layers(budget.layers)
     if missing := [n for n in names if not sensitivity.get(n)]:
         raise ValueError(f"no sensitivity for the layers {missing}")
@@ -64,13 +68,13 @@ def integer_program(
     extra, harm = _pair_costs(budget, base, choices), np.array([sensitivity[n][pair] for n, pair in choices])
     member = np.array([[n == name for n, _ in choices] for name in names], dtype=float)
     least = budget.cost(base) + sum(extra[row > 0].min() for row in member)
-    if least > budget.limit:
-        raise BudgetError(f"no policy meets the budget of {budget.limit:,.0f} {budget.name}: "
-                          f"the smallest reachable cost is {least:,.0f}")
-    chosen = _solve(harm, member, extra, budget.limit - budget.cost(base))
+    if not budget._within(least):
+        raise BudgetError(f"no policy meets the budget of {_number(budget.limit)} {budget.name}: "
+                          f"the smallest reachable cost is {_number(least)}")
+    chosen = _solve(harm, member, extra, max(budget.limit, least) - budget.cost(base))
     policy = Policy({**base.bits, **dict(choices[i] for i in chosen)})
     if budget.allows(policy): return policy
-    raise ValueError(f"{_NO_SUM.format(budget.name)} ({budget.cost(policy):,.0f} for a limit of {budget.limit:,.0f})")
+    raise _NoSum(budget, f" ({_number(budget.cost(policy))} for a limit of {_number(budget.limit)})")
 
 def _solve(harm: np.ndarray, member: np.ndarray, extra: np.ndarray, room: float) -> np.ndarray:
     "Indices of the chosen pairs. Scaled, because the solver's tolerances are absolute."

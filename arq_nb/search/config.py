@@ -62,7 +62,7 @@ class _ByName(type):
         return of_init.replace(parameters=list(of_init.parameters.values())[1:])
 
 # %% ../../nbs/12a_search_settings.ipynb #1ae9dff4
-_OF_CERTIFY = "n0", "n", "alpha", "alpha_zeta", "backend", "method", "noise"   # what decides the outcome of a search
+_OF_CERTIFY = "n0", "n", "alpha", "alpha_zeta", "backend", "method", "noise", "tolerance"   # what decides a search
 _OF_REWARD, _REWARDS, _WEIGHTS = ("reward", "samples", "weights"), ("bound", "plug-in"), ("own", "shared")
 _OF_SEARCH = ("mode", "min_bits", "max_bits", "edge_bits", "n_p", "gamma", "reward_scale", "change", "candidates",
               "agent", "proposals")
@@ -116,10 +116,11 @@ class SearchConfig(metaclass=_ByName):
         if self.judge is not None and self.weights != "own":
             raise ValueError(f"a judge and weights={self.weights!r}: give one of the two, a judge has its own")
         one_of("mode", self.mode, _MODES)
+        least = dict(samples=1, n_p=1, candidates=1, min_bits=2, max_bits=2, edge_bits=1, seed=0)
+        for name, low in least.items(): object.__setattr__(self, name, whole_number(name, getattr(self, name), low))
         if not 2 <= self.min_bits <= self.max_bits <= 8 or self.edge_bits not in (*range(1, 9), FLOAT_BITS):
             raise ValueError(f"min_bits={self.min_bits}, max_bits={self.max_bits}, edge_bits={self.edge_bits}: need "
                              f"2 <= min_bits <= max_bits <= 8, and 1 to 8 or {FLOAT_BITS} bits at the edges")
-        for name in ("samples", "n_p", "candidates"): whole_number(name, getattr(self, name))
         for name in ("gamma", "reward_scale", "change"): real_number(name, getattr(self, name))
         if (self.certify.skip, self.certify.max) != (1, None):
             raise ValueError("skip and max are no settings of a search: it uses all of the held-out images, give fewer")
@@ -127,9 +128,9 @@ class SearchConfig(metaclass=_ByName):
             raise ValueError("earlier: give a list with the rewards of each search, such as earlier=[found.rewards]")
         for reward in (reward for one in self.earlier for reward in one.values()):
             real_number("earlier", reward, -math.inf, math.inf, "a reward")
-        seed = whole_number("seed", self.seed, 0)
-        alike = dict(seed=seed, recipe=replace(self.recipe, seed=seed), certify=replace(self.certify, seed=seed),
-                     warm_starts=tuple(self.warm_starts), earlier=tuple(map(dict, self.earlier)))
+        recipe, certify = (replace(part, seed=self.seed) for part in (self.recipe, self.certify))
+        alike = dict(recipe=recipe, certify=certify, warm_starts=tuple(self.warm_starts),
+                     earlier=tuple(map(dict, self.earlier)))
         for name, value in alike.items(): object.__setattr__(self, name, value)
 
     def unused(self) -> set[str]:
@@ -142,7 +143,8 @@ class SearchConfig(metaclass=_ByName):
     ) -> dict:  # name -> value, the agent's settings as one
         "What decides the outcome of a search, on one level as version 0.2 wrote it down; what is newer, if it is used."
         newer = {"precision": "float32", "method": "incremental", "noise": "gaussian", "weights": "own",
-                 "proposals": "ranked", "reward": "bound", "samples": self.samples if self.reward == "bound" else None}
+                 "proposals": "ranked", "reward": "bound", "samples": self.samples if self.reward == "bound" else None,
+                 "tolerance": 0.015 if self.certify.method == "early" else self.certify.tolerance}
         parts = (self, _OF_REWARD + (() if judged else _OF_SEARCH)), (self.certify, _OF_CERTIFY)
         found = {name: getattr(part, name) for part, names in parts for name in names}
         found |= {name: value for name, value in self.recipe.noted().items() if name not in ("augmenter", "seed")}

@@ -92,8 +92,7 @@ def finals(
     check_image_data(holdout, "holdout")
     if found.origin is None: raise ValueError("this result knows no network: make the judges and call `halving`")
     holdout = holdout.with_classes(found.origin.train.classes)
-    whole_number("count", count)
-    whole_number("seeds", seeds)
+    count, seeds = whole_number("count", count), whole_number("seeds", seeds)
     own = {f"search {place + 1}": policy for place, policy in enumerate(found.ranking[:count])}
     policies, rungs = own | dict(guests), []
     left = len(set(policies.values()))

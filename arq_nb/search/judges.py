@@ -155,7 +155,9 @@ class RadiusJudge(_NetworkJudge):
     def _acr(self) -> float: return self._measured(self._original())[0]
 
     def certificates(self, policy: Policy) -> CertificateLog:
-        "Certificates of `policy` on the held-out images, by the method of the settings."
+        """Certificates of `policy` on the held-out images, by the method of the settings.
+
+        With `reward="plug-in"` the original has none, and "incremental" is "fixed"."""
         return self._certified(self.candidate(policy))
 
     def _certified(self, candidate: SmoothedClassifier) -> CertificateLog:
@@ -166,7 +168,8 @@ class RadiusJudge(_NetworkJudge):
     def _from_scratch(self, classifier: SmoothedClassifier) -> CertificateLog:
         "As `certify_dataset` would, but under noise of the judge's own: what chose a policy must not certify it."
         own = make_generator(self.config.seed, JUDGMENT).initial_seed()
-        settings = replace(self.config.certify, seed=own, skip=1, max=None)
+        method = self.config.certify.method.replace("incremental", "fixed")
+        settings = replace(self.config.certify, seed=own, method=method, skip=1, max=None)
         found = certify_images(classifier, to_float(self.holdout.images), settings)
         label, predict = self.holdout.labels.cpu().numpy(), np.array([c.prediction for c in found])
         radius, right, n = np.array([c.radius for c in found]), (predict == label).astype(int), len(found)

@@ -17,6 +17,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from ..quant.policies import Policy
+from ..quant.program import _NoSum
 from .additive import AdditiveModel, best_policy
 from .agent import _noise_at, DDPG, truncated_normal
 from .config import SearchConfig
@@ -152,7 +153,7 @@ class _Thompson(_Mutation):
 
     def _optimum(self, harms: np.ndarray, kind: str) -> Iterator[tuple[np.ndarray, str]]:
         try: policy = best_policy(self.env, harms)
-        except ValueError: return   # costs are no sum over layers
+        except _NoSum: return
         yield self.env.actions_from(policy), kind
 
 # %% ../../nbs/14b_proposals.ipynb #b14haq01
