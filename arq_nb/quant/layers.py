@@ -8,7 +8,6 @@ __all__ = ['QuantizedLayer']
 # %% ../../nbs/40_layers.ipynb #429c14b6
 import functools
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,30 +18,9 @@ from fastcore.basics import patch
 from torch import nn, Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
-from .networks import _speaks_of_weights
+from .networks import _scope, _speaks_of_weights
 
 # %% ../../nbs/40_layers.ipynb #a6e81746
-class _Scope(threading.local):
-    "What is going on in this thread."
-    owner = None    # the layer whose own forward pass is running
-    layer = None    # the layer whose rounded product is being computed
-
-    def __init__(self): self.calls = []   # (module, frame of its call) for forward passes within quantized networks
-
-    def running(self) -> bool:
-        "True within a forward pass of a quantized network."
-        while self.calls:
-            try: self.calls[-1][1].clear()         # refused as long as the call runs:
-            except RuntimeError: return True
-            self.calls.pop()                       # an interrupt has ended it, which runs no hook
-        return self.owner is not None
-
-    def backward(self) -> bool:
-        "True within a backward pass, outside of the forward passes that it repeats."
-        return torch._C._current_graph_task_id() != -1 and not self.running()
-
-_scope = _Scope()
-
 def _enter(module: nn.Module, *_):
     module.quantization_notes.ran = True
     _scope.running()   # forgets calls that are over
