@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, overload
@@ -83,10 +82,17 @@ class SmoothedNetwork:
         "Where it computes."
         return str(next(self.network.parameters()).device)
 
-    @cached_property
+    @property
     def classifier(self) -> SmoothedClassifier:
-        "The network as it runs, under its noise: for `certify_until`, attacks and whatever else asks for one."
-        return smoothed(self.network, self.sigma, self.settings, self.input_shape, self.device)
+        """The network as it runs, under its noise: for `certify_until`, attacks and whatever else asks for one.
+
+        Made once, and anew after the network has been trained further."""
+        tensors = [*self.network.parameters(), *self.network.buffers()]
+        now = [(id(t), t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors]
+        if getattr(self, "_made", (None,))[0] != now:
+            made = smoothed(self.network, self.sigma, self.settings, self.input_shape, self.device)
+            object.__setattr__(self, "_made", (now, tensors, made))   # which keeps the tensors, and so their ids
+        return self._made[2]
 
     def _classifier(self, certify: Certify) -> SmoothedClassifier:
         "The same for other settings."
