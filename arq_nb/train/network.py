@@ -29,7 +29,7 @@ from ..core.settings import changed, real_number
 from ..quant.backends import deployed, suitable_backend
 from ..quant.export import export as exported
 from ..quant.models import load_weights, save_weights
-from ..quant.networks import copied
+from ..quant.networks import copied, one_image
 from ..quant.policies import Policy, quantize, try_once
 from ..quant.quantizers import LSQ, PACT, UniformQuantizer
 
@@ -157,6 +157,7 @@ def certify(
     data = images.with_classes(self.classes) if self.classes else images
     with ExitStack() as stack:
         if out is None: out = Path(stack.enter_context(TemporaryDirectory())) / "certificates.tsv"
+        with torch.no_grad(), one_image(self.network, self.input_shape) as image: classifier.f(image)   # see `about`
         return certify_dataset(classifier, data, out, certify, progress=progress, cache=cache)
 
 # %% ../../nbs/09a_network.ipynb #pr3dict2
@@ -190,8 +191,11 @@ def _certify_of(record: Mapping) -> Certify:
 @patch
 def about(self: SmoothedNetwork) -> dict:
     "What a folder says about the network that it holds, besides the settings that led to it."
+    network = copied(self.network)
+    quantizers = (getattr(m, "input_quantizer", None) for m in network.modules())
+    if all(getattr(q, "calibrated", True) for q in quantizers): try_once(network, self.input_shape)   # as `load` does
     return dict(input_shape=self.input_shape, classes=len(self.classes), class_names=self.classes,
-                finished=fingerprint(self.network))
+                finished=fingerprint(network))
 
 @patch
 def _record(self: SmoothedNetwork) -> dict:
@@ -244,7 +248,7 @@ def load(
     try_once(network, found["input_shape"])
     if "finished" in found:
         there, now = ({"network": which} for which in (found["finished"], fingerprint(network)))
-        check_same(folder, there, now, "give the network that was finished, or one that computes as it does")
+        check_same(folder, there, now, "give the finished network, or one that computes and remembers as it does")
     return SmoothedNetwork(network, policy, found["sigma"], found["input_shape"], found.get("class_names", []),
                            _certify_of(found), kind)
 
