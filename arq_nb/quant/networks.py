@@ -163,8 +163,8 @@ def _answers(f: Callable[[Tensor], object], image: Tensor) -> list[Tensor]:
     with torch.no_grad(): return [t for t in tree_leaves(f(image.clone())) if isinstance(t, Tensor)]
 
 def _agree(found: list[Tensor], expected: list[Tensor], tolerance: float) -> bool:
-    "True for the same shapes and, up to `tolerance` times the largest of each tensor, the same numbers."
-    if [t.shape for t in found] != [t.shape for t in expected]: return False
+    "True for the same shapes and types and, up to `tolerance` times the largest of each tensor, the same numbers."
+    if [(t.shape, t.dtype) for t in found] != [(t.shape, t.dtype) for t in expected]: return False
     return all(torch.allclose(a, b, rtol=0, atol=tolerance * float(b.nan_to_num().abs().max()), equal_nan=True)
                for a, b in zip(found, expected) if b.is_floating_point() and b.numel())
 

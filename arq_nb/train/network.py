@@ -248,7 +248,7 @@ def load(
     try_once(network, found["input_shape"])
     if "finished" in found:
         there, now = ({"network": which} for which in (found["finished"], fingerprint(network)))
-        check_same(folder, there, now, "give the finished network, or one that computes and remembers as it does")
+        check_same(folder, there, now, "give the network that was finished, or one that computes and remembers alike")
     return SmoothedNetwork(network, policy, found["sigma"], found["input_shape"], found.get("class_names", []),
                            _certify_of(found), kind)
 
