@@ -6,6 +6,8 @@
 __all__ = ['fingerprint']
 
 # %% ../../nbs/35_fingerprint.ipynb #d179326f
+import argparse
+import copyreg
 import dis
 import enum
 import functools
@@ -125,8 +127,10 @@ def module(self: _Hasher, value: nn.Module) -> None:
         self.add(child)
 
 # %% ../../nbs/35_fingerprint.ipynb #f35c0003
-def _weighty(value: object) -> object:
-    "Of a container that a function takes from outside: no plain entries, which may be its notes."
+def _weighty(value: object, written: Set) -> object:
+    "Of a container that a function takes from outside: no plain entries, which may be its notes, nor what it writes."
+    if isinstance(value, (types.SimpleNamespace, argparse.Namespace)):
+        return {k: v for k, v in vars(value).items() if k not in written}
     if isinstance(value, Mapping): return {k: v for k, v in value.items() if not isinstance(v, _PLAIN)}
     return [v for v in value if not isinstance(v, _PLAIN)] if isinstance(value, (list, set)) else value
 
@@ -140,7 +144,7 @@ def function(self: _Hasher, value: types.FunctionType) -> None:
     cells = zip(value.__code__.co_freevars, (cell.cell_contents for cell in value.__closure__ or ()))
     outside = dict(cells) | {n: value.__globals__[n] for n in names if n in value.__globals__}
     foreign = (types.ModuleType, type)
-    kept = {n: _weighty(v) for n, v in outside.items() if n not in written and not isinstance(v, foreign)}
+    kept = {n: _weighty(v, written) for n, v in outside.items() if n not in written and not isinstance(v, foreign)}
     for part in (kept, value.__defaults__, value.__kwdefaults__): self.add(part)
 
 def _codes(code: types.CodeType) -> list[types.CodeType]:
@@ -170,6 +174,7 @@ def part(self: _Hasher, value: object) -> None:
     elif isinstance(value, types.MethodType): self.many("method", [value.__self__, value.__func__])
     elif isinstance(value, functools.partial): self.many("partial", [value.func, value.args, value.keywords])
     elif isinstance(value, _NAMED): self.text(name_of(type(value)), value)
+    elif isinstance(value, torch.jit.ScriptFunction): self.text("script", value.inlined_graph.str(False))
     elif callable(value) and hasattr(value, "__qualname__"): self.text("builtin", name_of(value))
     else: self.thing(value)
 
@@ -189,7 +194,15 @@ def thing(self: _Hasher, value: object) -> None:
     kind, layers = type(value), type(value).__module__.startswith("torch.nn.")
     self.text("object", name_of(kind))
     internal = _root(kind) in sys.stdlib_module_names - {"builtins"} or _root(kind) == "torch" and not layers
-    if not internal and not self.again(value): self.add(_state(value))
+    content = _content(value) if internal or kind is slice else _state(value)
+    if content is not None and not self.again(value): self.add(content)
+
+def _content(value: object) -> object:
+    "What a value of the standard library or of PyTorch is made of; None for a tool, such as a lock or a hook's handle."
+    kind = type(value)
+    if kind.__module__ != "operator" and kind.__eq__ is object.__eq__: return None   # not compared by value
+    try: return _state(value) or copyreg.dispatch_table.get(kind, kind.__reduce__)(value)
+    except TypeError: return None   # such as a weak reference
 
 # %% ../../nbs/35_fingerprint.ipynb #f35c0005
 def fingerprint(

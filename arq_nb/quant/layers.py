@@ -8,7 +8,6 @@ __all__ = ['QuantizedLayer']
 # %% ../../nbs/40_layers.ipynb #429c14b6
 import functools
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,26 +18,9 @@ from fastcore.basics import patch
 from torch import nn, Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
-from .networks import _speaks_of_weights
+from .networks import _scope, _speaks_of_weights
 
 # %% ../../nbs/40_layers.ipynb #a6e81746
-class _Scope(threading.local):
-    "What is going on in this thread."
-    owner = None    # the layer whose own forward pass is running
-    layer = None    # the layer whose rounded product is being computed
-
-    def __init__(self): self.calls = []   # (module, frame of its call) for forward passes within quantized networks
-
-    def running(self) -> bool:
-        "True within a forward pass of a quantized network."
-        while self.calls:
-            try: self.calls[-1][1].clear()         # refused as long as the call runs:
-            except RuntimeError: return True
-            self.calls.pop()                       # an interrupt has ended it, which runs no hook
-        return self.owner is not None
-
-_scope = _Scope()
-
 def _enter(module: nn.Module, *_):
     module.quantization_notes.ran = True
     _scope.running()   # forgets calls that are over
@@ -67,10 +49,22 @@ class _LayerWeight(Tensor):
     @classmethod
     def __torch_function__(cls, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None) -> object:
         kwargs = kwargs or {}
-        if func in _PRODUCTS: return _rounded_product(func, args, kwargs)
+        product = func in _PRODUCTS
+        if (product or getattr(func, "__name__", "") == "convolution_backward") and _scope.backward():
+            _refuse_backward(args, kwargs)
+        if product: return _rounded_product(func, args, kwargs)
         return _mark_result(func, args, kwargs, func(*tree_map(_unmarked, args), **tree_map(_unmarked, kwargs)))
 
-def _unmarked(value): return value.value if isinstance(value, _LayerWeight) else value
+def _unmarked(value):
+    if not isinstance(value, _LayerWeight): return value
+    with torch._C.DisableTorchFunctionSubclass():   # the gradient of an `autograd.Function` is that of its own result
+        if value.requires_grad and not value.value.requires_grad: return value.as_subclass(Tensor)
+    return value.value
+
+def _refuse_backward(args: tuple, kwargs: dict):
+    layer = next(a.layer for a in tree_leaves((args, kwargs)) if isinstance(a, _LayerWeight))
+    raise ValueError(f"the weight of layer {layer.layer_name!r} enters a product in a backward pass, by an "
+                     "autograd.Function or a checkpoint, which would not be rounded there: give this layer 32 bits")
 
 def _used_as_it_is(values: Iterable):
     "Note for the layers of marked weights that these are used in another way than rounded in a product."
@@ -220,10 +214,10 @@ class QuantizedLayer:
 
     @property
     def weight(self) -> Tensor:
-        "The float weight; during a forward pass marked, so that the product which it enters is rounded."
-        weight = self.own_weight()
-        if not _scope.running(): return weight
-        if _scope.owner is not self: self.quantization_notes.borrowed = True
+        "The float weight; during a forward pass marked, so that the product which it enters is rounded, or refused."
+        weight, running = self.own_weight(), _scope.running()
+        if not running and not (_scope.backward() and torch.is_grad_enabled()): return weight   # no recomputation
+        if running and _scope.owner is not self: self.quantization_notes.borrowed = True
         return _LayerWeight.of(weight, self, weight, ())
 
     @weight.setter

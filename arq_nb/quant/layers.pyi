@@ -1,25 +1,11 @@
 # Written by tools/stubs.py: edit the notebooks.
 from typing import Any
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from torch import nn, Tensor
 
 __all__ = ["QuantizedLayer"]
-
-class _Scope(threading.local):
-    """What is going on in this thread."""
-
-    calls: Any
-    owner: None
-    layer: None
-
-    def __init__(self) -> None: ...
-    def running(self) -> bool:
-        """True within a forward pass of a quantized network."""
-
-_scope: _Scope
 
 def _enter(module: nn.Module, *_): ...
 def _leave(module: nn.Module, *_): ...
@@ -35,6 +21,7 @@ class _LayerWeight(Tensor):
     ) -> object: ...
 
 def _unmarked(value): ...
+def _refuse_backward(args: tuple, kwargs: dict): ...
 def _used_as_it_is(values: Iterable): ...
 
 _CONVOLUTIONS: tuple[Any, ...]
@@ -90,7 +77,7 @@ class QuantizedLayer:
 
     @property
     def weight(self) -> Tensor:
-        """The float weight; during a forward pass marked, so that the product which it enters is rounded."""
+        """The float weight; during a forward pass marked, so that the product which it enters is rounded, or refused."""
 
     @weight.setter
     def weight(self, value: Tensor) -> None: ...

@@ -8,6 +8,7 @@ __all__ = ['quantizable_layers', 'fold_batch_norm']
 # %% ../../nbs/39_networks.ipynb #5c3f01c3
 import copy
 import inspect
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -130,6 +131,28 @@ def _speaks_of_weights(kind: type) -> bool:
                for c in kind.__mro__ if c not in nn.Module.__mro__ for n, f in vars(c).items()]
     return any(_names_weight(f.__code__) for n, f in methods if hasattr(f, "__code__") and "init" not in n)
 
+# %% ../../nbs/39_networks.ipynb #sc0pe392
+class _Scope(threading.local):
+    "What is going on in this thread."
+    owner = None    # the layer whose own forward pass is running
+    layer = None    # the layer whose rounded product is being computed
+
+    def __init__(self): self.calls = []   # (module, frame of its call) for forward passes within quantized networks
+
+    def running(self) -> bool:
+        "True within a forward pass of a quantized network."
+        while self.calls:
+            try: self.calls[-1][1].clear()         # refused as long as the call runs:
+            except RuntimeError: return True
+            self.calls.pop()                       # an interrupt has ended it, which runs no hook
+        return self.owner is not None
+
+    def backward(self) -> bool:
+        "True within a backward pass, outside of the forward passes that it repeats."
+        return torch._C._current_graph_task_id() != -1 and not self.running()
+
+_scope = _Scope()
+
 # %% ../../nbs/39_networks.ipynb #f6a51abb
 class _LayerTracer(fx.Tracer):
     "Looks into no layer, also not into a subclass such as the quantized layers of chapter 6."
@@ -140,8 +163,8 @@ def _answers(f: Callable[[Tensor], object], image: Tensor) -> list[Tensor]:
     with torch.no_grad(): return [t for t in tree_leaves(f(image.clone())) if isinstance(t, Tensor)]
 
 def _agree(found: list[Tensor], expected: list[Tensor], tolerance: float) -> bool:
-    "True for the same shapes and, up to `tolerance` times the largest of each tensor, the same numbers."
-    if [t.shape for t in found] != [t.shape for t in expected]: return False
+    "True for the same shapes and types and, up to `tolerance` times the largest of each tensor, the same numbers."
+    if [(t.shape, t.dtype) for t in found] != [(t.shape, t.dtype) for t in expected]: return False
     return all(torch.allclose(a, b, rtol=0, atol=tolerance * float(b.nan_to_num().abs().max()), equal_nan=True)
                for a, b in zip(found, expected) if b.is_floating_point() and b.numel())
 

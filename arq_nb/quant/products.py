@@ -125,6 +125,8 @@ class _ProductRecorder(TorchDispatchMode):
     def _origin(self, t: Tensor) -> frozenset[str] | None:
         if t in self.origin: return self.origin[t]
         name = self.names.get(t.untyped_storage().data_ptr())
+        if name is None and isinstance(t, nn.Parameter) and t.numel():   # no constant: somebody's weight
+            name = f"a parameter of shape {tuple(t.shape)}"
         return frozenset() if name is None else frozenset([name])
 
     def __torch_dispatch__(self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None) -> object:
@@ -152,11 +154,18 @@ def _note(self: _ProductRecorder, func: Callable, args: tuple, kwargs: dict, res
     origins = [self._origin(t) for t in operands]
     alone = None not in origins and not self.running and not self._owners(origins)   # a low-rank weight is made
     if alone or count is None and None not in origins: return   # such as the norm of a matrix
+    self._check_own(origins)
     layer, weight = self._layer_of(origins)
     if layer is None: return
     self._check_rounded(layer)
     macs = count(*args, **kwargs, out_val=result) // 2 if count else operands[0].numel()
     self.products.append(Product(layer, macs, tuple(operands[1 - weight].shape), tuple(result.shape)))
+
+@patch
+def _check_own(self: _ProductRecorder, origins: list[frozenset | None]):
+    for p in sorted({p for o in origins for p in o or ()} - set(self.names.values())):
+        raise ValueError(f"a product with {p} that the network does not hold as its own: register the layer as a part "
+                         "of the network, not in a plain list, and make a function that calls it a method")
 
 @patch
 def _owners(self: _ProductRecorder, origins: list[frozenset | None]) -> list[str]:

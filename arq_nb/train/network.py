@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, overload
@@ -30,7 +29,7 @@ from ..core.settings import changed, real_number
 from ..quant.backends import deployed, suitable_backend
 from ..quant.export import export as exported
 from ..quant.models import load_weights, save_weights
-from ..quant.networks import copied
+from ..quant.networks import copied, one_image
 from ..quant.policies import Policy, quantize, try_once
 from ..quant.quantizers import LSQ, PACT, UniformQuantizer
 
@@ -83,10 +82,17 @@ class SmoothedNetwork:
         "Where it computes."
         return str(next(self.network.parameters()).device)
 
-    @cached_property
+    @property
     def classifier(self) -> SmoothedClassifier:
-        "The network as it runs, under its noise: for `certify_until`, attacks and whatever else asks for one."
-        return smoothed(self.network, self.sigma, self.settings, self.input_shape, self.device)
+        """The network as it runs, under its noise: for `certify_until`, attacks and whatever else asks for one.
+
+        Made once, and anew after the network has been trained further."""
+        tensors = [*self.network.parameters(), *self.network.buffers()]
+        now = [(id(t), t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors]
+        if getattr(self, "_made", (None,))[0] != now:
+            made = smoothed(self.network, self.sigma, self.settings, self.input_shape, self.device)
+            object.__setattr__(self, "_made", (now, tensors, made))   # which keeps the tensors, and so their ids
+        return self._made[2]
 
     def _classifier(self, certify: Certify) -> SmoothedClassifier:
         "The same for other settings."
@@ -151,6 +157,7 @@ def certify(
     data = images.with_classes(self.classes) if self.classes else images
     with ExitStack() as stack:
         if out is None: out = Path(stack.enter_context(TemporaryDirectory())) / "certificates.tsv"
+        with torch.no_grad(), one_image(self.network, self.input_shape) as image: classifier.f(image)   # see `about`
         return certify_dataset(classifier, data, out, certify, progress=progress, cache=cache)
 
 # %% ../../nbs/09a_network.ipynb #pr3dict2
@@ -184,8 +191,11 @@ def _certify_of(record: Mapping) -> Certify:
 @patch
 def about(self: SmoothedNetwork) -> dict:
     "What a folder says about the network that it holds, besides the settings that led to it."
+    network = copied(self.network)
+    quantizers = (getattr(m, "input_quantizer", None) for m in network.modules())
+    if all(getattr(q, "calibrated", True) for q in quantizers): try_once(network, self.input_shape)   # as `load` does
     return dict(input_shape=self.input_shape, classes=len(self.classes), class_names=self.classes,
-                finished=fingerprint(self.network))
+                finished=fingerprint(network))
 
 @patch
 def _record(self: SmoothedNetwork) -> dict:
@@ -238,7 +248,7 @@ def load(
     try_once(network, found["input_shape"])
     if "finished" in found:
         there, now = ({"network": which} for which in (found["finished"], fingerprint(network)))
-        check_same(folder, there, now, "give the network that was finished, or one that computes as it does")
+        check_same(folder, there, now, "give the network that was finished, or one that computes and remembers alike")
     return SmoothedNetwork(network, policy, found["sigma"], found["input_shape"], found.get("class_names", []),
                            _certify_of(found), kind)
 

@@ -2,7 +2,6 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 import torch
@@ -50,9 +49,11 @@ class SmoothedNetwork:
     def device(self) -> str:
         """Where it computes."""
 
-    @cached_property
+    @property
     def classifier(self) -> SmoothedClassifier:
-        """The network as it runs, under its noise: for `certify_until`, attacks and whatever else asks for one."""
+        """The network as it runs, under its noise: for `certify_until`, attacks and whatever else asks for one.
+
+        Made once, and anew after the network has been trained further."""
 
     def _classifier(self, certify: Certify) -> SmoothedClassifier: ...
     def _check(self, images: Tensor | ImageData) -> None: ...
