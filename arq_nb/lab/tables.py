@@ -24,7 +24,7 @@ from ..certify.logs import CertificateLog, certified_accuracy, clean_accuracy, m
 from ..core.data import ImageData
 from ..core.record import Record
 from .evidence import certified_radii, gap, training_noise
-from .figures import LOOKS, style
+from .figures import LOOKS, norm_of, style
 from ..quant.policies import Policy
 from ..train.finish import Finish, finish
 
@@ -119,9 +119,11 @@ def measure(
     networks: Iterable[Measured],      # at least one
     radii: Sequence[float] = _RADII,   # for certified accuracy, in units of the input
 ) -> pd.DataFrame:  # method, seed, acr, acr_low, acr_high (95 %), median_radius, clean_accuracy, certified_..., facts
-    "What networks are worth: a row for each one and seed, NaN where nothing was measured."
+    "A row for each network and seed, NaN where nothing was measured; `ValueError` for radii in different norms."
+    networks = list(networks)
+    if not networks: raise ValueError("a table needs at least one network")
+    norm_of(one.log for one in networks if one.log is not None)
     rows = [_row(one, radii) for one in networks]
-    if not rows: raise ValueError("a table needs at least one network")
     return pd.DataFrame(rows)
 
 # %% ../../nbs/24_tables.ipynb #cea1b266
@@ -236,10 +238,12 @@ def markdown(
 def over_seeds(
     logs: Sequence[CertificateLog],  # of the same images
 ) -> CertificateLog:
-    "An image's certified radius (0 if wrong) averaged over the logs: for comparisons, it is no certificate."
+    "An image's certified radius (0 if wrong) averaged over logs of one norm: for comparisons, it is no certificate."
     radius, order = certified_radii(logs).mean(0), np.argsort(logs[0].idx)
     idx, label = logs[0].idx[order], logs[0].label[order]
-    return CertificateLog(idx, label, label, radius, np.ones(len(idx), int), np.full(len(idx), np.nan))
+    one, unknown = np.ones(len(idx), int), np.full(len(idx), np.nan)
+    images = max(log.images for log in logs)   # "" where no record tells them
+    return CertificateLog(idx, label, label, radius, one, unknown, images=images, norm=norm_of(logs))
 
 def logs_by_method(
     networks: Iterable[Measured],  # one for each method and seed
