@@ -18,9 +18,10 @@ from scipy import stats
 
 from ..certify.logs import average_certified_radius, CertificateLog, certified_accuracy, clean_accuracy
 from ..certify.settings import Certify
+from ..certify.smoothing import noise_named
 from ..core.data import ImageData
 from ..core.settings import one_of
-from .figures import style
+from .figures import norm_of, style
 
 # %% ../../nbs/24a_evidence.ipynb #e24a0011
 HALVES = {"open": 0, "sealed": 1}  # name -> its first image in the whole test set
@@ -47,7 +48,8 @@ def in_whole(
 def certified_radii(
     logs: Sequence[CertificateLog],  # of the same images
 ) -> np.ndarray:  # (logs, images)
-    "The radii, 0 if wrong, in the order of the images; `ValueError` for logs of different images."
+    "The radii, 0 if wrong, in the order of the images; `ValueError` for logs of different images, or norms."
+    norm_of(logs)
     orders = [np.argsort(log.idx) for log in logs]
     if len({log.images for log in logs if log.images}) > 1:
         raise ValueError("the logs hold different images, by their records: only logs of the same ones can be compared")
@@ -82,8 +84,10 @@ def _noise_of(
 def training_noise(
     methods: Iterable[Sequence[CertificateLog]],  # for each method its logs, one per seed
 ) -> TrainingNoise | None:  # None if no method has two seeds
-    "The training noise of all methods together."
-    return _noise_of([certified_radii(logs) for logs in methods if len(logs)])
+    "The training noise of all methods together; `ValueError` as from `certified_radii`, and for other norms."
+    methods = [logs for logs in methods if len(logs)]
+    norm_of(log for logs in methods for log in logs)
+    return _noise_of([certified_radii(logs) for logs in methods])
 
 # %% ../../nbs/24a_evidence.ipynb #e24a0026
 @dataclass(frozen=True)
@@ -195,11 +199,14 @@ def spread(
 def constant_log(
     log: CertificateLog,  # whose images are meant
     sigma: float,         # noise
-    certify: Certify = Certify(),  # how many samples, at which error: `n` and `alpha`
+    certify: Certify = Certify(),  # how many samples, at which error, of which noise: `n`, `alpha` and `noise`
 ) -> CertificateLog:
-    "The certificates of a classifier that always says the most frequent class of these images."
+    """The certificates of a classifier that always says the most frequent class of these images.
+
+    `ValueError` for a log whose radii are not in l2, since its noise is none that `certify` names."""
+    if norm_of([log]) not in ("", "l2"): raise ValueError(f"a log with radii in {log.norm}: l2 is needed")
     always = np.bincount(log.label).argmax()
-    radius = sigma * stats.norm.ppf(certify.alpha ** (1 / certify.n))
+    radius = float(noise_named(certify.noise).radius(certify.alpha ** (1 / certify.n), sigma))
     same = np.full(len(log), 1.0)
     return replace(log, predict=np.full(len(log), always), radius=same * radius, time=same * np.nan, extra={},
                    correct=(log.label == always).astype(int))
@@ -272,7 +279,10 @@ def forest_plot(
     noise: Mapping[str, TrainingNoise] = {},  # setting -> noise of training; others: as its methods tell together
     note: str = "",                   # a line at the bottom
 ) -> Figure:
-    "Each method minus the reference: a block a setting, with clean and certified accuracy beside it."
+    """Each method minus the reference: a block a setting, with clean and certified accuracy beside it.
+
+    `ValueError` for logs of a block that are of different images, and for radii in different norms."""
+    norm_of(log for methods in blocks.values() for logs in methods.values() for log in logs)
     found = {block: gaps(methods, reference, noise.get(block)) for block, methods in blocks.items()}
     limits, height = axis_limits(one for some in found.values() for one in some.values()), 0.0
     inches = 0.215 * sum(len(methods) + 1.3 for methods in blocks.values()) + 1.15

@@ -8,7 +8,7 @@ __all__ = ['style', 'certified_accuracy_curves', 'bits_per_layer', 'plot_costs',
 # %% ../../nbs/23_figures.ipynb #8eb9addb
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,6 +51,14 @@ def style() -> Iterator[None]:
     finally: plt.rcParams.update(before)
 
 # %% ../../nbs/23_figures.ipynb #70a1f5c1
+def norm_of(
+    logs: Iterable[CertificateLog],  # that are drawn, averaged or compared together
+) -> str:  # "l2" or "l1"; "" if none of them says
+    "The norm of the radii; `ValueError` if it is not the same for all."
+    if len(norms := {log.norm for log in logs} - {""}) > 1:
+        raise ValueError(f"the radii of the logs are in different norms, {' and '.join(sorted(norms))}")
+    return next(iter(norms), "")
+
 def _check_logs(logs: Mapping[str, CertificateLog]) -> None:
     if not isinstance(logs, Mapping) or not logs:
         raise ValueError("logs must be a dict name -> CertificateLog with at least one entry, "
@@ -97,8 +105,11 @@ def certified_accuracy_curves(
     ax: Axes | None = None,              # where to draw; None makes a figure
     band: float | None = None,           # confidence of a shaded band, such as 0.95; for at most 3 curves
 ) -> Figure:
-    "Certified accuracy against radius for one or more logs, with their ACR; `ValueError` for no logs or empty ones."
+    """Certified accuracy against radius for one or more logs, with their ACR.
+
+    `ValueError` for no logs, empty ones, and radii in different norms; a norm that no record tells is taken for l2."""
     _check_logs(logs)
+    norm = norm_of(logs.values()) or "l2"
     if band is not None and len(logs) > 3:
         raise ValueError(f"{len(logs)} curves with bands cannot be told apart: band is for at most 3")
     if sigma is not None and not 0 < sigma < math.inf:
@@ -106,7 +117,8 @@ def certified_accuracy_curves(
     ax = ax or plt.subplots(figsize=(5.5, 3.0))[1]
     right = 1.03 * max(_accuracy_steps(log)[0][-1] for log in logs.values()) or 1.0
     for i, (name, log) in enumerate(logs.items()): _draw_steps(ax, log, name, right, band, **LOOKS[i % len(LOOKS)])
-    ax.set(xlim=(0, right), ylim=(0, 1), xlabel=r"radius ($\ell_2$, pixels in [0, 1])", ylabel="certified accuracy")
+    about = rf"radius ($\ell_{norm[1:]}$, pixels in [0, 1])"
+    ax.set(xlim=(0, right), ylim=(0, 1), xlabel=about, ylabel="certified accuracy")
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.legend(loc="upper right", title=None if band is None else f"band: {band:.0%}, pointwise")
     if sigma is not None:

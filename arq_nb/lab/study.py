@@ -30,7 +30,7 @@ from .. import __version__
 from ..core.fingerprint import fingerprint
 from ..core.processes import held_by_first, init_processes, on_first, rank_and_world_size
 from ..core.record import check_same, one_writer, plain, Record
-from .tables import mark_uncommitted, measure, Measured, readable
+from .tables import mark_uncommitted, measure, Measured, MISSING, readable, SETTING
 from ..quant.latency import processor
 
 # %% ../../nbs/25_study.ipynb #884752fa
@@ -279,6 +279,7 @@ def measured(
     for stage in stages:
         at = Place(folder, stage)
         if (line := stage.measured(at)) is None: continue
+        if (half := getattr(stage, "half", None)) is not None: line = replace(line, facts={"half": half, **line.facts})
         files = [at.of(one).folder / "result.json" for one in (stage, *_behind(stage).values())]   # weights may be gone
         made = [Record.read(file).get("provenance", {}) for file in files if file.exists()]
         found.append(mark_uncommitted(line, [about.get("commit", "") for about in made]))
@@ -308,6 +309,19 @@ def load_study(
         raise ValueError(f"{study}: this is no list of stages")
     return list(found)
 
+def _by_setting(
+    networks: Sequence[Measured],
+) -> dict[str, list[Measured]]:  # heading -> networks of one noise level, budget and half of the test images
+    "The networks that stand in one table; what has no budget, such as the float network, stands in that of each."
+    about = [tuple(one.facts.get(name) for name in SETTING) for one in networks]
+    budgets = {(sigma, half) for sigma, bits, half in about if bits is not None}
+    found = {}
+    for key in dict.fromkeys(about):
+        if key[1] is None and key[::2] in budgets: continue
+        head = ", ".join(f"{name} = {value}" for name, value in zip(SETTING, key) if value is not None) or "others"
+        found[head] = [one for one, its in zip(networks, about) if its in (key, (key[0], None, key[2]))]
+    return found
+
 def run_study(
     study: str,                  # a list of stages in a file, "my_study.py:stages", or a function that gives one
     out: str | os.PathLike,      # folder of the study; what is there stays, and the same command goes on
@@ -316,13 +330,18 @@ def run_study(
     scheduler: str | None = None,  # address of a scheduler of Dask, to work on its machines
     device: str = "cpu",         # "cpu" or "cuda"
     uncommitted: bool = False,   # also if code differs from its commit; such results are marked, and compared with none
-) -> pd.DataFrame | None:  # of text, a line for each method; None without networks to certify
-    "Run a study, and print what was measured; `ValueError` for code that is not committed (in a checkout of git)."
+) -> pd.DataFrame | None:  # of text, a line for each method (and setting); None without networks to certify
+    """Run a study, and print what was measured: a table for each noise level, budget and half of the test images.
+
+    `ValueError` for code that is not committed (in a checkout of git), and in place of a table for two networks of one
+    method, seed and setting; they are measured all the same."""
     refuse_uncommitted(uncommitted)
     stages = load_study(study)
     with workers(processes, scheduler) as executor: run(stages, out, executor, minutes, init_processes(device))
     networks = measured(stages, out)
     if not networks: return None
-    table = readable(measure(networks), seeds=True)
-    _say(table.to_string())
-    return table
+    settings, tables = _by_setting(networks), {}
+    for head, some in settings.items():
+        tables[head] = table = readable(measure(some), seeds=True)
+        _say((f"{head}\n" if len(settings) > 1 else "") + table.to_string())
+    return pd.concat(tables).fillna(MISSING) if len(tables) > 1 else table

@@ -24,7 +24,7 @@ from ..certify.logs import CertificateLog, certified_accuracy, clean_accuracy, m
 from ..core.data import ImageData
 from ..core.record import Record
 from .evidence import certified_radii, gap, training_noise
-from .figures import LOOKS, style
+from .figures import LOOKS, norm_of, style
 from ..quant.policies import Policy
 from ..train.finish import Finish, finish
 
@@ -119,9 +119,11 @@ def measure(
     networks: Iterable[Measured],      # at least one
     radii: Sequence[float] = _RADII,   # for certified accuracy, in units of the input
 ) -> pd.DataFrame:  # method, seed, acr, acr_low, acr_high (95 %), median_radius, clean_accuracy, certified_..., facts
-    "What networks are worth: a row for each one and seed, NaN where nothing was measured."
+    "A row for each network and seed, NaN where nothing was measured; `ValueError` for radii in different norms."
+    networks = list(networks)
+    if not networks: raise ValueError("a table needs at least one network")
+    norm_of(one.log for one in networks if one.log is not None)
     rows = [_row(one, radii) for one in networks]
-    if not rows: raise ValueError("a table needs at least one network")
     return pd.DataFrame(rows)
 
 # %% ../../nbs/24_tables.ipynb #cea1b266
@@ -189,8 +191,22 @@ def _committed(
     if UNCOMMITTED not in rows: return rows, ""
     marked = rows[UNCOMMITTED].eq(True)
     if not marked.any(): return rows, ""
-    left = rows.where(~marked).assign(method=rows.method)
+    left = rows.where(~marked).assign(method=rows.method, seed=rows.seed)
     return (left, "") if left.acr.notna().any() else (rows, " (uncommitted code)")
+
+SETTING = "sigma", "bits", "half"  # facts that a study names: noise, budget, half of the test images
+
+def _by_method(
+    table: pd.DataFrame,  # of `measure`
+) -> dict[str, tuple[pd.DataFrame, str]]:  # method -> its seeds that count, and a mark for its name
+    "What means are over; `ValueError` for a method that is there twice with the same seed, or in several settings."
+    for method, rows in table.groupby("method", sort=False):
+        if (twice := rows.seed[rows.seed.duplicated()]).size:
+            raise ValueError(f"{method!r} is there twice with seed {twice.iloc[0]}: give one setting at a time")
+        for name in (name for name in SETTING if name in rows and rows[name].nunique() > 1):
+            found = " and ".join(map(str, rows[name].dropna().unique()))
+            raise ValueError(f"{method!r} is there with {name} {found}: give one setting at a time")
+    return {method: _committed(rows) for method, rows in table.groupby("method", sort=False)}
 
 # %% ../../nbs/24_tables.ipynb #cea1b261
 def readable(
@@ -200,8 +216,9 @@ def readable(
 ) -> pd.DataFrame:  # of text, one row per method, in the order of the table
     """The table as people read it: means over the seeds, shares in percent, sizes in kB of 1000 bytes.
 
-    Seeds from uncommitted code are left out; a method that has no others is marked in its name."""
-    methods, rows = {m: _committed(some) for m, some in table.groupby("method", sort=False)}, {}
+    Seeds from uncommitted code are left out; a method that has no others is marked in its name. `ValueError` for a
+    method that is there twice with the same seed, or with several noise levels, budgets or halves of the images."""
+    methods, rows = _by_method(table), {}
     noise = _seed_noise(pd.concat([some for some, _ in methods.values()]))
     for method, (some, mark) in methods.items():
         texts = _readable_row(some)
@@ -221,10 +238,12 @@ def markdown(
 def over_seeds(
     logs: Sequence[CertificateLog],  # of the same images
 ) -> CertificateLog:
-    "An image's certified radius (0 if wrong) averaged over the logs: for comparisons, it is no certificate."
+    "An image's certified radius (0 if wrong) averaged over logs of one norm: for comparisons, it is no certificate."
     radius, order = certified_radii(logs).mean(0), np.argsort(logs[0].idx)
     idx, label = logs[0].idx[order], logs[0].label[order]
-    return CertificateLog(idx, label, label, radius, np.ones(len(idx), int), np.full(len(idx), np.nan))
+    one, unknown = np.ones(len(idx), int), np.full(len(idx), np.nan)
+    images = max(log.images for log in logs)   # "" where no record tells them
+    return CertificateLog(idx, label, label, radius, one, unknown, images=images, norm=norm_of(logs))
 
 def logs_by_method(
     networks: Iterable[Measured],  # one for each method and seed
@@ -291,7 +310,10 @@ def _draw_certified(ax: Axes, table: pd.DataFrame, methods: list[str]) -> None:
 def plot_comparison(
     table: pd.DataFrame,  # of `measure`
 ) -> Figure:
-    "Left: ACR of each method and seed, with intervals. Right: certified accuracy at each radius, mean over the seeds."
+    """Left: ACR of each method and seed, with intervals. Right: certified accuracy at each radius, mean over the seeds.
+
+    What counts, and what is refused, is as in `readable`."""
+    table = pd.concat([rows.assign(method=method + mark) for method, (rows, mark) in _by_method(table).items()])
     methods = list(dict.fromkeys(table.method))
     fig, (left, right) = plt.subplots(1, 2, figsize=(7, 0.28 * len(methods) + 1.6))
     _draw_acr(left, table, methods)
