@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ..certify.logs import read_log
-from ..core.archives import drop_near_duplicates, find_data, load_dataset, source_digest, unpack
+from ..core.archives import drop_seen_twins, find_data, load_dataset, source_digest, unpack
 from ..core.data import concat, ImageData
 from ..core.fingerprint import fingerprint
 from ..core.processes import on_first
@@ -114,9 +114,9 @@ def _decoded(images: Images, split: str, folder: Path) -> ImageData:
 @lru_cache(maxsize=2)
 def _parts(images: Images, folder: Path, device: str) -> _Parts:
     both = _decoded(images, "train", folder), _decoded(images, "test", folder)
-    all_train, test = (data.to(device) for data in both)
+    all_train, test = (data.to(device).with_classes(both[0].classes) for data in both)
     train, pool = all_train.split(images.held_out, make_generator(0))
-    if len(images.roots) > 1: train = drop_near_duplicates(train, pool)   # twins in other roots
+    if len(images.roots) > 1: train = drop_seen_twins(train, pool, test)
     if images.test is not None: test = test.every(math.ceil(len(test) / images.test))
     return _Parts(all_train, train, test, images.held_out)
 
