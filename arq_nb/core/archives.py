@@ -165,18 +165,44 @@ def _nearest(ours: Tensor, theirs: Tensor, tolerance: float) -> Tensor:  # of ea
         nearest[close] = exact.amin(1)
     return nearest
 
+def _apart(data: ImageData, others: ImageData, tolerance: float = 0.06) -> Tensor:  # bool, (images,)
+    "Which images have no twin among `others`."
+    if data.shape != others.shape:
+        raise DataError(f"cannot compare {data.name!r} and {others.name!r}: image shapes {data.shape} and "
+                        f"{others.shape} differ")
+    def scaled(images): return to_float(images).flatten(1) / math.sqrt(math.prod(data.shape))
+    theirs = scaled(others.images)
+    return torch.cat([_nearest(scaled(some), theirs, tolerance) for some in data.images.split(4096)]) > tolerance
+
 def drop_near_duplicates(
     data: ImageData,  # images to keep or drop
     others: ImageData,  # images that must not be in `data`
     tolerance: float = 0.06,  # root-mean-square pixel distance in [0, 1] up to which two images are twins
 ) -> ImageData:  # `data` without the twins, in the same order
     "Drop every image that is, up to compression artifacts, one of `others`."
-    if data.shape != others.shape:
-        raise DataError(f"cannot compare {data.name!r} and {others.name!r}: image shapes {data.shape} and "
-                        f"{others.shape} differ")
-    def scaled(images): return to_float(images).flatten(1) / math.sqrt(math.prod(data.shape))
-    theirs = scaled(others.images)
-    nearest = torch.cat([_nearest(scaled(some), theirs, tolerance) for some in data.images.split(4096)])
-    kept = (nearest > tolerance).nonzero()[:, 0]
-    if not len(kept): raise DataError(f"{data.name}: every image is the twin of one of {others.name}")
+    kept = _apart(data, others, tolerance)
+    if not kept.any(): raise DataError(f"{data.name}: every image is the twin of one of {others.name}")
     return replace(data.subset(kept), name=data.name)
+
+# %% ../../nbs/34_archives.ipynb #a7fb0002
+def _twins(data: ImageData, others: ImageData) -> Tensor:  # bool, (images,)
+    "Which images have a twin of their own class among `others`."
+    found = torch.zeros_like(data.labels, dtype=torch.bool)
+    for label in others.labels.unique():
+        ours, theirs = data.labels == label, others.labels == label
+        if ours.any(): found[ours] = ~_apart(data.subset(ours), others.subset(theirs))
+    return found
+
+def drop_seen_twins(
+    train: ImageData,     # of several sources
+    held_out: ImageData,  # of the same ones
+    test: ImageData,      # of the same classes
+) -> ImageData:  # what may be trained on
+    "`train` without twins of the others; a warning counts those of test images, also among the held-out ones."
+    train = drop_near_duplicates(train, held_out)
+    twins, chosen = _twins(train, test), _twins(held_out, test)
+    if twins.all(): raise DataError(f"{train.name}: every image is the twin of one of {test.name}")
+    if twins.any() or chosen.any():
+        warnings.warn(f"twins of test images: {twins.sum()} of {len(twins)} training images, which are left out, and "
+                      f"{chosen.sum()} of {len(chosen)} held-out ones, which are not", stacklevel=3)
+    return replace(train.subset(~twins), name=train.name)

@@ -24,7 +24,7 @@ from fastcore.basics import patch
 from torch import nn
 from torchvision.models import get_model, list_models
 
-from ..core.archives import drop_near_duplicates, load_dataset, unpack
+from ..core.archives import drop_seen_twins, load_dataset, unpack
 from ..core.data import augment, concat, ImageData, to_float
 from ..core.fingerprint import fingerprint
 from ..core.record import check_same, Record
@@ -128,7 +128,7 @@ def images(
         raise ValueError(f"{test.name}: images of {test.shape}, but those for training have {train.shape}; bring them "
                          "to one size with --size")
     train, holdout = train.split(self.holdout, make_generator(self.seed))
-    if len(roots) > 1: train = drop_near_duplicates(train, holdout)
+    if len(roots) > 1: train = drop_seen_twins(train, holdout, test)
     return tuple(d.to(self.device) for d in (train, holdout, test))
 
 @patch(as_prop=True)

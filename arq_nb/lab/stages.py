@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ..certify.logs import read_log
-from ..core.archives import drop_near_duplicates, find_data, load_dataset, source_digest, unpack
+from ..core.archives import drop_seen_twins, find_data, load_dataset, source_digest, unpack
 from ..core.data import concat, ImageData
 from ..core.fingerprint import fingerprint
 from ..core.processes import on_first
@@ -48,8 +48,16 @@ class _Parts(NamedTuple):
     "The images of a study, by what they are for."
     all_train: ImageData
     train: ImageData   # without the held-out ones
-    test: ImageData
+    all_test: ImageData
+    skip: int | None   # every so many of them are for the test; None: all
     pool: int          # how many are held out
+
+    @property
+    def test(self) -> ImageData: return self.all_test if self.skip is None else self.all_test.every(self.skip)
+
+    def test_half(self, half: str) -> ImageData:
+        "One half of the test images: the whole set is cut in two before it is thinned."
+        return replace(test_half(self.all_test, half).every(self.skip or 1), name=f"{self.test.name}, {half} half")
 
     def held_out(self, count: int) -> ImageData:
         "So many of the held-out images; fewer are a part of more. `ValueError` for more than there are."
@@ -114,11 +122,11 @@ def _decoded(images: Images, split: str, folder: Path) -> ImageData:
 @lru_cache(maxsize=2)
 def _parts(images: Images, folder: Path, device: str) -> _Parts:
     both = _decoded(images, "train", folder), _decoded(images, "test", folder)
-    all_train, test = (data.to(device) for data in both)
+    all_train, test = (data.to(device).with_classes(both[0].classes) for data in both)
     train, pool = all_train.split(images.held_out, make_generator(0))
-    if len(images.roots) > 1: train = drop_near_duplicates(train, pool)   # twins in other roots
-    if images.test is not None: test = test.every(math.ceil(len(test) / images.test))
-    return _Parts(all_train, train, test, images.held_out)
+    if len(images.roots) > 1: train = drop_seen_twins(train, pool, test)
+    skip = None if images.test is None else math.ceil(len(test) / images.test)
+    return _Parts(all_train, train, test, skip, images.held_out)
 
 # %% ../../nbs/25a_stages.ipynb #a1d2fbbf
 def decoded_once(
@@ -293,8 +301,8 @@ class FinishStage(Stage):
 
     def test(self, at: Place) -> ImageData:
         "The images that are certified, from the study of `at`."
-        whole = self.float_stage.images.parts(at).test
-        return whole if self.half is None else test_half(whole, self.half)
+        parts = self.float_stage.images.parts(at)
+        return parts.test if self.half is None else parts.test_half(self.half)
 
     def make(self, at: Place) -> dict:
         parts, network = self.float_stage.images.parts(at), (self.start or self.chosen).network(at)
