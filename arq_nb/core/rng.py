@@ -15,7 +15,7 @@ import torch
 # %% ../../nbs/31_rng.ipynb #d66c614b
 CHUNK = 50  # noise samples drawn at a time; part of what defines a noise stream
 ESTIMATION, SELECTION, CERTIFICATION = 1, 2, 3  # what a noise stream of an image is for
-TRAINING, CALIBRATION, EVALUATION, JUDGMENT, SIGNS, PSEUDO_NOISE, SHARING, DROPOUT = range(4, 12)  # one of anything else
+TRAINING, CALIBRATION, EVALUATION, JUDGMENT, SIGNS, PSEUDO_NOISE, SHARING, DROPOUT = range(4, 12)  # or anything else
 
 # %% ../../nbs/31_rng.ipynb #5e32d4fb
 def _fill(generator: torch.Generator, words: np.ndarray) -> None:
