@@ -7,9 +7,8 @@ __all__ = ['read_dataset', 'Images', 'images']
 
 # %% ../../nbs/33b_datasets.ipynb #d33b0004
 import math
-import operator
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +24,19 @@ from .files import checked_size, pixels_of, scale_16_bits
 from .rng import make_generator
 
 # %% ../../nbs/33b_datasets.ipynb #725fef71
+def _in_label_order(names: object, what: str, kind: type = Iterable) -> list[str]:
+    "Class names as a list; `DataError` for what does not say which one is label 0."
+    found = []
+    if isinstance(names, Mapping):   # names of labels, or labels of names
+        places, labels = range(len(names)), [*names.values()]
+        if all(i in labels for i in places): found.append(sorted(names, key=names.get))
+        if all(i in names for i in places): found.append([names[i] for i in places])
+    elif isinstance(names, kind) and not isinstance(names, (str, bytes, set, frozenset)): found.append([*names])
+    if not found or found[0] != found[-1]:
+        raise DataError(f"{what}: {names!r:.99} is neither a list of names in label order nor a dict of names and "
+                        "labels 0, 1, ...: give classes=[...] to ImageData.from_dataset")
+    return [", ".join(map(str, n)) if isinstance(n, (tuple, list)) else str(n) for n in found[0]]  # of synonyms all
+
 def _class_names(dataset: object) -> list[str] | None:
     "The names that a data set of torch, or the one inside it, gives its classes."
     if isinstance(dataset, ConcatDataset):
@@ -33,11 +45,10 @@ def _class_names(dataset: object) -> list[str] | None:
             raise DataError(f"the parts of the ConcatDataset have different classes: {found}; read each one and use "
                             "`concat`")
         return found[0]
-    names = getattr(dataset, "classes", None)
-    if names is not None and len(names):  # ImageNet's are tuples of synonyms
-        return [", ".join(map(str, n)) if isinstance(n, (tuple, list)) else str(n) for n in names]
-    if place := getattr(dataset, "class_to_idx", None):
-        return [str(n) for n, _ in sorted(place.items(), key=operator.itemgetter(1))]
+    for what, kind in (("classes", Iterable), ("class_to_idx", Mapping)):
+        names = getattr(dataset, what, None)
+        if names is None or isinstance(names, Sized) and not len(names): continue
+        return _in_label_order(names, f"{what} of {type(dataset).__name__}", kind)
     inner = getattr(dataset, "dataset", None)
     return None if inner is None else _class_names(inner)
 
@@ -138,7 +149,7 @@ def read_dataset(
     _check_dataset(dataset)
     kind, most, labels, images = type(dataset).__name__, 0.0, [], None
     size, channels = checked_size(size, channels)
-    known = _class_names(dataset) if classes is None else [str(c) for c in classes]
+    known = _class_names(dataset) if classes is None else _in_label_order(classes, "classes")
     for i in tqdm(range(len(dataset)), "reading", delay=3, leave=False, disable=not progress):
         where = f"{name or kind}[{i}]"
         image, label = _item(dataset, i, where)
