@@ -9,6 +9,7 @@ __all__ = ['RadiusJudge', 'AccuracyJudge', 'KeptJudge', 'judge_many']
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, replace
@@ -39,6 +40,9 @@ from ..train.network import smoothed
 from ..train.training import evaluate
 
 # %% ../../nbs/13_judges.ipynb #55ea707f
+class _Diverged(FloatingPointError):
+    "The fine-tuning of one candidate had no finite loss."
+
 class _NetworkJudge:
     "What judges of a network have in common: all policies get the same fine-tuning, and each is judged once."
     original_acr = math.nan   # of a judge that looks at no radius
@@ -53,19 +57,27 @@ class _NetworkJudge:
         self.fitted: dict = {}   # quantizers of the network's weights, see `quantize`
 
     def evaluate(self, policy: Policy) -> Evaluation:
-        "What a policy is worth; the same one is fine-tuned once."
-        if policy not in self.known: self.known[policy] = self._evaluate(policy)
+        "What a policy is worth; the same one is fine-tuned once. One whose fine-tuning diverges has no right answer."
+        if policy not in self.known:
+            try: self.known[policy] = self._evaluate(policy)
+            except _Diverged as error:
+                warnings.warn(f"{error}; until then the policy {policy.text} counts as never right")
+                self.known[policy] = self._worth(0.0, 0.0)
         return self.known[policy]
 
     def candidate(self, policy: Policy) -> SmoothedClassifier:
         "The network with this policy, fine-tuned and smoothed as it is judged."
-        network, _ = tune(quantize(self.model, policy, fitted=self.fitted), self.train, self.sigma, self.config.recipe)
+        network = quantize(self.model, policy, fitted=self.fitted)
+        try: tune(network, self.train, self.sigma, self.config.recipe)
+        except FloatingPointError as error: raise _Diverged(*error.args) from error
         return self._smoothed(network)
 
     def _smoothed(self, network: nn.Module) -> SmoothedClassifier:
         return smoothed(network, self.sigma, self.config.certify, self.train.shape, self.train.images.device)
 
     def _evaluate(self, policy: Policy) -> Evaluation: raise NotImplementedError
+
+    def _worth(self, acr: float, accuracy: float) -> Evaluation: raise NotImplementedError
 
 # %% ../../nbs/13_judges.ipynb #767fc300
 def _kept_number(path: Path, about: Mapping, make: Callable[[], float]) -> float:
@@ -186,7 +198,9 @@ class RadiusJudge(_NetworkJudge):
         return float(radius.mean()), float(right.mean() / samples)
 
     def _evaluate(self, policy: Policy) -> Evaluation:
-        acr, accuracy = self._measured(self.candidate(policy))
+        return self._worth(*self._measured(self.candidate(policy)))
+
+    def _worth(self, acr: float, accuracy: float) -> Evaluation:
         return Evaluation(self.config.reward_scale * (acr - self.original_acr), acr, accuracy)
 
 # %% ../../nbs/13_judges.ipynb #f60c0ae6
@@ -211,7 +225,9 @@ class AccuracyJudge(_NetworkJudge):
         self.original_accuracy = evaluate(deployed(model), self.holdout)
 
     def _evaluate(self, policy: Policy) -> Evaluation:
-        accuracy = evaluate(self.candidate(policy).f, self.holdout)
+        return self._worth(math.nan, evaluate(self.candidate(policy).f, self.holdout))
+
+    def _worth(self, acr: float, accuracy: float) -> Evaluation:
         return Evaluation(self.config.reward_scale * (accuracy - self.original_accuracy), math.nan, accuracy)
 
 # %% ../../nbs/13_judges.ipynb #ba68ad00
