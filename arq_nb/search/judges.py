@@ -61,7 +61,7 @@ class _NetworkJudge:
         if policy not in self.known:
             try: self.known[policy] = self._evaluate(policy)
             except _Diverged as error:
-                warnings.warn(f"{error}; until then the policy {policy.text} counts as never right")
+                warnings.warn(f"{error}; until then the policy {policy.text} counts as never right", stacklevel=2)
                 self.known[policy] = self._worth(0.0, 0.0)
         return self.known[policy]
 
