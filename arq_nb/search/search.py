@@ -26,17 +26,17 @@ from torch import nn, Tensor
 from tqdm import tqdm
 
 from ..certify.logs import CertificateLog
-from ..core.data import check_image_data, ImageData
+from ..core.data import ImageData
 from ..core.fingerprint import fingerprint
 from ..core.processes import held_by_first
 from ..core.record import load_tensors, one_writer, Record, save_tensors, write_atomically
-from ..core.settings import whole_number
+from ..core.settings import real_number, whole_number
 from ..quant.budgets import Budget
 from ..quant.policies import Policy
 from .additive import AdditiveModel
 from .config import Evaluation, Judge, SearchConfig
 from .environment import BitWidthEnv, rollout
-from .judges import RadiusJudge
+from .judges import _like, RadiusJudge
 from .proposals import Proposals, proposals_for
 from ..train.finish import Finish, finish, finished
 from ..train.network import SmoothedNetwork
@@ -288,12 +288,12 @@ def search(
 ) -> SearchResult:
     """ARQ: search the policy within `budget` whose smoothed network has the largest average certified radius.
 
-    A search that was stopped continues from its folder; `ValueError` if that was made with other settings."""
-    check_image_data(train, "train")
-    check_image_data(holdout, "holdout")
-    holdout = holdout.with_classes(train.classes)
+    A search that was stopped continues from its folder; `ValueError` if that was made with other settings, `DataError`
+    for held-out or test images of another shape or of unknown classes."""
+    holdout = _like(train, holdout, "holdout")
+    real_number("sigma", sigma)
     if config.test is not None:
-        check_image_data(config.test, "test")
+        _like(train, config.test, "test")
         if out is None: raise ValueError("finishing on a test set needs a folder: give `out`")
     policies, folder = whole_number("policies", policies), Path(out) if out is not None else None
     origin, proposals = _Origin(model, train, sigma, config), proposals_for(config.environment(budget), config)
