@@ -32,6 +32,7 @@ from ..core.processes import held_by_first
 from ..core.record import load_tensors, one_writer, Record, save_tensors, write_atomically
 from ..core.settings import real_number, whole_number
 from ..quant.budgets import Budget
+from ..quant.costs import layer_table
 from ..quant.policies import Policy
 from .additive import AdditiveModel
 from .config import Evaluation, Judge, SearchConfig
@@ -275,6 +276,14 @@ def _judge_of(origin: _Origin, holdout: ImageData, budget: Budget, kept: Path | 
     shared = resolve_name("arq_nb.search.shared_weights:SharedWeightsJudge")   # of the next chapter
     return shared(o.model, o.train, holdout, o.sigma, budget, config, kept=kept)
 
+def _check_budget(budget: Budget, model: nn.Module, shape: tuple[int, int, int]) -> None:
+    "`ValueError` with the first difference if a budget counts another network, or images of another size."
+    there, here = budget.layers, layer_table(model, shape)
+    apart = [f"{own.name}: {name}={value!r} there, {vars(own)[name]!r} here" for other, own in zip(there, here)
+             for name, value in vars(other).items() if value != vars(own)[name]]
+    if len(there) != len(here): apart.append(f"{len(there)} layers there, {len(here)} here")
+    if apart: raise ValueError(f"this is not a budget of this network and images of {shape}: {apart[0]}")
+
 @_with_settings_beside
 def search(
     model: nn.Module,            # float network, trained with noise; not changed
@@ -288,13 +297,14 @@ def search(
 ) -> SearchResult:
     """ARQ: search the policy within `budget` whose smoothed network has the largest average certified radius.
 
-    A search that was stopped continues from its folder; `ValueError` if that was made with other settings, `DataError`
-    for held-out or test images of another shape or of unknown classes."""
+    A search that was stopped continues from its folder. `ValueError` if that was made with other settings, and for a
+    budget of another network or of other shapes; `DataError` for images unlike those of `train`."""
     holdout = _like(train, holdout, "holdout")
     real_number("sigma", sigma)
     if config.test is not None:
         _like(train, config.test, "test")
         if out is None: raise ValueError("finishing on a test set needs a folder: give `out`")
+    _check_budget(budget, model, train.shape)
     policies, folder = whole_number("policies", policies), Path(out) if out is not None else None
     origin, proposals = _Origin(model, train, sigma, config), proposals_for(config.environment(budget), config)
     with _kept(folder, lambda: _search_settings(origin, holdout, budget)) as (history, state, save):
