@@ -186,14 +186,14 @@ class _Origin:
     train: ImageData
     sigma: float
     config: SearchConfig
-    epochs: int | None = None   # of finishing; None: as usual
+    epochs: int | None = None   # of finishing; None: as usual, or as many as candidates had
 
     def settings(self) -> Finish:
-        "The candidates' recipe with more epochs; from scratch, certificates in their arithmetic, noise and alpha."
+        "The candidates' recipe with three epochs or more; certificates from scratch, in their arithmetic, noise, alpha."
         own, usual = self.config, Finish()
         alike = {name: getattr(own.certify, name) for name in ("noise", "backend", "alpha")}
         certify = replace(usual.certify, seed=own.seed, **alike)
-        recipe = replace(own.recipe, epochs=self.epochs or usual.recipe.epochs)
+        recipe = replace(own.recipe, epochs=self.epochs or max(usual.recipe.epochs, own.recipe.epochs))
         return replace(usual, recipe=recipe, certify=certify, progress=own.progress)
 
 # %% ../../nbs/15_search.ipynb #6b588695
