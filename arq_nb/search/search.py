@@ -28,8 +28,8 @@ from tqdm import tqdm
 from ..certify.logs import CertificateLog
 from ..core.data import ImageData
 from ..core.fingerprint import fingerprint
-from ..core.processes import held_by_first
-from ..core.record import load_tensors, one_writer, Record, save_tensors, write_atomically
+from ..core.processes import held_by_first, on_first
+from ..core.record import load_tensors, one_writer, plain, Record, save_tensors, write_atomically
 from ..core.settings import real_number, whole_number
 from ..quant.budgets import Budget
 from ..quant.costs import layer_table
@@ -284,6 +284,14 @@ def _check_budget(budget: Budget, model: nn.Module, shape: tuple[int, int, int])
     if len(there) != len(here): apart.append(f"{len(there)} layers there, {len(here)} here")
     if apart: raise ValueError(f"this is not a budget of this network and images of {shape}: {apart[0]}")
 
+def _make_room(final: Path, policy: Policy, epochs: int) -> None:
+    "Set a finished network aside if it has another policy or training than is asked for, and fetch the one that has."
+    asked, record = {"policy": plain(policy.bits), "epochs": epochs}, final / "settings.json"
+    there = {k: v for k, v in Record.read(record).items() if k in asked} if record.exists() else asked
+    def aside(about: Mapping) -> Path: return final.with_name(f"final-{fingerprint(about)}")
+    if there.keys() == asked.keys() and there != asked: final.rename(aside(there))
+    if not final.exists() and aside(asked).exists(): aside(asked).rename(final)
+
 @_with_settings_beside
 def search(
     model: nn.Module,            # float network, trained with noise; not changed
@@ -320,6 +328,7 @@ def search(
                 bar.update()
         found = SearchResult.of(history, judge, proposals, origin)
         if config.test is None: return found
-        about = dict(sigma=sigma, out=folder / "final", settings=origin.settings())
-        log = finish(model, found.policy, train, test=config.test, **about)
+        final, settings = folder / "final", origin.settings()
+        on_first(lambda: _make_room(final, found.policy, settings.recipe.epochs))
+        log = finish(model, found.policy, train, config.test, sigma, final, settings)
         return replace(found, certificates=log)
