@@ -189,7 +189,7 @@ class _Origin:
     epochs: int | None = None   # of finishing; None: as usual, or as many as candidates had
 
     def settings(self) -> Finish:
-        "The candidates' recipe with three epochs or more; certificates from scratch, in their arithmetic, noise, alpha."
+        "The candidates' recipe, three epochs or more; certificates from scratch, in their arithmetic, noise and alpha."
         own, usual = self.config, Finish()
         alike = {name: getattr(own.certify, name) for name in ("noise", "backend", "alpha")}
         certify = replace(usual.certify, seed=own.seed, **alike)
