@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.data import check_image_data, ImageData
+from ..core.data import ImageData
 from ..core.fingerprint import fingerprint
 from ..core.settings import whole_number
 from ..quant.policies import Policy
 from .config import Judge
-from .judges import KeptJudge, RadiusJudge
+from .judges import _like, KeptJudge, RadiusJudge
 from .search import SearchResult
 
 # %% ../../nbs/15a_finals.ipynb #f15rung0
@@ -89,9 +89,8 @@ def finals(
     out: str | os.PathLike | None = None,  # folder for the answers, from which stopped finals go on; None keeps nothing
 ) -> Finals:
     "Successive halving by longer and longer training. `ValueError` for a result that knows no network."
-    check_image_data(holdout, "holdout")
     if found.origin is None: raise ValueError("this result knows no network: make the judges and call `halving`")
-    holdout = holdout.with_classes(found.origin.train.classes)
+    holdout = _like(found.origin.train, holdout, "holdout")
     count, seeds = whole_number("count", count), whole_number("seeds", seeds)
     own = {f"search {place + 1}": policy for place, policy in enumerate(found.ranking[:count])}
     policies, rungs = own | dict(guests), []

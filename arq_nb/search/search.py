@@ -26,17 +26,18 @@ from torch import nn, Tensor
 from tqdm import tqdm
 
 from ..certify.logs import CertificateLog
-from ..core.data import check_image_data, ImageData
+from ..core.data import ImageData
 from ..core.fingerprint import fingerprint
-from ..core.processes import held_by_first
-from ..core.record import load_tensors, one_writer, Record, save_tensors, write_atomically
-from ..core.settings import whole_number
+from ..core.processes import held_by_first, on_first
+from ..core.record import load_tensors, one_writer, plain, Record, save_tensors, write_atomically
+from ..core.settings import real_number, whole_number
 from ..quant.budgets import Budget
+from ..quant.costs import layer_table
 from ..quant.policies import Policy
 from .additive import AdditiveModel
 from .config import Evaluation, Judge, SearchConfig
 from .environment import BitWidthEnv, rollout
-from .judges import RadiusJudge
+from .judges import _like, RadiusJudge
 from .proposals import Proposals, proposals_for
 from ..train.finish import Finish, finish, finished
 from ..train.network import SmoothedNetwork
@@ -185,14 +186,14 @@ class _Origin:
     train: ImageData
     sigma: float
     config: SearchConfig
-    epochs: int | None = None   # of finishing; None: as usual
+    epochs: int | None = None   # of finishing; None: as usual, or as many as candidates had
 
     def settings(self) -> Finish:
-        "The candidates' recipe with more epochs; from scratch, certificates in their arithmetic, noise and alpha."
+        "The candidates' recipe, three epochs or more; certificates from scratch, in their arithmetic, noise and alpha."
         own, usual = self.config, Finish()
         alike = {name: getattr(own.certify, name) for name in ("noise", "backend", "alpha")}
         certify = replace(usual.certify, seed=own.seed, **alike)
-        recipe = replace(own.recipe, epochs=self.epochs or usual.recipe.epochs)
+        recipe = replace(own.recipe, epochs=self.epochs or max(usual.recipe.epochs, own.recipe.epochs))
         return replace(usual, recipe=recipe, certify=certify, progress=own.progress)
 
 # %% ../../nbs/15_search.ipynb #6b588695
@@ -275,6 +276,22 @@ def _judge_of(origin: _Origin, holdout: ImageData, budget: Budget, kept: Path | 
     shared = resolve_name("arq_nb.search.shared_weights:SharedWeightsJudge")   # of the next chapter
     return shared(o.model, o.train, holdout, o.sigma, budget, config, kept=kept)
 
+def _check_budget(budget: Budget, model: nn.Module, shape: tuple[int, int, int]) -> None:
+    "`ValueError` with the first difference if a budget counts another network, or images of another size."
+    there, here = budget.layers, layer_table(model, shape)
+    apart = [f"{own.name}: {name}={value!r} there, {vars(own)[name]!r} here" for other, own in zip(there, here)
+             for name, value in vars(other).items() if value != vars(own)[name]]
+    if len(there) != len(here): apart.append(f"{len(there)} layers there, {len(here)} here")
+    if apart: raise ValueError(f"this is not a budget of this network and images of {shape}: {apart[0]}")
+
+def _make_room(final: Path, policy: Policy, epochs: int) -> None:
+    "Set a finished network aside if it has another policy or training than is asked for, and fetch the one that has."
+    asked, record = {"policy": plain(policy.bits), "epochs": epochs}, final / "settings.json"
+    there = {k: v for k, v in Record.read(record).items() if k in asked} if record.exists() else asked
+    def aside(about: Mapping) -> Path: return final.with_name(f"final-{fingerprint(about)}")
+    if there.keys() == asked.keys() and there != asked: final.rename(aside(there))
+    if not final.exists() and aside(asked).exists(): aside(asked).rename(final)
+
 @_with_settings_beside
 def search(
     model: nn.Module,            # float network, trained with noise; not changed
@@ -288,13 +305,14 @@ def search(
 ) -> SearchResult:
     """ARQ: search the policy within `budget` whose smoothed network has the largest average certified radius.
 
-    A search that was stopped continues from its folder; `ValueError` if that was made with other settings."""
-    check_image_data(train, "train")
-    check_image_data(holdout, "holdout")
-    holdout = holdout.with_classes(train.classes)
+    A search that was stopped continues from its folder. `ValueError` if that was made with other settings, and for a
+    budget of another network or of other shapes; `DataError` for images unlike those of `train`."""
+    holdout = _like(train, holdout, "holdout")
+    real_number("sigma", sigma)
     if config.test is not None:
-        check_image_data(config.test, "test")
+        _like(train, config.test, "test")
         if out is None: raise ValueError("finishing on a test set needs a folder: give `out`")
+    _check_budget(budget, model, train.shape)
     policies, folder = whole_number("policies", policies), Path(out) if out is not None else None
     origin, proposals = _Origin(model, train, sigma, config), proposals_for(config.environment(budget), config)
     with _kept(folder, lambda: _search_settings(origin, holdout, budget)) as (history, state, save):
@@ -310,6 +328,7 @@ def search(
                 bar.update()
         found = SearchResult.of(history, judge, proposals, origin)
         if config.test is None: return found
-        about = dict(sigma=sigma, out=folder / "final", settings=origin.settings())
-        log = finish(model, found.policy, train, test=config.test, **about)
+        final, settings = folder / "final", origin.settings()
+        on_first(lambda: _make_room(final, found.policy, settings.recipe.epochs))
+        log = finish(model, found.policy, train, config.test, sigma, final, settings)
         return replace(found, certificates=log)
