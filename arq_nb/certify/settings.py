@@ -38,7 +38,7 @@ class Certify:
     n0: int = 100                  # samples that guess the class; "early" plans better with 1,000
     n: int = 100_000               # samples that count its votes; for the other methods: what to be as good as
     alpha: float = 0.001           # error probability for each image submitted, in (0, 1)
-    seed: int = 0                  # of the noise streams
+    seed: int | None = 0           # of the noise streams; None: a fresh one for each call, and no data sets
     method: str = "fixed"          # "fixed", "early" or "incremental"
     noise: str = "gaussian"        # "gaussian", "sound" or "discrete", see `NOISES`
     backend: str = "float32"       # how the network computes: "float32", "bfloat16" or "int8"
@@ -50,7 +50,8 @@ class Certify:
 
     def __post_init__(self):
         plain = {name: whole_number(name, getattr(self, name)) for name in ("n0", "n", "skip")}
-        plain["seed"], plain["tolerance"] = whole_number("seed", self.seed, 0), real_number("tolerance", self.tolerance)
+        if self.seed is not None: plain["seed"] = whole_number("seed", self.seed, 0)
+        plain["tolerance"] = real_number("tolerance", self.tolerance)
         for name in ("alpha", "alpha_zeta"): plain[name] = check_alpha(getattr(self, name), name)
         for name in ("batch_size", "max"):
             if (value := getattr(self, name)) is not None: plain[name] = whole_number(name, value)
@@ -100,6 +101,8 @@ def as_asked(
     cache: object = None,           # a `CertificateCache`, for method="incremental"
 ) -> tuple[SmoothedClassifier, Method]:
     "The classifier as the settings want it, and their method; `ValueError` for what does not fit."
+    if data is not None and settings.seed is None:
+        raise ValueError("seed=None draws fresh noise for each call, but a log of a data set names its seed: give one")
     if settings.backend not in ("float32", precision := smoothed.precision):
         raise ValueError(f"backend={settings.backend!r}, but the classifier computes in {precision}: "
                          "give it through `deployed`")

@@ -183,6 +183,7 @@ class QuantizedLayer:
         layer(x)                                                # x and the weight are rounded
         layer.unwrap()                                          # a Linear again
     """
+    _own = "float_class", "layer_name", "quantization_notes", "weight_quantizer", "input_quantizer"   # its attributes
 
     @staticmethod
     def wrap(
@@ -191,8 +192,11 @@ class QuantizedLayer:
         input_quantizer: nn.Module,   # or `nn.Identity` for float inputs
         name: str = "",               # for error messages
     ) -> nn.Module:
-        "Turn `layer` into its quantized version, in place."
-        kind = type(layer)
+        "Turn `layer` into its quantized version, in place; `ValueError` if it has attributes of these names."
+        kind, names = type(layer), {*QuantizedLayer._own, *vars(QuantizedLayer)} - {"weight"}
+        if taken := sorted(n for n in names if not n.startswith("__") and hasattr(layer, n)):
+            raise ValueError(f"layer {name!r} has an attribute {taken[0]!r}, a name that quantized layers need "
+                             "themselves: give it another one")
         layer.__class__ = _quantized_class(kind, _plain_forward(layer))
         layer.float_class, layer.layer_name, layer.quantization_notes = kind, name, _Notes()
         layer.weight_quantizer, layer.input_quantizer = weight_quantizer, input_quantizer

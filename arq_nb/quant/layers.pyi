@@ -64,10 +64,11 @@ class QuantizedLayer:
     """
 
     __class__: Any
+    _own: tuple[str, ...]
 
     @staticmethod
     def wrap(layer: nn.Module, weight_quantizer: nn.Module, input_quantizer: nn.Module, name: str = "") -> nn.Module:
-        """Turn `layer` into its quantized version, in place."""
+        """Turn `layer` into its quantized version, in place; `ValueError` if it has attributes of these names."""
 
     def unwrap(self) -> nn.Module:
         """Turn it back into the float layer, in place."""

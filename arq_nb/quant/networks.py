@@ -38,9 +38,15 @@ def unwrapped(
 def copied(
     model: nn.Module,  # not changed
 ) -> nn.Module:
-    "A deep copy, also of a network with computed tensors in it, such as the weights of `torch.nn.utils.prune`."
+    """A deep copy, also of a network with computed tensors in it, such as the weights of `torch.nn.utils.prune`.
+
+    `ValueError` for a network that holds what cannot be copied, such as a lock or an open file."""
     held = (v for m in model.modules() for v in tree_leaves(vars(m)))   # also in lists and dicts
-    return copy.deepcopy(model, {id(v): v.detach().clone() for v in held if isinstance(v, Tensor) and not v.is_leaf})
+    computed = {id(v): v.detach().clone() for v in held if isinstance(v, Tensor) and not v.is_leaf}
+    try: return copy.deepcopy(model, computed)
+    except TypeError as error:
+        raise ValueError(f"{type(model).__name__} holds what cannot be copied ({error}): take it off, or give the "
+                         "class of what holds it a `__deepcopy__`") from error
 
 # %% ../../nbs/39_networks.ipynb #8d750351
 def dtype_of(

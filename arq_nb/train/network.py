@@ -145,8 +145,9 @@ def certify(
 ) -> Certificate | list[Certificate] | CertificateLog:
     """What is proven about an image, about each of a batch, or about a data set; the same seed, the same answer.
 
-    The third image of a batch gets the noise of the third image of a data set. `ValueError` for images of another
-    shape, for classes that the network does not know, and as `certify_dataset`."""
+    The third image of a batch gets the noise of the third image of a data set, and a single image always that of the
+    first, unless `seed=None` draws fresh noise. `ValueError` for images of another shape, for classes that the network
+    does not know, and as `certify_dataset`."""
     self._check(images)
     classifier, certify = self._asked(changes)
     if isinstance(images, Tensor):
