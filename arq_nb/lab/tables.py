@@ -150,10 +150,11 @@ def _seed_noise(
 def _method_interval(
     rows: pd.DataFrame,  # of one method, each with its `acr`, `acr_low` and `acr_high`; at least one was measured
     noise: tuple[float, int] | None,  # of training
-) -> tuple[float, float]:  # low, high
+) -> tuple[float, float]:  # low, high; NaN if the radii of no seed differ
     "The interval of an ACR over images and seeds, each part with its own quantile; without `noise` over images alone."
     known = rows[rows.acr.notna()]
-    mean, low, high = (known[name].mean() for name in ("acr", "acr_low", "acr_high"))
+    if known.acr_low.isna().all(): return math.nan, math.nan
+    mean, low, high = (known[name].fillna(known.acr).mean() for name in ("acr", "acr_low", "acr_high"))
     seeds = 0.0 if noise is None else stats.t.ppf(0.975, noise[1]) ** 2 * noise[0] / len(known)
     return mean - math.sqrt((mean - low) ** 2 + seeds), mean + math.sqrt((high - mean) ** 2 + seeds)
 
@@ -165,7 +166,8 @@ def _seed_texts(rows: pd.DataFrame, noise: tuple[float, int] | None) -> dict[str
     known = rows.acr.dropna()
     if not len(known): return dict.fromkeys(_SEED_COLUMNS, MISSING)
     low, high = _method_interval(rows, noise)
-    interval = MISSING if math.isnan(low) else f"{low:.3f} to {high:.3f}" + (" (images alone)" if noise is None else "")
+    alone = " (images alone)" if noise is None else ""
+    interval = "unknown: all are equal" if math.isnan(low) else f"{low:.3f} to {high:.3f}{alone}"
     apart = f"{known.min():.3f} to {known.max():.3f}" if len(known) > 1 else "one seed"
     return dict(zip(_SEED_COLUMNS, (apart, interval)))
 
