@@ -23,7 +23,7 @@ from torch import nn
 from ..certify.logs import CertificateLog, certified_accuracy, clean_accuracy, mean_interval, read_log
 from ..core.data import ImageData
 from ..core.record import Record
-from .evidence import certified_radii, gap, training_noise
+from .evidence import certified_radii, check_seeds, gap, training_noise
 from .figures import LOOKS, norm_of, style
 from ..quant.policies import Policy
 from ..train.finish import Finish, finish
@@ -198,16 +198,20 @@ def _committed(
 
 SETTING = "sigma", "bits", "half"  # facts that a study names: noise, budget, half of the test images
 
-def _by_method(
-    table: pd.DataFrame,  # of `measure`
-) -> dict[str, tuple[pd.DataFrame, str]]:  # method -> its seeds that count, and a mark for its name
-    "What means are over; `ValueError` for a method that is there twice with the same seed, or in several settings."
+def _check_setting(table: pd.DataFrame) -> None:
+    "`ValueError` for a method that is there twice with the same seed, or in several settings."
     for method, rows in table.groupby("method", sort=False):
         if (twice := rows.seed[rows.seed.duplicated()]).size:
             raise ValueError(f"{method!r} is there twice with seed {twice.iloc[0]}: give one setting at a time")
         for name in (name for name in SETTING if name in rows and rows[name].nunique() > 1):
             found = " and ".join(map(str, rows[name].dropna().unique()))
             raise ValueError(f"{method!r} is there with {name} {found}: give one setting at a time")
+
+def _by_method(
+    table: pd.DataFrame,  # of `measure`
+) -> dict[str, tuple[pd.DataFrame, str]]:  # method -> its seeds that count, and a mark for its name
+    "What means are over."
+    _check_setting(table)
     return {method: _committed(rows) for method, rows in table.groupby("method", sort=False)}
 
 # %% ../../nbs/24_tables.ipynb #cea1b261
@@ -241,6 +245,7 @@ def over_seeds(
     logs: Sequence[CertificateLog],  # of the same images
 ) -> CertificateLog:
     "An image's certified radius (0 if wrong) averaged over logs of one norm: for comparisons, it is no certificate."
+    check_seeds(logs)
     radius, order = certified_radii(logs).mean(0), np.argsort(logs[0].idx)
     idx, label = logs[0].idx[order], logs[0].label[order]
     one, unknown = np.ones(len(idx), int), np.full(len(idx), np.nan)
@@ -250,11 +255,11 @@ def over_seeds(
 def logs_by_method(
     networks: Iterable[Measured],  # one for each method and seed
 ) -> dict[str, list[CertificateLog]]:  # method -> a log for each seed, as far as there are any from committed code
-    "What `forest_plot` draws; `ValueError` for a method that is there twice with the same seed."
-    found, known = {}, set()
+    "What `forest_plot` draws; `ValueError` for what `readable` refuses."
+    networks, found = list(networks), {}
+    names = "method", "seed", *SETTING
+    _check_setting(pd.DataFrame([{**one.facts, "method": one.method, "seed": one.seed} for one in networks], None, names))
     for one in networks:
-        if (one.method, one.seed) in known: raise ValueError(f"{one.method!r} is there twice with seed {one.seed}")
-        known.add((one.method, one.seed))
         counts = one.log is not None and not one.facts.get(UNCOMMITTED)
         found.setdefault(one.method, []).extend([one.log] if counts else [])
     return found
