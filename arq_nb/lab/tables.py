@@ -257,8 +257,8 @@ def logs_by_method(
 ) -> dict[str, list[CertificateLog]]:  # method -> a log for each seed, as far as there are any from committed code
     "What `forest_plot` draws; `ValueError` for what `readable` refuses."
     networks, found = list(networks), {}
-    names = "method", "seed", *SETTING
-    _check_setting(pd.DataFrame([{**one.facts, "method": one.method, "seed": one.seed} for one in networks], None, names))
+    about = [{**one.facts, "method": one.method, "seed": one.seed} for one in networks]
+    _check_setting(pd.DataFrame(about, columns=["method", "seed", *SETTING]))
     for one in networks:
         counts = one.log is not None and not one.facts.get(UNCOMMITTED)
         found.setdefault(one.method, []).extend([one.log] if counts else [])
@@ -319,7 +319,7 @@ def plot_comparison(
 ) -> Figure:
     """Left: ACR of each method and seed, with intervals. Right: certified accuracy at each radius, mean over the seeds.
 
-    What counts, and what is refused, is as in `readable`."""
+    It counts and refuses what `readable` does."""
     table = pd.concat([rows.assign(method=method + mark) for method, (rows, mark) in _by_method(table).items()])
     methods = list(dict.fromkeys(table.method))
     fig, (left, right) = plt.subplots(1, 2, figsize=(7, 0.28 * len(methods) + 1.6))
