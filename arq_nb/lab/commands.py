@@ -254,9 +254,18 @@ def _measured(folder: Path, search_seconds: float) -> Measured:
     seconds = found.facts["seconds"] + (search_seconds if folder.name == "arq" else 0)
     return replace(found, facts={**found.facts, "seconds": seconds})
 
+def _noted(folder: Path) -> dict:
+    "What is noted of a network of the run and of its certificates."
+    about = folder / "certificates.tsv.json"
+    return (Record.read(about) if about.exists() else {}) | Record.read(folder / "record.json")
+
 def _certified(records: dict[str, dict]) -> str:
-    "How networks were certified: once, if all were alike, else for each."
-    def how(about): return f"n = {about['n']}, alpha = {about['alpha']}; certified on {about['images']}"
+    "How networks were certified, with the error probability of all steps: once, if all were alike, else for each."
+    def how(about):
+        method, alpha = about.get("method", "fixed"), about["alpha"] + about.get("alpha_zeta", 0)
+        noise, precision = about.get("noise", "gaussian"), about.get("precision", "float32").partition(" of file ")[0]
+        return (f"n = {about['n']}, alpha = {alpha:g}, method {method}, {noise} noise, {precision}; "
+                f"certified on {about['images']}")
     texts = {_NAMES.get(name, name): how(about) for name, about in records.items()}
     if len({*texts.values()}) == 1: return how(next(iter(records.values())))
     return "NOT ALIKE: " + "; ".join(f"{name}: {text}" for name, text in texts.items())
@@ -286,7 +295,7 @@ def report_run(
     summary = out / "search" / "summary.json"
     search_seconds = json.loads(summary.read_text())["seconds"] if summary.exists() else 0
     networks = [_measured(folder, search_seconds) for folder in folders]
-    shown, records = readable(measure(networks)), {f.name: Record.read(f / "record.json") for f in folders}
+    shown, records = readable(measure(networks)), {f.name: _noted(f) for f in folders}
     limit, allowed = _searched(out)
     unit = "bytes" if limit.get("size_kb") else "bit operations"
     caption = (f"{run.model}, sigma = {run.sigma}, {_certified(records)}; uniform: first and last layer at "

@@ -60,6 +60,14 @@ def certified_radii(
     if len(logs[0]) < 2: raise ValueError(f"an interval needs at least 2 images, the log holds {len(logs[0])}")
     return np.stack([log.certified[order] for log, order in zip(logs, orders)])
 
+def check_seeds(
+    logs: Sequence[CertificateLog],  # of one method
+) -> None:
+    "`ValueError` for seeds that differ in noise, samples or alpha, as far as their records tell."
+    if len(most := {log.most for log in logs} - {None}) > 1:
+        found = " and ".join(f"{radius:.3f}" for radius in sorted(most))
+        raise ValueError(f"seeds of a method differ in noise, samples or alpha: they prove radii of up to {found}")
+
 @dataclass(frozen=True)
 class TrainingNoise:
     """
@@ -84,8 +92,9 @@ def _noise_of(
 def training_noise(
     methods: Iterable[Sequence[CertificateLog]],  # for each method its logs, one per seed
 ) -> TrainingNoise | None:  # None if no method has two seeds
-    "The training noise of all methods together; `ValueError` as from `certified_radii`, and for other norms."
+    "The training noise of all methods together; `ValueError` as from `gap`."
     methods = [logs for logs in methods if len(logs)]
+    for logs in methods: check_seeds(logs)
     norm_of(log for logs in methods for log in logs)
     return _noise_of([certified_radii(logs) for logs in methods])
 
@@ -122,7 +131,10 @@ def gap(
     noise: TrainingNoise | None = None,  # of training; None: as far as these logs tell
     confidence: float = 0.95,            # of the interval
 ) -> Gap:
-    "ACR of ours minus theirs, image by image, with an interval over images and seeds."
+    """ACR of ours minus theirs, image by image, with an interval over images and seeds.
+
+    `ValueError` for logs of different images or norms, and for seeds of other noise, samples or alpha."""
+    for logs in (ours, theirs): check_seeds(logs)
     radii, count = certified_radii([*ours, *theirs]), len(ours)
     each = radii[:count].mean(0) - radii[count:].mean(0)
     return _gap(each, [count, len(theirs)], noise or training_noise([ours, theirs]), confidence)
@@ -132,7 +144,8 @@ def acr_interval(
     noise: TrainingNoise | None = None,  # of training; None: as far as these logs tell
     confidence: float = 0.95,            # of the interval
 ) -> Gap:  # `difference` is the ACR
-    "The ACR of a method with an interval over images and seeds."
+    "The ACR of a method with an interval over images and seeds; `ValueError` as from `gap`."
+    check_seeds(logs)
     return _gap(certified_radii(logs).mean(0), [len(logs)], noise or training_noise([logs]), confidence)
 
 # %% ../../nbs/24a_evidence.ipynb #e24a0038
@@ -179,6 +192,7 @@ def spread(
     seed: int = 0,                       # of its draws
 ) -> Spread:
     "The true spread of policies; `ValueError` for less than three, or if nothing tells the training noise."
+    for logs in policies.values(): check_seeds(logs)
     if len(policies) < 3: raise ValueError(f"a spread needs at least 3 policies, got {len(policies)}")
     counts, radii = [len(some) for some in policies.values()], certified_radii([*sum(map(list, policies.values()), [])])
     tables = np.split(radii, np.cumsum(counts)[:-1])

@@ -309,10 +309,8 @@ def load_study(
         raise ValueError(f"{study}: this is no list of stages")
     return list(found)
 
-def _by_setting(
-    networks: Sequence[Measured],
-) -> dict[str, list[Measured]]:  # heading -> networks of one noise level, budget and half of the test images
-    "The networks that stand in one table; what has no budget, such as the float network, stands in that of each."
+def _by_setting(networks: Sequence[Measured]) -> dict[str, list[Measured]]:
+    "Heading -> networks of one table; what has no budget, such as the float network, stands in that of each."
     about = [tuple(one.facts.get(name) for name in SETTING) for one in networks]
     budgets = {(sigma, half) for sigma, bits, half in about if bits is not None}
     found = {}

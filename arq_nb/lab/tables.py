@@ -23,7 +23,7 @@ from torch import nn
 from ..certify.logs import CertificateLog, certified_accuracy, clean_accuracy, mean_interval, read_log
 from ..core.data import ImageData
 from ..core.record import Record
-from .evidence import certified_radii, gap, training_noise
+from .evidence import certified_radii, check_seeds, gap, training_noise
 from .figures import LOOKS, norm_of, style
 from ..quant.policies import Policy
 from ..train.finish import Finish, finish
@@ -150,10 +150,11 @@ def _seed_noise(
 def _method_interval(
     rows: pd.DataFrame,  # of one method, each with its `acr`, `acr_low` and `acr_high`; at least one was measured
     noise: tuple[float, int] | None,  # of training
-) -> tuple[float, float]:  # low, high
+) -> tuple[float, float]:  # low, high; NaN if the radii of no seed differ
     "The interval of an ACR over images and seeds, each part with its own quantile; without `noise` over images alone."
     known = rows[rows.acr.notna()]
-    mean, low, high = (known[name].mean() for name in ("acr", "acr_low", "acr_high"))
+    if known.acr_low.isna().all(): return math.nan, math.nan
+    mean, low, high = (known[name].fillna(known.acr).mean() for name in ("acr", "acr_low", "acr_high"))
     seeds = 0.0 if noise is None else stats.t.ppf(0.975, noise[1]) ** 2 * noise[0] / len(known)
     return mean - math.sqrt((mean - low) ** 2 + seeds), mean + math.sqrt((high - mean) ** 2 + seeds)
 
@@ -165,7 +166,8 @@ def _seed_texts(rows: pd.DataFrame, noise: tuple[float, int] | None) -> dict[str
     known = rows.acr.dropna()
     if not len(known): return dict.fromkeys(_SEED_COLUMNS, MISSING)
     low, high = _method_interval(rows, noise)
-    interval = MISSING if math.isnan(low) else f"{low:.3f} to {high:.3f}" + (" (images alone)" if noise is None else "")
+    alone = " (images alone)" if noise is None else ""
+    interval = "unknown: all are equal" if math.isnan(low) else f"{low:.3f} to {high:.3f}{alone}"
     apart = f"{known.min():.3f} to {known.max():.3f}" if len(known) > 1 else "one seed"
     return dict(zip(_SEED_COLUMNS, (apart, interval)))
 
@@ -196,16 +198,20 @@ def _committed(
 
 SETTING = "sigma", "bits", "half"  # facts that a study names: noise, budget, half of the test images
 
-def _by_method(
-    table: pd.DataFrame,  # of `measure`
-) -> dict[str, tuple[pd.DataFrame, str]]:  # method -> its seeds that count, and a mark for its name
-    "What means are over; `ValueError` for a method that is there twice with the same seed, or in several settings."
+def _check_setting(table: pd.DataFrame) -> None:
+    "`ValueError` for a method that is there twice with the same seed, or in several settings."
     for method, rows in table.groupby("method", sort=False):
         if (twice := rows.seed[rows.seed.duplicated()]).size:
             raise ValueError(f"{method!r} is there twice with seed {twice.iloc[0]}: give one setting at a time")
         for name in (name for name in SETTING if name in rows and rows[name].nunique() > 1):
             found = " and ".join(map(str, rows[name].dropna().unique()))
             raise ValueError(f"{method!r} is there with {name} {found}: give one setting at a time")
+
+def _by_method(
+    table: pd.DataFrame,  # of `measure`
+) -> dict[str, tuple[pd.DataFrame, str]]:  # method -> its seeds that count, and a mark for its name
+    "What means are over."
+    _check_setting(table)
     return {method: _committed(rows) for method, rows in table.groupby("method", sort=False)}
 
 # %% ../../nbs/24_tables.ipynb #cea1b261
@@ -239,6 +245,7 @@ def over_seeds(
     logs: Sequence[CertificateLog],  # of the same images
 ) -> CertificateLog:
     "An image's certified radius (0 if wrong) averaged over logs of one norm: for comparisons, it is no certificate."
+    check_seeds(logs)
     radius, order = certified_radii(logs).mean(0), np.argsort(logs[0].idx)
     idx, label = logs[0].idx[order], logs[0].label[order]
     one, unknown = np.ones(len(idx), int), np.full(len(idx), np.nan)
@@ -248,11 +255,11 @@ def over_seeds(
 def logs_by_method(
     networks: Iterable[Measured],  # one for each method and seed
 ) -> dict[str, list[CertificateLog]]:  # method -> a log for each seed, as far as there are any from committed code
-    "What `forest_plot` draws; `ValueError` for a method that is there twice with the same seed."
-    found, known = {}, set()
+    "What `forest_plot` draws; `ValueError` for what `readable` refuses."
+    networks, found = list(networks), {}
+    about = [{**one.facts, "method": one.method, "seed": one.seed} for one in networks]
+    _check_setting(pd.DataFrame(about, columns=["method", "seed", *SETTING]))
     for one in networks:
-        if (one.method, one.seed) in known: raise ValueError(f"{one.method!r} is there twice with seed {one.seed}")
-        known.add((one.method, one.seed))
         counts = one.log is not None and not one.facts.get(UNCOMMITTED)
         found.setdefault(one.method, []).extend([one.log] if counts else [])
     return found
@@ -312,7 +319,7 @@ def plot_comparison(
 ) -> Figure:
     """Left: ACR of each method and seed, with intervals. Right: certified accuracy at each radius, mean over the seeds.
 
-    What counts, and what is refused, is as in `readable`."""
+    It counts and refuses what `readable` does."""
     table = pd.concat([rows.assign(method=method + mark) for method, (rows, mark) in _by_method(table).items()])
     methods = list(dict.fromkeys(table.method))
     fig, (left, right) = plt.subplots(1, 2, figsize=(7, 0.28 * len(methods) + 1.6))
