@@ -25,6 +25,7 @@ from torch import nn
 from torchvision.models import get_model, list_models
 
 from ..core.archives import drop_seen_twins, load_dataset, unpack
+from ..core.classifiers import logits_of
 from ..core.data import augment, concat, ImageData, to_float
 from ..core.fingerprint import fingerprint
 from ..core.record import check_same, Record
@@ -32,6 +33,7 @@ from ..core.rng import make_generator
 from ..core.settings import real_number, whole_number
 from .stages import decoded_once
 from ..quant.models import create_model, load_weights, normalized
+from ..quant.networks import dtype_of
 
 # %% ../../nbs/25b_runs.ipynb #2113a83c
 @dataclass(frozen=True)
@@ -202,13 +204,14 @@ def check_network(
     model: nn.Module,  # left in eval mode
     data: ImageData,   # what it is to classify
 ) -> None:
-    "Ask the network about two images; `ValueError` unless it answers with logits for the classes of `data`."
+    "Ask the network about two images in its precision; `ValueError` unless it gives logits for the classes of `data`."
     images = to_float(data.images[:2])
-    try: logits = model.eval()(images)
+    try: answer = model.eval()(images.to(dtype_of(model)))
     except Exception as e:
         raise ValueError(f"--model {self.model} cannot take images of {data.shape}: {e} (choose another --model, "
                          "--size or --channels)") from e
-    found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+    try: found = tuple(logits_of(answer, len(images)).shape)
+    except ValueError as e: raise ValueError(f"--model {self.model}: {e}") from e
     if found != (len(images), len(data.classes)):
         raise ValueError(f"--model {self.model} answers with {found} for {len(images)} images of {len(data.classes)} "
                          f"classes: logits {(len(images), len(data.classes))} are needed")
