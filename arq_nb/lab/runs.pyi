@@ -49,7 +49,7 @@ class Run:
         """The run's network with random weights, the same ones for the same seed."""
 
     def check_network(self, model: nn.Module, data: ImageData) -> None:
-        """Ask the network about two images; `ValueError` unless it answers with logits for the classes of `data`."""
+        """Ask the network about two images in its precision; `ValueError` unless it gives logits for the classes of `data`."""
 
     def trained(self, out: Path, classes: int) -> nn.Module:
         """The float network that `arq-nb train` left."""
