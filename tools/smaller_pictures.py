@@ -1,8 +1,7 @@
 """Outputs of the notebooks without what nobody misses, since git keeps every byte for good.
 
 Photographs get the fewest colors that cannot be told from theirs, drawings a palette of grays and a few colors: a third
-of the bytes. A table that is there as HTML is
-not kept as text once more, nor with a style of its own.
+of the bytes. A table that is there as HTML is not kept as text once more, nor with a style of its own.
 
     python tools/smaller_pictures.py nbs/*.ipynb nbs/experiments/*.ipynb
 """

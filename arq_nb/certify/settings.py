@@ -94,6 +94,11 @@ def _with_noise(smoothed: SmoothedClassifier, settings: Certify) -> SmoothedClas
     if own == GaussianNoise.name: return replace(smoothed, noise=asked)
     raise ValueError(f"noise={settings.noise!r}, but the classifier is smoothed with {own} noise: choose one")
 
+def check_seed(settings: Certify) -> None:
+    "`ValueError` for fresh noise where a data set is certified: a log names the seed of its noise."
+    if settings.seed is None:
+        raise ValueError("seed=None draws fresh noise for each call, but a log of a data set names its seed: give one")
+
 def as_asked(
     smoothed: SmoothedClassifier,
     settings: Certify,
@@ -101,8 +106,7 @@ def as_asked(
     cache: object = None,           # a `CertificateCache`, for method="incremental"
 ) -> tuple[SmoothedClassifier, Method]:
     "The classifier as the settings want it, and their method; `ValueError` for what does not fit."
-    if data is not None and settings.seed is None:
-        raise ValueError("seed=None draws fresh noise for each call, but a log of a data set names its seed: give one")
+    if data is not None: check_seed(settings)
     if settings.backend not in ("float32", precision := smoothed.precision):
         raise ValueError(f"backend={settings.backend!r}, but the classifier computes in {precision}: "
                          "give it through `deployed`")

@@ -237,6 +237,18 @@ def concat(
     images, labels = torch.cat([a.images, b.images]), torch.cat([a.labels, b.labels])
     return ImageData(images, labels, a.classes, f"{a.name} + {b.name}")
 
+# %% ../../nbs/32_data.ipynb #d32alike
+def check_alike(
+    train: ImageData,  # what a network learns from
+    data: ImageData,   # what it is asked about
+    what: str,         # name of that argument, for the error
+) -> ImageData:  # `data` with the classes of `train`: a label means the same in both
+    "`DataError` for images of another shape, or of classes that `train` does not have."
+    check_image_data(train, "train")
+    check_image_data(data, what)
+    if data.shape != train.shape: raise DataError(f"{what} has images of {data.shape}, train of {train.shape}")
+    return data.with_classes(train.classes)
+
 # %% ../../nbs/32_data.ipynb #7d42f071
 def load_digits_data(
     split: str = "train",  # "train" (1437 images) or "test" (360)

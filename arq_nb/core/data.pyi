@@ -90,6 +90,9 @@ def class_places(names: Sequence[str], classes: Sequence[str], where: str) -> di
 def concat(a: ImageData, b: ImageData) -> ImageData:
     """Two sets of images as one; classes are matched by name."""
 
+def check_alike(train: ImageData, data: ImageData, what: str) -> ImageData:
+    """`DataError` for images of another shape, or of classes that `train` does not have."""
+
 def load_digits_data(split: str = "train") -> ImageData:
     """Scikit-learn's handwritten digits: they come with the library, nothing to download."""
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core.data import ImageData
+from ..core.data import check_alike, ImageData
 from ..core.fingerprint import fingerprint
 from ..core.settings import whole_number
 from ..quant.policies import Policy
 from .config import Judge
-from .judges import _like, KeptJudge, RadiusJudge
+from .judges import KeptJudge, RadiusJudge
 from .search import SearchResult
 
 # %% ../../nbs/15a_finals.ipynb #f15rung0
@@ -90,7 +90,7 @@ def finals(
 ) -> Finals:
     "Successive halving by longer and longer training. `ValueError` for a result that knows no network."
     if found.origin is None: raise ValueError("this result knows no network: make the judges and call `halving`")
-    holdout = _like(found.origin.train, holdout, "holdout")
+    holdout = check_alike(found.origin.train, holdout, "holdout")
     count, seeds = whole_number("count", count), whole_number("seeds", seeds)
     own = {f"search {place + 1}": policy for place, policy in enumerate(found.ranking[:count])}
     policies, rungs = own | dict(guests), []

@@ -27,7 +27,7 @@ from ..certify.settings import certify_images
 from ..core.rng import CHUNK, JUDGMENT, make_generator
 from ..certify.smoothing import SmoothedClassifier
 from ..core.background import answers
-from ..core.data import check_image_data, DataError, ImageData, to_float
+from ..core.data import check_alike, ImageData, to_float
 from ..core.fingerprint import fingerprint
 from ..core.processes import on_first, rank_and_world_size
 from ..core.record import check_same, Record, write_atomically
@@ -44,19 +44,12 @@ from ..train.training import evaluate
 class _Diverged(FloatingPointError):
     "The fine-tuning of one candidate had no finite loss."
 
-def _like(train: ImageData, data: ImageData, what: str) -> ImageData:
-    "`data` with the classes of `train`: a label means the same in both; `DataError` for images of another shape."
-    check_image_data(train, "train")
-    check_image_data(data, what)
-    if data.shape != train.shape: raise DataError(f"{what} has images of {data.shape}, train of {train.shape}")
-    return data.with_classes(train.classes)
-
 class _NetworkJudge:
     "What judges of a network have in common: all policies get the same fine-tuning, and each is judged once."
     original_acr = math.nan   # of a judge that looks at no radius
 
     def __init__(self, model: nn.Module, train: ImageData, holdout: ImageData, sigma: float, config: SearchConfig):
-        holdout = _like(train, holdout, "holdout")
+        holdout = check_alike(train, holdout, "holdout")
         real_number("sigma", sigma)
         check_backend(model, train.shape, config.certify.backend)
         self.model, self.train, self.holdout, self.sigma, self.config = model, train, holdout, sigma, config

@@ -26,7 +26,7 @@ from torch import nn, Tensor
 from tqdm import tqdm
 
 from ..certify.logs import CertificateLog
-from ..core.data import ImageData
+from ..core.data import check_alike, ImageData
 from ..core.fingerprint import fingerprint
 from ..core.processes import held_by_first, on_first
 from ..core.record import load_tensors, one_writer, plain, Record, save_tensors, write_atomically
@@ -37,7 +37,7 @@ from ..quant.policies import Policy
 from .additive import AdditiveModel
 from .config import Evaluation, Judge, SearchConfig
 from .environment import BitWidthEnv, rollout
-from .judges import _like, RadiusJudge
+from .judges import RadiusJudge
 from .proposals import Proposals, proposals_for
 from ..train.finish import Finish, finish, finished
 from ..train.network import SmoothedNetwork
@@ -307,10 +307,10 @@ def search(
 
     A search that was stopped continues from its folder. `ValueError` if that was made with other settings, and for a
     budget of another network or of other shapes; `DataError` for images unlike those of `train`."""
-    holdout = _like(train, holdout, "holdout")
+    holdout = check_alike(train, holdout, "holdout")
     real_number("sigma", sigma)
     if config.test is not None:
-        _like(train, config.test, "test")
+        check_alike(train, config.test, "test")
         if out is None: raise ValueError("finishing on a test set needs a folder: give `out`")
     _check_budget(budget, model, train.shape)
     policies, folder = whole_number("policies", policies), Path(out) if out is not None else None

@@ -15,8 +15,8 @@ from pathlib import Path
 from torch import nn
 
 from ..certify.logs import CertificateLog
-from ..certify.settings import Certify
-from ..core.data import check_image_data, DataError, ImageData
+from ..certify.settings import Certify, check_seed
+from ..core.data import check_alike, check_image_data, ImageData
 from ..core.fingerprint import fingerprint
 from ..core.processes import held_by_first, on_first
 from ..core.record import load_tensors, one_writer, Record
@@ -179,13 +179,11 @@ def finish(
     """Fine-tune a policy, certify the result from scratch on the test images, and write both down.
 
     `ValueError` if the folder holds the results of another network, policy, images or settings, and before anything
-    is trained for test images of another shape or of unknown classes."""
-    check_image_data(train, "train")
-    check_image_data(test, "test")
-    if test.shape != train.shape: raise DataError(f"test has images of {test.shape}, train of {train.shape}")
-    test.with_classes(train.classes)   # refuses other ones, before there is anything in the folder
+    is trained for test images of another shape or of unknown classes, and for `seed=None`."""
+    check_alike(train, test, "test")   # before there is anything in the folder
     sigma = real_number("sigma", sigma)
     settings, out = _changed(settings, changes), Path(out)
+    check_seed(settings.certify)
     _check_backend(model, policy, train, settings, out)
     with _recorded(out, {**_settings(model, policy, train, sigma, settings), "test": fingerprint(test)}) as record:
         small, seconds = _trained(model, policy, train, sigma, settings, out)

@@ -3,6 +3,7 @@
     python nbs/experiments/yardstick.py runs/headroom resnet20   # packs what is made there into results/headroom
 """
 import json
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from arq_nb.lab.study import Place, Stage
 from arq_nb.quant.policies import Policy
 from arq_nb.search.additive import AdditiveModel, Harms
 from arq_nb.search.config import SearchConfig
-from arq_nb.search.trust import _draws, _redrawn_taus, agreement
+from arq_nb.search.trust import _draws, _redrawn_taus, Agreement, agreement
 
 RESNET = YARDS["resnet20"]
 
@@ -123,11 +124,11 @@ def smoothed(yard: Yard, bits: float, answers: Mapping[str, float]) -> dict[str,
 
 def _line(judge: str, said: Mapping[str, float], ends: Mapping[str, float], seconds: float, once: float) -> dict:
     names = [name for name in ends if name in said]
-    best = sorted(names, key=lambda name: -ends[name])[: (len(names) + 1) // 2]
-    found, half = (agreement([said[n] for n in some], [ends[n] for n in some]) if len(some) >= 6 else None
-                   for some in (names, best))
+    best = sorted(names, key=lambda name: -ends[name])[: math.ceil(len(names) / 2)]
+    def order(some: list[str]) -> Agreement: return agreement([said[n] for n in some], [ends[n] for n in some])
+    found, half = order(names), order(best) if len(best) >= 6 else None   # of fewer an order says too little
     return {"judge": judge, "tau": found.tau, "low": found.low, "high": found.high, "better half": found.better_half,
-            "half low": half.low if half else np.nan, "half high": half.high if half else np.nan,
+            "half low": half.low if half else math.nan, "half high": half.high if half else math.nan,
             "policies": found.policies, "seconds": seconds, "once": once}
 
 
