@@ -92,6 +92,19 @@ def layer_table(
     names = [*calls, *(n for n in layers if n not in calls)]
     return [_layer_info(n, layers[n], calls.get(n, []), shared.get(n, "")) for n in names]
 
+# %% ../../nbs/07_costs.ipynb #b8chk001
+def check_layers(
+    there: Sequence[LayerInfo],          # of a budget
+    model: nn.Module,                    # the network that it is to be for
+    input_shape: tuple[int, int, int],   # (channels, height, width) of one image
+) -> None:
+    "`ValueError` with the first difference if a budget counts another network, or images of another size."
+    here = layer_table(model, input_shape)
+    apart = [f"{own.name}: {name}={value!r} there, {vars(own)[name]!r} here" for other, own in zip(there, here)
+             for name, value in vars(other).items() if value != vars(own)[name]]
+    if len(there) != len(here): apart.append(f"{len(there)} layers there, {len(here)} here")
+    if apart: raise ValueError(f"this is not a budget of this network and images of {input_shape}: {apart[0]}")
+
 # %% ../../nbs/07_costs.ipynb #585253d7
 def policy_cost(
     layers: Sequence[LayerInfo],                          # from `layer_table`

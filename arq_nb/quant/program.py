@@ -64,7 +64,7 @@ def integer_program(
         other = (pick(b for _, pair in choices for b in pair),) * 2
         return budget.listed(Policy({l.name: pick(sensitivity.get(l.name) or [other]) for l in budget.layers}))
     outer = _outer_bits(budget, each(min), each(max), edge_bits)
-    base = Policy({l.name: outer.get(l.name) or next(iter(sensitivity[l.name])) for l in budget.layers})
+    base = Policy({l.name: outer.get(l.name) or min(sensitivity[l.name]) for l in budget.layers})
     extra, harm = _pair_costs(budget, base, choices), np.array([sensitivity[n][pair] for n, pair in choices])
     member = np.array([[n == name for n, _ in choices] for name in names], dtype=float)
     least = budget.cost(base) + sum(extra[row > 0].min() for row in member)

@@ -18,6 +18,7 @@ from torch import nn
 from ..core.data import ImageData
 from ..core.settings import whole_number
 from ..quant.budgets import Budget, inner_layers
+from ..quant.costs import check_layers
 from ..quant.policies import Policy
 from ..quant.program import integer_program
 from .config import Evaluation, Judge, SearchConfig
@@ -32,10 +33,14 @@ def agent_search(
     policies: int,   # how many different ones to judge
     config: SearchConfig = SearchConfig(),  # proposals, environment, warm starts and seed
 ) -> SearchResult:
-    "The loop of `search` with any judge and without a folder: as many episodes as `policies`."
+    """The loop of `search` with any judge and without a folder: as many episodes as `policies`.
+
+    `ValueError` for a budget of another network, or of other shapes, than the judge's."""
     return _searched(judge, proposals_for(config.environment(budget), config), policies)
 
 def _searched(judge: Judge, proposals: Proposals, policies: int) -> SearchResult:
+    if hasattr(judge, "model") and hasattr(judge, "train"):
+        check_layers(proposals.env.budget.layers, judge.model, judge.train.shape)
     *_, history = islice(play(judge, proposals), whole_number("policies", policies))
     return SearchResult.of(history, judge, proposals)
 

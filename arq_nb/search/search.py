@@ -32,7 +32,7 @@ from ..core.processes import held_by_first, on_first
 from ..core.record import load_tensors, one_writer, plain, Record, save_tensors, write_atomically
 from ..core.settings import real_number, whole_number
 from ..quant.budgets import Budget
-from ..quant.costs import layer_table
+from ..quant.costs import check_layers
 from ..quant.policies import Policy
 from .additive import AdditiveModel
 from .config import Evaluation, Judge, SearchConfig
@@ -276,14 +276,6 @@ def _judge_of(origin: _Origin, holdout: ImageData, budget: Budget, kept: Path | 
     shared = resolve_name("arq_nb.search.shared_weights:SharedWeightsJudge")   # of the next chapter
     return shared(o.model, o.train, holdout, o.sigma, budget, config, kept=kept)
 
-def _check_budget(budget: Budget, model: nn.Module, shape: tuple[int, int, int]) -> None:
-    "`ValueError` with the first difference if a budget counts another network, or images of another size."
-    there, here = budget.layers, layer_table(model, shape)
-    apart = [f"{own.name}: {name}={value!r} there, {vars(own)[name]!r} here" for other, own in zip(there, here)
-             for name, value in vars(other).items() if value != vars(own)[name]]
-    if len(there) != len(here): apart.append(f"{len(there)} layers there, {len(here)} here")
-    if apart: raise ValueError(f"this is not a budget of this network and images of {shape}: {apart[0]}")
-
 def _make_room(final: Path, policy: Policy, epochs: int) -> None:
     "Set a finished network aside if it has another policy or training than is asked for, and fetch the one that has."
     asked, record = {"policy": plain(policy.bits), "epochs": epochs}, final / "settings.json"
@@ -312,7 +304,7 @@ def search(
     if config.test is not None:
         check_alike(train, config.test, "test")
         if out is None: raise ValueError("finishing on a test set needs a folder: give `out`")
-    _check_budget(budget, model, train.shape)
+    check_layers(budget.layers, model, train.shape)
     policies, folder = whole_number("policies", policies), Path(out) if out is not None else None
     origin, proposals = _Origin(model, train, sigma, config), proposals_for(config.environment(budget), config)
     with _kept(folder, lambda: _search_settings(origin, holdout, budget)) as (history, state, save):

@@ -28,7 +28,7 @@ from ..core.rng import (
 from ..core.settings import changed, whole_number
 from ..quant.backends import deployed
 from ..quant.budgets import Budget, edge_layers, inner_layers, pin
-from ..quant.costs import layer_table
+from ..quant.costs import check_layers, layer_table
 from ..quant.learned_bits import bitops_penalty, PseudoNoise
 from ..quant.layers import QuantizedLayer
 from ..quant.networks import dtype_of
@@ -170,7 +170,10 @@ def hawq(
     settings: Curvature = Curvature(),  # how much is computed
     **changes: object,         # fields of `Curvature` that are to differ
 ) -> Policy:
-    "HAWQ-V3 style: curvature of the noise-augmented loss, then integer programming."
+    """HAWQ-V3 style: curvature of the noise-augmented loss, then integer programming.
+
+    `ValueError` for a budget of another network, or of other shapes."""
+    check_layers(budget.layers, model, data.shape)
     return integer_program(budget, hessian_sensitivity(model, data, sigma, bits, settings, **changes), edge_bits)
 
 # %% ../../nbs/18_sensitivities.ipynb #fddf758d
@@ -291,7 +294,8 @@ def nipq(
 ) -> tuple[Policy, list[dict[str, tuple[float, float]]]]:  # nearest policy within the budget; bits after each epoch
     """Bits learned by gradient descent under a penalty on bit operations (NIPQ, Shin et al. 2023).
 
-    `ValueError` for a budget in another unit, and for a recipe that asks for more."""
+    `ValueError` for a budget in another unit or of another network, and for a recipe that asks for more."""
+    check_layers(budget.layers, model, train.shape)
     if budget.name != "BitOPs": raise ValueError(f"NIPQ's penalty counts BitOPs, this budget counts {budget.name}")
     more = {name: getattr(recipe, name) for name in ("consistency", "precision", "compiled", "copies", "adversary")}
     if asked := [f"{name}={value!r}" for name, value in more.items() if value != getattr(Recipe(), name)]:

@@ -22,6 +22,7 @@ from ..core.fingerprint import fingerprint
 from ..core.rng import CALIBRATION, DROPOUT, layers_draw_from, make_generator, SHARING
 from ..core.settings import whole_number
 from ..quant.budgets import Budget
+from ..quant.costs import check_layers
 from ..quant.layers import QuantizedLayer
 from ..quant.networks import dtype_of
 from ..quant.policies import Policy, quantize
@@ -85,6 +86,7 @@ class SharedWeightsJudge(RadiusJudge):
         epochs: int | None = None,  # of training the shared weights; None: four times those of the recipe
         kept: Path | None = None,   # as for `RadiusJudge`; the training is kept beside it, and continued from there
     ):
+        check_layers(budget.layers, model, train.shape)
         self.budget, self.env, self.kept = budget, config.environment(budget), kept
         self.epochs = 4 * config.recipe.epochs if epochs is None else whole_number("epochs", epochs)
         self.widths = sorted({*range(config.min_bits, config.max_bits + 1), config.edge_bits})
