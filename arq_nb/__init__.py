@@ -10,7 +10,6 @@ import sys
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from types import ModuleType
 
 from .moved import install_old_names
@@ -63,12 +62,14 @@ class _Watch(MetaPathFinder):
     "Waits for Gymnasium to be imported."
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
         if fullname != "gymnasium": return None
-        sys.meta_path.remove(self)
-        if (spec := find_spec(fullname)) is None or spec.loader is None: return None
+        others = (finder.find_spec(fullname, path, target) for finder in sys.meta_path if finder is not self)
+        spec = next(filter(None, others), None)   # to be asked where a module is, is not yet to import it
+        if spec is None or spec.loader is None: return None
         run = spec.loader.exec_module
         def run_and_register(module: ModuleType) -> None:
             run(module)
             _register(module)
+            if self in sys.meta_path: sys.meta_path.remove(self)
         spec.loader.exec_module = run_and_register
         return spec
 

@@ -126,7 +126,8 @@ except AttributeError as error: print(error)"""
 
 def test_gymnasium_knows_the_game_whatever_came_first():
     orders = ["import arq_nb, gymnasium", "import gymnasium, arq_nb", "import gymnasium.spaces, arq_nb",
-              "import arq_nb; arq_nb.search; import gymnasium", "import arq_nb.search.environment, gymnasium"]
+              "import arq_nb; arq_nb.search; import gymnasium", "import arq_nb.search.environment, gymnasium",
+              "import arq_nb, importlib.util; importlib.util.find_spec('gymnasium')"]
     program = f"""{AGAIN}
 for order in {orders}:
     forget("arq_nb", "gymnasium")

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from .data import DataError, ImageData
 from .files import checked_size, pixels_of, scale_16_bits
 from .rng import make_generator
+from .settings import whole_number
 
 # %% ../../nbs/33b_datasets.ipynb #725fef71
 def _in_label_order(names: object, what: str, kind: type = Iterable) -> list[str]:
@@ -222,6 +223,7 @@ def images(
             raise DataError(f"{root} has no folder {' and no folder '.join(missing)}: {root}/train/<class> and "
                             f"{root}/test/<class> are read, or other places by images(train, test)")
         train, test = root / "train", root / "test"
+    whole_number("hold_out", hold_out)
     how = dict(size=size, channels=channels, convert=convert)
     everything = _read(train, None, **how)
     rest, held_out = everything.split(hold_out, make_generator(seed))

@@ -52,7 +52,7 @@ def _ready(network: nn.Module) -> nn.Module:
     "A copy on the CPU in evaluation mode; `ValueError` for what has no integers, or is not in float32."
     network = copied(unwrapped(network)).eval().cpu()
     if (kind := dtype_of(network)) != torch.float32:
-        raise ValueError(f"a packed file holds a network in float32, this one is in {kind}: call network.float()")
+        raise ValueError(f"files hold networks in float32, this one is in {kind}: call network.float()")
     layers = _quantized(network)
     for name, m in layers.items():
         for quantizer in (m.weight_quantizer, m.input_quantizer):
