@@ -15,6 +15,19 @@ from .budgets import _number, Budget, BudgetError, edge_layers, inner_layers, pi
 from .policies import Policy
 
 # %% ../../nbs/08a_integer_program.ipynb #07541b9f
+def _solve(harm: np.ndarray, member: np.ndarray, extra: np.ndarray, room: float) -> np.ndarray:
+    "Indices of the chosen pairs. Scaled, because the solver's tolerances are absolute."
+    unit, scale = max(np.abs(extra).max(), 1e-300) / 1e4, max(np.abs(harm).max(), 1e-300) / 1e4
+    constraints = [LinearConstraint(member, 1, 1), LinearConstraint(extra / unit, -np.inf, room / unit)]
+    exact = dict(integrality=np.ones(len(harm)), bounds=(0, 1), options={"mip_rel_gap": 0.0})
+    solution = milp(harm / scale, constraints=constraints, **exact)
+    if not solution.success: raise RuntimeError(f"the integer program was not solved: {solution.message}")
+    chosen = solution.x > 0.5
+    if (member @ chosen != 1).any():   # it has happened in other programs (SciPy's issue 24141)
+        raise RuntimeError("the integer program was not solved: HiGHS calls an answer optimal that is not allowed")
+    return np.flatnonzero(chosen)
+
+# %% ../../nbs/08a_integer_program.ipynb #p08cost1
 _Sensitivity = Mapping[str, Mapping[tuple[int, int], float]]  # layer -> (weight bits, activation bits) -> harm
 
 class _NoSum(ValueError):
@@ -27,6 +40,7 @@ def _pair_costs(budget: Budget, base: Policy, choices: Sequence[tuple[str, tuple
     "What each choice costs more than `base`."
     return np.array([budget.cost(base.replace(name, *pair)) for name, pair in choices]) - budget.cost(base)
 
+# %% ../../nbs/08a_integer_program.ipynb #p08outr1
 def _outer_bits(
     budget: Budget,  # what a policy may cost
     least: Policy,   # with the fewest bits that a layer may get
@@ -46,6 +60,7 @@ def _outer_bits(
     if cost(least, wide) <= cost(least, few): return wide
     return next((outer for outer in reversed(tried) if budget._within(cost(most, outer))), few)
 
+# %% ../../nbs/08a_integer_program.ipynb #p08prog1
 def integer_program(
     budget: Budget,              # a cost that is a sum over layers
     sensitivity: _Sensitivity,   # layer -> (weight bits, activation bits) -> harm; other pairs are not chosen
@@ -75,15 +90,3 @@ def integer_program(
     policy = Policy({**base.bits, **dict(choices[i] for i in chosen)})
     if budget.allows(policy): return policy
     raise _NoSum(budget, f" ({_number(budget.cost(policy))} for a limit of {_number(budget.limit)})")
-
-def _solve(harm: np.ndarray, member: np.ndarray, extra: np.ndarray, room: float) -> np.ndarray:
-    "Indices of the chosen pairs. Scaled, because the solver's tolerances are absolute."
-    unit, scale = max(np.abs(extra).max(), 1e-300) / 1e4, max(np.abs(harm).max(), 1e-300) / 1e4
-    constraints = [LinearConstraint(member, 1, 1), LinearConstraint(extra / unit, -np.inf, room / unit)]
-    exact = dict(integrality=np.ones(len(harm)), bounds=(0, 1), options={"mip_rel_gap": 0.0})
-    solution = milp(harm / scale, constraints=constraints, **exact)
-    if not solution.success: raise RuntimeError(f"the integer program was not solved: {solution.message}")
-    chosen = solution.x > 0.5
-    if (member @ chosen != 1).any():   # it has happened in other programs (SciPy's issue 24141)
-        raise RuntimeError("the integer program was not solved: HiGHS calls an answer optimal that is not allowed")
-    return np.flatnonzero(chosen)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from fastcore.basics import patch
 
 from ..quant.policies import Policy
 from ..quant.program import integer_program
@@ -48,6 +49,7 @@ def _within(values: np.ndarray, whose: np.ndarray) -> np.ndarray:
     means = {i: values[whose == i].mean(0) for i in set(whose.tolist())}
     return values - np.array([means[i] for i in whose.tolist()]).reshape(values.shape)
 
+# %% ../../nbs/14a_additive.ipynb #a14learn
 class AdditiveModel:
     """
     Rewards as a sum over decisions: a normal posterior of the harm of each, and of what is still possible.
@@ -102,34 +104,38 @@ class AdditiveModel:
         added = [np.broadcast_to(whose == i + 1, len(x)) for i in range(len(self.earlier))]
         return np.column_stack([np.ones(len(x)), *(-column for column in means), *added, -own])
 
-    def predict(
-        self,
-        policies: Sequence[Policy],
-    ) -> tuple[np.ndarray, np.ndarray]:  # means, and standard deviations of the mean reward, without noise
-        "What policies are worth, and how far one may be wrong."
-        design = self._design(_rounding(self.env, policies))
-        each = design @ self.means.T
-        own = np.einsum("pi,cij,pj->pc", design, self.covariances, design)
-        mean = each @ self.weights
-        deviation = np.sqrt(np.maximum((own + each**2) @ self.weights - mean**2, 0))
-        return self.shift + self.unit * mean, self.unit * deviation
+# %% ../../nbs/14a_additive.ipynb #a14uses1
+@patch
+def predict(
+    self: AdditiveModel,
+    policies: Sequence[Policy],
+) -> tuple[np.ndarray, np.ndarray]:  # means, and standard deviations of the mean reward, without noise
+    "What policies are worth, and how far one may be wrong."
+    design = self._design(_rounding(self.env, policies))
+    each = design @ self.means.T
+    own = np.einsum("pi,cij,pj->pc", design, self.covariances, design)
+    mean = each @ self.weights
+    deviation = np.sqrt(np.maximum((own + each**2) @ self.weights - mean**2, 0))
+    return self.shift + self.unit * mean, self.unit * deviation
 
-    def _theta(self, coefficients: np.ndarray) -> np.ndarray:
-        places, own = np.searchsorted(np.unique(self.kinds), self.kinds), -len(self.scale)
-        return self.unit * self.scale * (coefficients[1 + places] + coefficients[own:])
+@patch
+def _theta(self: AdditiveModel, coefficients: np.ndarray) -> np.ndarray:
+    places, own = np.searchsorted(np.unique(self.kinds), self.kinds), -len(self.scale)
+    return self.unit * self.scale * (coefficients[1 + places] + coefficients[own:])
 
-    @property
-    def mean(self) -> np.ndarray:  # (decisions,), in the unit of the rewards
-        "The expected harm of each decision at the fewest bits."
-        return self._theta(self.weights @ self.means)
+@patch(as_prop=True)
+def mean(self: AdditiveModel) -> np.ndarray:  # (decisions,), in the unit of the rewards
+    "The expected harm of each decision at the fewest bits."
+    return self._theta(self.weights @ self.means)
 
-    def draw(
-        self,
-        rng: np.random.Generator,  # source of the randomness
-    ) -> np.ndarray:  # (decisions,), in the unit of the rewards
-        "Harms as they may well be."
-        one = rng.choice(len(self.weights), p=self.weights)
-        return self._theta(rng.multivariate_normal(self.means[one], self.covariances[one], method="cholesky"))
+@patch
+def draw(
+    self: AdditiveModel,
+    rng: np.random.Generator,  # source of the randomness
+) -> np.ndarray:  # (decisions,), in the unit of the rewards
+    "Harms as they may well be."
+    one = rng.choice(len(self.weights), p=self.weights)
+    return self._theta(rng.multivariate_normal(self.means[one], self.covariances[one], method="cholesky"))
 
 # %% ../../nbs/14a_additive.ipynb #a14best1
 def best_policy(

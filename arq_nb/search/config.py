@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Protocol, runtime_checkable
 
+from fastcore.basics import patch
+
 from ..certify.settings import Certify
 from ..core.data import ImageData
 from ..core.settings import one_of, real_number, spread, whole_number
@@ -61,7 +63,7 @@ class _ByName(type):
         of_init = inspect.signature(cls.__init__)
         return of_init.replace(parameters=list(of_init.parameters.values())[1:])
 
-# %% ../../nbs/12a_search_settings.ipynb #1ae9dff4
+# %% ../../nbs/12a_search_settings.ipynb #s12nams0
 _OF_CERTIFY = "n0", "n", "alpha", "alpha_zeta", "backend", "method", "noise", "tolerance"   # what decides a search
 _OF_REWARD, _REWARDS, _WEIGHTS = ("reward", "samples", "weights"), ("bound", "plug-in"), ("own", "shared")
 _OF_SEARCH = ("mode", "min_bits", "max_bits", "edge_bits", "n_p", "gamma", "reward_scale", "change", "candidates",
@@ -73,6 +75,7 @@ def _are_rewards(value: object) -> bool:
     "Whether this is a policy -> reward mapping with something in it."
     return isinstance(value, Mapping) and bool(value) and all(isinstance(key, Policy) for key in value)
 
+# %% ../../nbs/12a_search_settings.ipynb #1ae9dff4
 @dataclass(frozen=True)
 class SearchConfig(metaclass=_ByName):
     """How a search goes about it: everything but the network, the images, the budget and sigma.
@@ -133,42 +136,49 @@ class SearchConfig(metaclass=_ByName):
                      earlier=tuple(map(dict, self.earlier)))
         for name, value in alike.items(): object.__setattr__(self, name, value)
 
-    def unused(self) -> set[str]:
-        "Settings that are newer than records of version 0.2 and decide nothing here: records leave them out."
-        return ({"weights"} if self.weights == "own" else set()) | (set() if self.earlier else {"earlier"})
+# %% ../../nbs/12a_search_settings.ipynb #s12uses1
+@patch
+def environment(
+    self: SearchConfig,
+    budget: Budget,  # what a policy may cost
+    evaluate: Callable[[Policy], float] = lambda policy: 0.0,  # the reward of a finished policy
+) -> BitWidthEnv:
+    "The game that a search with these settings plays."
+    bits = dict(min_bits=self.min_bits, max_bits=self.max_bits, edge_bits=self.edge_bits)
+    return BitWidthEnv(budget, evaluate, mode=self.mode, **bits)
 
-    def flat(
-        self,
-        judged: bool = False,  # only what decides how a candidate is trained and certified
-    ) -> dict:  # name -> value, the agent's settings as one
-        "What decides the outcome of a search, on one level as version 0.2 wrote it down; what is newer, if it is used."
-        newer = {"precision": "float32", "method": "incremental", "noise": "gaussian", "weights": "own",
-                 "proposals": "ranked", "reward": "bound", "samples": self.samples if self.reward == "bound" else None,
-                 "tolerance": 0.015 if self.certify.method == "early" else self.certify.tolerance}
-        parts = (self, _OF_REWARD + (() if judged else _OF_SEARCH)), (self.certify, _OF_CERTIFY)
-        found = {name: getattr(part, name) for part, names in parts for name in names}
-        found |= {name: value for name, value in self.recipe.noted().items() if name not in ("augmenter", "seed")}
-        return {name: value for name, value in found.items() if name not in newer or value != newer[name]}
+@patch
+def changed(
+    self: SearchConfig,
+    **changes: object,  # fields of this class, of `Recipe` or of `Certify`
+) -> "SearchConfig":
+    "A copy with other values: `config.changed(n=500, epochs=2)`; a batch size is that of the training."
+    recipe, certify = (changes.get(name, getattr(self, name)) for name in ("recipe", "certify"))
+    own, recipe, fresh = spread(changes, self, recipe, certify)
+    return replace(own, recipe=recipe, certify=replace(fresh, batch_size=certify.batch_size))
 
-    def _unusual(self, *names: str) -> dict:
-        "Those of the settings with these names that have not their usual values: to be kept beside `flat`."
-        usual = SearchConfig()
-        return {name: value for name in names if (value := getattr(self, name)) != getattr(usual, name)}
+# %% ../../nbs/12a_search_settings.ipynb #s12flat2
+@patch
+def unused(self: SearchConfig) -> set[str]:
+    "Settings that are newer than records of version 0.2 and decide nothing here: records leave them out."
+    return ({"weights"} if self.weights == "own" else set()) | (set() if self.earlier else {"earlier"})
 
-    def environment(
-        self,
-        budget: Budget,  # what a policy may cost
-        evaluate: Callable[[Policy], float] = lambda policy: 0.0,  # the reward of a finished policy
-    ) -> BitWidthEnv:
-        "The game that a search with these settings plays."
-        bits = dict(min_bits=self.min_bits, max_bits=self.max_bits, edge_bits=self.edge_bits)
-        return BitWidthEnv(budget, evaluate, mode=self.mode, **bits)
+@patch
+def flat(
+    self: SearchConfig,
+    judged: bool = False,  # only what decides how a candidate is trained and certified
+) -> dict:  # name -> value, the agent's settings as one
+    "What decides the outcome of a search, on one level as version 0.2 wrote it down; what is newer, if it is used."
+    newer = {"precision": "float32", "method": "incremental", "noise": "gaussian", "weights": "own",
+             "proposals": "ranked", "reward": "bound", "samples": self.samples if self.reward == "bound" else None,
+             "tolerance": 0.015 if self.certify.method == "early" else self.certify.tolerance}
+    parts = (self, _OF_REWARD + (() if judged else _OF_SEARCH)), (self.certify, _OF_CERTIFY)
+    found = {name: getattr(part, name) for part, names in parts for name in names}
+    found |= {name: value for name, value in self.recipe.noted().items() if name not in ("augmenter", "seed")}
+    return {name: value for name, value in found.items() if name not in newer or value != newer[name]}
 
-    def changed(
-        self,
-        **changes: object,  # fields of this class, of `Recipe` or of `Certify`
-    ) -> "SearchConfig":
-        "A copy with other values: `config.changed(n=500, epochs=2)`; a batch size is that of the training."
-        recipe, certify = (changes.get(name, getattr(self, name)) for name in ("recipe", "certify"))
-        own, recipe, fresh = spread(changes, self, recipe, certify)
-        return replace(own, recipe=recipe, certify=replace(fresh, batch_size=certify.batch_size))
+@patch
+def _unusual(self: SearchConfig, *names: str) -> dict:
+    "Those of the settings with these names that have not their usual values: to be kept beside `flat`."
+    usual = SearchConfig()
+    return {name: value for name in names if (value := getattr(self, name)) != getattr(usual, name)}

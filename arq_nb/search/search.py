@@ -268,6 +268,7 @@ def _with_settings_beside(function: Callable[..., SearchResult]) -> Callable[...
         return function(**{**given, "config": given.get("config", SearchConfig()).changed(**settings)})
     return called
 
+# %% ../../nbs/15_search.ipynb #s15judg1
 def _judge_of(origin: _Origin, holdout: ImageData, budget: Budget, kept: Path | None) -> Judge:
     "The judge of the settings; one of them that certifies keeps in a file what it need not find out again."
     o, config = origin, origin.config
@@ -284,6 +285,7 @@ def _make_room(final: Path, policy: Policy, epochs: int) -> None:
     if there.keys() == asked.keys() and there != asked: final.rename(aside(there))
     if not final.exists() and aside(asked).exists(): aside(asked).rename(final)
 
+# %% ../../nbs/15_search.ipynb #s15main1
 @_with_settings_beside
 def search(
     model: nn.Module,            # float network, trained with noise; not changed

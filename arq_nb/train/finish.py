@@ -116,6 +116,7 @@ def _settings(model: nn.Module, policy: Policy, train: ImageData, sigma: float, 
                 device=str(train.images.device), quantizer=settings.quantizer, **recipe, **new,
                 **certify_record(settings.certify, settings.recipe.seed))
 
+# %% ../../nbs/14_finish.ipynb #f1n1tr01
 def _check_backend(model: nn.Module, policy: Policy, train: ImageData, settings: Finish, out: Path | None) -> None:
     "`check_backend`, but for a network that has run in it already."
     if out is not None and (out / "record.json").exists(): return
@@ -145,6 +146,7 @@ def _trained(
     about = sigma, train.shape, train.classes, settings.certify, settings.quantizer
     return SmoothedNetwork(network, policy, *about), round(sum(row["seconds"] for row in history), 1)
 
+# %% ../../nbs/14_finish.ipynb #f1n1tr03
 def finished(
     model: nn.Module,           # float network, not changed
     policy: Policy,             # bits; 32 everywhere for the float baseline

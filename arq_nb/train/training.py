@@ -182,6 +182,7 @@ def _objective(logits: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
     if not recipe.consistency: return loss
     return loss + _consistency_loss(logits.unflatten(0, (-1, _copies(recipe))), recipe.consistency)
 
+# %% ../../nbs/04_training.ipynb #t04epoc1
 def _train_epoch(
     model: Callable[[Tensor], Tensor],       # the network, or what calls it
     optimizer: torch.optim.SGD,
@@ -209,6 +210,7 @@ def _train_epoch(
         raise FloatingPointError(f"the training loss became {mean}: lower the learning rate")
     return mean, right / seen
 
+# %% ../../nbs/04_training.ipynb #t04call1
 _Call = Callable[[Tensor], Tensor]
 
 @contextmanager
