@@ -76,32 +76,35 @@ class ImageData:
         "Channels, height and width of an image."
         return tuple(self.images.shape[1:])
 
-    @classmethod
-    def from_folder(cls,
-        root: str | Path,  # folder with one subfolder of images for each class
-        size: int | None = None,  # square side: shorter side resized to size * 256 / 224, then center crop
-        channels: int = 3,  # 3 (RGB) or 1 (gray)
-        convert: bool = False,  # convert images of another kind instead of refusing them
-        max_images: int | None = None,  # keep every k-th sorted file, with the smallest k that leaves at most so many
-        classes: Sequence[str] | None = None,  # what labels point into, such as `train.classes`; None: the folders
-    ) -> "ImageData":  # all images decoded
-        "Your own images, in the `ImageFolder` layout of torchvision; see `load_image_folder`."
-        from arq_nb.core.files import load_image_folder  # here, not above: that module needs this one
-        return load_image_folder(root, size, channels, convert=convert, max_images=max_images, classes=classes)
+# %% ../../nbs/32_data.ipynb #d32from1
+@patch(cls_method=True)
+def from_folder(
+    cls: ImageData,
+    root: str | Path,  # folder with one subfolder of images for each class
+    size: int | None = None,  # square side: shorter side resized to size * 256 / 224, then center crop
+    channels: int = 3,  # 3 (RGB) or 1 (gray)
+    convert: bool = False,  # convert images of another kind instead of refusing them
+    max_images: int | None = None,  # keep every k-th sorted file, with the smallest k that leaves at most so many
+    classes: Sequence[str] | None = None,  # what labels point into, such as `train.classes`; None: the folders
+) -> "ImageData":  # all images decoded
+    "Your own images, in the `ImageFolder` layout of torchvision; see `load_image_folder`."
+    from arq_nb.core.files import load_image_folder  # here, not above: that module needs this one
+    return load_image_folder(root, size, channels, convert=convert, max_images=max_images, classes=classes)
 
-    @classmethod
-    def from_dataset(cls,
-        dataset: Dataset,  # with a length, and (image, label) pairs as items
-        classes: Sequence[str] | None = None,  # names in label order; None: the data set's own
-        name: str = "",  # which images these are; "": the data set's type
-        size: int | None = None,  # as in `from_folder`
-        channels: int | None = None,  # 1 or 3; None: as the first image has it
-        convert: bool = False,  # as in `from_folder`
-        progress: bool = True,  # show a progress bar when it takes seconds
-    ) -> "ImageData":  # all images in memory
-        "A data set of torch; see `read_dataset`. `DataError` names the item that cannot be used."
-        from arq_nb.core.datasets import read_dataset
-        return read_dataset(dataset, classes, name, size=size, channels=channels, convert=convert, progress=progress)
+@patch(cls_method=True)
+def from_dataset(
+    cls: ImageData,
+    dataset: Dataset,  # with a length, and (image, label) pairs as items
+    classes: Sequence[str] | None = None,  # names in label order; None: the data set's own
+    name: str = "",  # which images these are; "": the data set's type
+    size: int | None = None,  # as in `from_folder`
+    channels: int | None = None,  # 1 or 3; None: as the first image has it
+    convert: bool = False,  # as in `from_folder`
+    progress: bool = True,  # show a progress bar when it takes seconds
+) -> "ImageData":  # all images in memory
+    "A data set of torch; see `read_dataset`. `DataError` names the item that cannot be used."
+    from arq_nb.core.datasets import read_dataset
+    return read_dataset(dataset, classes, name, size=size, channels=channels, convert=convert, progress=progress)
 
 # %% ../../nbs/32_data.ipynb #7cbf2604
 def check_image_data(

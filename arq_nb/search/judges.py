@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from scipy.special import ndtri
 from torch import nn, Tensor
 
@@ -166,42 +167,49 @@ class RadiusJudge(_NetworkJudge):
 
     def _acr(self) -> float: return self._measured(self._original())[0]
 
-    def certificates(self, policy: Policy) -> CertificateLog:
-        """Certificates of `policy` on the held-out images, by the method of the settings.
+# %% ../../nbs/13_judges.ipynb #j13cand1
+@patch
+def certificates(self: RadiusJudge, policy: Policy) -> CertificateLog:
+    """Certificates of `policy` on the held-out images, by the method of the settings.
 
-        With `reward="plug-in"` the original has none, and "incremental" is "fixed"."""
-        return self._certified(self.candidate(policy))
+    With `reward="plug-in"` the original has none, and "incremental" is "fixed"."""
+    return self._certified(self.candidate(policy))
 
-    def _certified(self, candidate: SmoothedClassifier) -> CertificateLog:
-        if self.cache is None: return self._from_scratch(candidate)
-        c = self.config
-        return certify_incremental(self.cache, candidate, self.holdout, c.n_p, c.certify.alpha_zeta, c.gamma)
+@patch
+def _certified(self: RadiusJudge, candidate: SmoothedClassifier) -> CertificateLog:
+    if self.cache is None: return self._from_scratch(candidate)
+    c = self.config
+    return certify_incremental(self.cache, candidate, self.holdout, c.n_p, c.certify.alpha_zeta, c.gamma)
 
-    def _from_scratch(self, classifier: SmoothedClassifier) -> CertificateLog:
-        "As `certify_dataset` would, but under noise of the judge's own: what chose a policy must not certify it."
-        own = make_generator(self.config.seed, JUDGMENT).initial_seed()
-        method = self.config.certify.method.replace("incremental", "fixed")
-        settings = replace(self.config.certify, seed=own, method=method, skip=1, max=None)
-        found = certify_images(classifier, to_float(self.holdout.images), settings)
-        label, predict = self.holdout.labels.cpu().numpy(), np.array([c.prediction for c in found])
-        radius, right, n = np.array([c.radius for c in found]), (predict == label).astype(int), len(found)
-        return CertificateLog(np.arange(n), label, predict, radius, right, np.full(n, np.nan))
+@patch
+def _from_scratch(self: RadiusJudge, classifier: SmoothedClassifier) -> CertificateLog:
+    "As `certify_dataset` would, but under noise of the judge's own: what chose a policy must not certify it."
+    own = make_generator(self.config.seed, JUDGMENT).initial_seed()
+    method = self.config.certify.method.replace("incremental", "fixed")
+    settings = replace(self.config.certify, seed=own, method=method, skip=1, max=None)
+    found = certify_images(classifier, to_float(self.holdout.images), settings)
+    label, predict = self.holdout.labels.cpu().numpy(), np.array([c.prediction for c in found])
+    radius, right, n = np.array([c.radius for c in found]), (predict == label).astype(int), len(found)
+    return CertificateLog(np.arange(n), label, predict, radius, right, np.full(n, np.nan))
 
-    def _measured(self, candidate: SmoothedClassifier) -> tuple[float, float]:
-        "ACR and accuracy: certified, or as a few votes of each image suggest, half a vote of doubt on either side."
-        if self.config.reward == "bound":
-            log = self._certified(candidate)
-            return average_certified_radius(log), clean_accuracy(log)
-        samples = self.config.samples
-        right = _right_votes(candidate, self.holdout, samples, self.config.seed)
-        radius = self.sigma * ndtri((right + 0.5) / (samples + 1)).clip(0)
-        return float(radius.mean()), float(right.mean() / samples)
+@patch
+def _measured(self: RadiusJudge, candidate: SmoothedClassifier) -> tuple[float, float]:
+    "ACR and accuracy: certified, or as a few votes of each image suggest, half a vote of doubt on either side."
+    if self.config.reward == "bound":
+        log = self._certified(candidate)
+        return average_certified_radius(log), clean_accuracy(log)
+    samples = self.config.samples
+    right = _right_votes(candidate, self.holdout, samples, self.config.seed)
+    radius = self.sigma * ndtri((right + 0.5) / (samples + 1)).clip(0)
+    return float(radius.mean()), float(right.mean() / samples)
 
-    def _evaluate(self, policy: Policy) -> Evaluation:
-        return self._worth(*self._measured(self.candidate(policy)))
+@patch
+def _evaluate(self: RadiusJudge, policy: Policy) -> Evaluation:
+    return self._worth(*self._measured(self.candidate(policy)))
 
-    def _worth(self, acr: float, accuracy: float) -> Evaluation:
-        return Evaluation(self.config.reward_scale * (acr - self.original_acr), acr, accuracy)
+@patch
+def _worth(self: RadiusJudge, acr: float, accuracy: float) -> Evaluation:
+    return Evaluation(self.config.reward_scale * (acr - self.original_acr), acr, accuracy)
 
 # %% ../../nbs/13_judges.ipynb #f60c0ae6
 class AccuracyJudge(_NetworkJudge):

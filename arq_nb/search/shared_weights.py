@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+from fastcore.basics import patch
 from torch import nn, Tensor
 
 from ..certify.smoothing import SmoothedClassifier
@@ -119,37 +120,40 @@ class SharedWeightsJudge(RadiusJudge):
         "The shared weights at the most bits."
         return self.candidate(self.env.uniform(self.config.max_bits))
 
-    def _switching(self, network: nn.Module) -> Callable[[Tensor, torch.Generator], Tensor]:
-        "The augmenter of the recipe, which also switches to other bits for each batch."
-        env, augmenter = self.env, self.config.recipe.augmenter
-        center = torch.as_tensor(env.actions_from(given_policies(env)[0]))
+# %% ../../nbs/16_shared_weights.ipynb #s16cand1
+@patch
+def _switching(self: SharedWeightsJudge, network: nn.Module) -> Callable[[Tensor, torch.Generator], Tensor]:
+    "The augmenter of the recipe, which also switches to other bits for each batch."
+    env, augmenter = self.env, self.config.recipe.augmenter
+    center = torch.as_tensor(env.actions_from(given_policies(env)[0]))
 
-        def switching(images: Tensor, generator: torch.Generator) -> Tensor:
-            own = torch.randint(2**62, (), generator=generator, device=generator.device).item()  # so it can go on
-            _switch(network, env.project(truncated_normal(center, 0.2, make_generator(own, SHARING)).numpy()))
-            return images if augmenter is None else augmenter(images, generator)
-        return switching
+    def switching(images: Tensor, generator: torch.Generator) -> Tensor:
+        own = torch.randint(2**62, (), generator=generator, device=generator.device).item()  # so it can go on
+        _switch(network, env.project(truncated_normal(center, 0.2, make_generator(own, SHARING)).numpy()))
+        return images if augmenter is None else augmenter(images, generator)
+    return switching
 
-    def candidate(self, policy: Policy) -> SmoothedClassifier:
-        "The shared weights with `policy`, batch norm measured again, smoothed; `ValueError` for other widths."
-        self._check(policy)
-        _switch(self.shared, policy)
-        found = copy.deepcopy(self.shared).train()
-        for m in found.modules():
-            if isinstance(m, QuantizedLayer):
-                m.weight_quantizer, m.input_quantizer = slots = m.weight_quantizer.chosen, m.input_quantizer.chosen
-                if all(isinstance(slot, nn.Identity) for slot in slots): m.unwrap()
-            if isinstance(m, nn.modules.batchnorm._BatchNorm):
-                m.reset_running_stats()
-                m.momentum = None
-        with torch.no_grad(), layers_draw_from(self.config.recipe.seed, DROPOUT, device=self.train.images.device):
-            for images in islice(self._noisy(), 4): found(images)
-        return self._smoothed(found.eval())
+@patch
+def candidate(self: SharedWeightsJudge, policy: Policy) -> SmoothedClassifier:
+    "The shared weights with `policy`, batch norm measured again, smoothed; `ValueError` for other widths."
+    self._check(policy)
+    _switch(self.shared, policy)
+    found = copy.deepcopy(self.shared).train()
+    for m in found.modules():
+        if isinstance(m, QuantizedLayer):
+            m.weight_quantizer, m.input_quantizer = slots = m.weight_quantizer.chosen, m.input_quantizer.chosen
+            if all(isinstance(slot, nn.Identity) for slot in slots): m.unwrap()
+        if isinstance(m, nn.modules.batchnorm._BatchNorm):
+            m.reset_running_stats()
+            m.momentum = None
+    with torch.no_grad(), layers_draw_from(self.config.recipe.seed, DROPOUT, device=self.train.images.device):
+        for images in islice(self._noisy(), 4): found(images)
+    return self._smoothed(found.eval())
 
-    def _noisy(self) -> Iterator[Tensor]:
-        "Batches of noisy training images in the network's precision, always the same."
-        recipe, dtype = self.config.recipe, dtype_of(self.model)
-        stream = make_generator(recipe.seed, CALIBRATION, device=self.train.images.device)
-        pairs = noisy_batches(self.train, self.sigma, recipe.batch_size, stream, recipe.augmenter)
-        return (images.to(dtype) for images, _ in pairs)
-
+@patch
+def _noisy(self: SharedWeightsJudge) -> Iterator[Tensor]:
+    "Batches of noisy training images in the network's precision, always the same."
+    recipe, dtype = self.config.recipe, dtype_of(self.model)
+    stream = make_generator(recipe.seed, CALIBRATION, device=self.train.images.device)
+    pairs = noisy_batches(self.train, self.sigma, recipe.batch_size, stream, recipe.augmenter)
+    return (images.to(dtype) for images, _ in pairs)
