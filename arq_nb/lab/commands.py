@@ -270,6 +270,7 @@ def _certified(records: dict[str, dict]) -> str:
     if len({*texts.values()}) == 1: return how(next(iter(records.values())))
     return "NOT ALIKE: " + "; ".join(f"{name}: {text}" for name, text in texts.items())
 
+# %% ../../nbs/25c_commands.ipynb #k0figs01
 def _keep(fig: Figure, path: Path) -> None:
     "A figure goes to its file and nowhere else."
     save_figure(fig, path)
@@ -284,6 +285,7 @@ def _save_figures(out: Path, run: Run, logs: dict[str, CertificateLog], record: 
     layers = layer_table(run.network(record["classes"]), tuple(record["input_shape"]))
     _keep(bits_per_layer({"ARQ": Policy.load(searched / "policy.json")}, layers), figures / "bits.png")
 
+# %% ../../nbs/25c_commands.ipynb #k0repo01
 def report_run(
     out: Path,  # run folder
 ) -> str:  # the table

@@ -139,8 +139,6 @@ def augmenter(self: Run) -> Callable | None:
     return None if self.data == "digits" else augment
 
 # %% ../../nbs/25b_runs.ipynb #4882d06c
-_MODELS = ("resnet8", "resnet20", "resnet50", "mobilenet_v2", "vit_b_16")  # of chapter 1
-
 @contextmanager
 def _importing_from_here() -> Iterator[str]:
     "Modules in the current folder can be imported, as in `python -m`."
@@ -169,6 +167,9 @@ def _own_network(name: str, classes: int) -> nn.Module:
         raise ValueError(f"--model {name}: {function}(num_classes={classes}) gave a {type(model).__name__}, an "
                          "nn.Module is needed")
     return model
+
+# %% ../../nbs/25b_runs.ipynb #r0name01
+_MODELS = ("resnet8", "resnet20", "resnet50", "mobilenet_v2", "vit_b_16")  # of chapter 1
 
 def _network_by_name(
     name: str,     # of chapter 1, of torchvision's classifiers, or "my_module:make"
