@@ -114,17 +114,19 @@ def sealed(yard: Yard, bits: float) -> dict[str, list[CertificateLog]]:
     return _of_methods(unpack(name)) if is_packed(name) else {}
 
 
-def noise_of(yard: Yard, bits: float, uniform: bool | None = None) -> TrainingNoise | None:
+def noise_of(yard: Yard, bits: float, uniform: bool | None = None, without: str = "") -> TrainingNoise | None:
     """What training moves, told by everything that was trained with several seeds; each cut of uniform bits for itself.
 
     The study of the head-room has more of these; they count where both were trained on a CPU, or both on a GPU.
-    `uniform`: by uniform bits alone, or by everything else: they may train more unevenly than what is compared."""
+    `uniform`: by uniform bits alone, or by everything else: they may train more unevenly than what is compared.
+    `without`: a method that is to tell nothing."""
     every = networks(yard, bits)
     devices = {one.facts["device"] for one in every}
     every += [one for one in studied(yard, bits)
               if one.method not in (*KNOWN, "float32") and one.facts["device"] in devices]
     found = by_method(every)
-    return training_noise(logs for name, logs in found.items() if uniform is None or (name in UNIFORM) == uniform)
+    return training_noise(logs for name, logs in found.items()
+                          if name != without and (uniform is None or (name in UNIFORM) == uniform))
 
 
 def noise_between(yard: Yard, bits: float, *methods: str) -> TrainingNoise | None:
