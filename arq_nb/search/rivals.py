@@ -38,9 +38,13 @@ def agent_search(
     `ValueError` for a budget of another network, or of other shapes, than the judge's."""
     return _searched(judge, proposals_for(config.environment(budget), config), policies)
 
+def _check_fits(judge: Judge, budget: Budget) -> None:
+    "`ValueError` if a judge of ours has another network, or other images; in a judge of yours names may mean else."
+    model, train = (getattr(judge, name, None) for name in ("model", "train"))
+    if isinstance(model, nn.Module) and isinstance(train, ImageData): check_layers(budget.layers, model, train.shape)
+
 def _searched(judge: Judge, proposals: Proposals, policies: int) -> SearchResult:
-    if hasattr(judge, "model") and hasattr(judge, "train"):
-        check_layers(proposals.env.budget.layers, judge.model, judge.train.shape)
+    _check_fits(judge, proposals.env.budget)
     *_, history = islice(play(judge, proposals), whole_number("policies", policies))
     return SearchResult.of(history, judge, proposals)
 
@@ -79,6 +83,7 @@ def random_search(
     "The cut uniform policy, then random policies."
     config = config.changed(proposals="random")
     if executor is not None:
+        _check_fits(judge, budget)   # before anything is judged
         some, proposals = {}, proposals_for(config.environment(budget), config)
         while len(some) < policies and (idea := proposals.propose(some)): some[proposals.env.project(idea[0])] = 0.0
         judge = _Answers(judge, [*some], executor)
