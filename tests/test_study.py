@@ -350,6 +350,24 @@ def test_the_sealed_half_is_for_what_the_open_half_has():
         assert stage.half == "sealed" and stage.chosen.method.keywords == {"text": row["policy"]}
 
 
+def test_the_policies_of_searches_are_trained_anew(monkeypatch):
+    import bits
+    from packed import rows
+    yard, texts = bits.YARDS["mobilenet"], {(r["method"], r["seed"]): r["policy"] for r in rows("bits/mobilenet-4")}
+    stages = bits.study("mobilenet", "4", "3", "again")
+    assert {(s.method, s.seed - bits.AGAIN) for s in stages} == {key for key in texts if key[0] in bits.SEARCHES}
+    for stage in stages:
+        assert stage.half == "open" and stage.start is yard.network
+        assert stage.chosen.method.keywords == {"text": texts[stage.method, stage.seed - bits.AGAIN]}
+
+    winner = next(one for one in bits.winners(yard, 4.0) if one.method == "ARQ")
+    again = replace(winner, seed=winner.seed + bits.AGAIN, facts=winner.facts | {"device": "other"})
+    monkeypatch.setattr(bits, "trained_anew", lambda yard, bits: {("ARQ", winner.seed): again})
+    found = [one for one in bits.networks(yard, 4.0) if one.method == "ARQ"]
+    assert len(found) == len([one for one in bits.winners(yard, 4.0) if one.method == "ARQ"])
+    assert [one.facts["device"] for one in found].count("other") == 1   # in place of the winner of the finals
+
+
 def test_a_search_is_taught_by_the_one_at_another_budget(tmp_path):
     import bits
     from methods import by_taught_search, TaughtStage

@@ -2,17 +2,20 @@
 
     arq-nb experiment nbs/experiments/bits.py:study:mobilenet:4:3 --out runs/bits --minutes 60 --processes 2
     arq-nb experiment nbs/experiments/bits.py:study:resnet20:2.5:3:open:float32 --out runs/gpu --device cuda
+    arq-nb experiment nbs/experiments/bits.py:study:mobilenet:4:3:again --out runs/bits --minutes 60
 
 `rest` instead of `study` makes what `results/bits` does not have yet.
 
 Every search begins with the uniform policy and those of HAWQ and NIPQ, asks the same judge, and hands in its two most
 promising policies; these are finished and certified on held-out images that no search has seen, and the better one is
-its answer. Methods that do not search have one answer and need no finals. `uniform` stands for three ways of cutting
-the same bits to the budget, whose mean is what all others are compared with. The policies of the methods that
-calculate are those of the study of the head-room, and so are their networks, as far as it has made them in the same
-arithmetic; what it has not made is made here.
+its answer. Methods that do not search have one answer and need no finals. The network that has won the finals was
+chosen together with its training, so it is not the one that is compared: its policy is trained anew (`again`).
+`uniform` stands for three ways of cutting the same bits to the budget, whose mean is what all others are compared
+with. The policies of the methods that calculate are those of the study of the head-room, and so are their networks, as
+far as it has made them in the same arithmetic; what it has not made is made here.
 """
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 
 import headroom
@@ -36,6 +39,7 @@ EVALUATIONS, FINALISTS = 20, 2
 SHARED = "ARQ, shared weights"   # its judge trains once; then a judgment costs a tenth of the others', so it gets more
 MANY = {SHARED: 100}             # method -> judgments, if not `EVALUATIONS`
 TAUGHT = "ARQ, after 4 bits"     # its model also knows the rewards of ARQ's search at 4 bits, of the same seed
+AGAIN = 1_000                    # added to the seed of a search's policy that is trained anew
 by_clean_accuracy = partial(by_search, judge=AccuracyJudge)
 SEARCHES = {   # method -> how it is rewarded, and what it proposes
     "ARQ": (by_search, "thompson"), "mutation": (by_search, "mutation"), "random": (by_search, "random"),
@@ -80,9 +84,24 @@ def studied(yard: Yard, bits: float) -> list[Measured]:
     return found
 
 
+def trained_anew(yard: Yard, bits: float) -> dict[tuple[str, int], Measured]:
+    "(method, seed) -> what the policy of that search is worth, trained with another seed than in the finals."
+    name = f"bits/{yard.name}-{bits:g}-again"
+    found = unpack(name) if is_packed(name) else []
+    return {(one.method, one.seed - AGAIN): replace(one, seed=one.seed - AGAIN) for one in found}
+
+
+def winners(yard: Yard, bits: float) -> list[Measured]:
+    "What the study has made: of searches the networks that have won their finals, and so were chosen."
+    return unpack(f"bits/{yard.name}-{bits:g}")
+
+
 def networks(yard: Yard, bits: float) -> list[Measured]:
-    "All that is stored of a comparison: what it has made, and what it has from the study of the head-room."
-    made = unpack(f"bits/{yard.name}-{bits:g}")
+    """All that is compared: what the study has made, and what it has from the study of the head-room.
+
+    Policies of searches are trained anew, as far as that is done."""
+    fresh = trained_anew(yard, bits)
+    made = [fresh.get((one.method, one.seed), one) for one in winners(yard, bits)]
     have = {(one.method, one.seed) for one in made}
     return made + [one for one in studied(yard, bits)
                    if one.method in (*KNOWN, "float32") and (one.method, one.seed) not in have]
@@ -154,10 +173,14 @@ def handed_in(yard: Yard, bits: float, seed: int) -> dict[str, PolicyStage]:
 def study(yard: str, bits: str, seeds: str = "1", half: str = "open", backend: str = "int8") -> list[Stage]:
     """The networks of the comparison; those that only need to be finished come first, then seed after seed.
 
-    The sealed half is for what the table of the open half has: nothing is searched for it, the policies are given."""
+    `half` "sealed" is for what the table of the open half has: nothing is searched for it, the policies are given.
+    "again" trains the policies of searches anew, on the open half."""
     y, at, every = YARDS[yard].running(backend), float(bits), range(int(seeds))
     def finish(stage: Stage, name: str, seed: int) -> FinishStage:
-        return FinishStage(stage, name, y.finish, y.images, y.network, seed, half=half)
+        return FinishStage(stage, name, y.finish, y.images, y.network, seed, half="open" if half == "again" else half)
+    if half == "again":
+        return [finish(stage, name, seed + AGAIN) for seed in every
+                for name, stage in handed_in(y, at, seed).items() if name in SEARCHES]
     if half == "sealed":
         return [finish(stage, name, seed) for seed in every
                 for name, stage in {**handed_in(y, at, seed), "float32": y.network}.items()]

@@ -38,9 +38,10 @@ def _network(stage: Stage, place: Place) -> dict | None:
     if (found := place.result()) is None: return None
     one, chosen = stage.measured(place), place.of(stage.chosen)
     log = one.log
+    radii = (np.floor(log.radius * 1e4) / 1e4).tolist()   # rounded, but never to more than is proven
     return {"method": one.method, "seed": one.seed, "facts": one.facts, "policy": stage.chosen.policy(chosen).text,
             "images": stage.test(place).name, "idx": log.idx.tolist(), "label": log.label.tolist(),
-            "predict": log.predict.tolist(), "radius": np.round(log.radius, 4).tolist(),
+            "predict": log.predict.tolist(), "radius": radii,
             "settings": found["settings"], "provenance": found["provenance"], **_search(chosen.result() or {})}
 
 
