@@ -6,7 +6,7 @@ space  := $(subst ,, )
 # The archives that tests with real images read; see nbs/34_archives.ipynb.
 export ARQ_DATA ?= $(abspath ../shared/data)
 .DEFAULT_GOAL := help
-.PHONY: help install demo cifar10 cifar10-long zoo test test-slow package bench docs exercises lab readme export clean-nbs hooks
+.PHONY: help install demo cifar10 cifar10-long zoo test test-slow package bench docs site exercises lab readme export clean-nbs hooks
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 20

@@ -1,4 +1,5 @@
 "Everything about the package is read from settings.ini, which nbdev reads too."
+import re
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -12,9 +13,20 @@ STATUS = {"1": "1 - Planning", "2": "2 - Pre-Alpha", "3": "3 - Alpha", "4": "4 -
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 docs = cfg["doc_host"] + cfg["doc_baseurl"]
 
+
+def readme() -> str:
+    "README.md with links that also lead somewhere from a page of PyPI."
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for before, kind in (("!", "raw"), ("", "blob")):
+        target = f"{cfg['git_url']}/{kind}/{cfg['branch']}/"
+        bang = re.escape(before) if before else "(?<!!)"
+        text = re.sub(rf"({bang}\[[^\]]*\]\()(?!https?://|#)", rf"\g<1>{target}", text)
+    return text
+
+
 setup(
     name=cfg["lib_name"], version=cfg["version"], description=cfg["description"], keywords=cfg["keywords"].split(),
-    long_description=(ROOT / "README.md").read_text(encoding="utf-8"), long_description_content_type="text/markdown",
+    long_description=readme(), long_description_content_type="text/markdown",
     author=cfg["author"], author_email=cfg["author_email"], url=cfg["git_url"],
     project_urls={"Documentation": docs, "Source": cfg["git_url"],
                   "Changelog": f"{cfg['git_url']}/blob/{cfg['branch']}/CHANGELOG.md"},
@@ -25,8 +37,8 @@ setup(
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Typing :: Typed",
         *(f"Programming Language :: Python :: {v}" for v in ["3", *PYTHONS])],
-    packages=find_packages(include=[f"{cfg['lib_name']}*"]),
-    package_data={cfg["lib_name"]: ["py.typed", "*.pyi", "*/*.pyi", "pretrained/*"]},
+    packages=[*find_packages(include=[f"{cfg['lib_name']}*"]), f"{cfg['lib_name']}.pretrained"],
+    package_data={cfg["lib_name"]: ["py.typed", "*.pyi", "*/*.pyi"], f"{cfg['lib_name']}.pretrained": ["*"]},
     python_requires=f">={cfg['min_python']}", install_requires=cfg["requirements"].split(),
     extras_require={"dev": cfg["dev_requirements"].split(), "int8": cfg["int8_requirements"].split(),
                     "export": cfg["export_requirements"].split(),

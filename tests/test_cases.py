@@ -11,6 +11,7 @@ import traceback
 from pathlib import Path
 
 import pytest
+from conftest import skip_or_fail
 
 CASES = sorted((Path(os.environ.get("ARQ_DATA", "../shared/data")).parent / "cases").glob("[0-9]*.py"))
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -30,7 +31,7 @@ def run(path: Path, folder: Path, said: Path) -> None:
 
 @pytest.mark.parametrize("path", CASES or [None], ids=lambda path: path.stem if path else "none")
 def test_case(path, tmp_path):
-    if path is None: pytest.skip("the trouble cases are not there")
+    if path is None: skip_or_fail("the trouble cases are not there", "ARQ_REQUIRE_DATA")
     process = PROCESSES.Process(target=run, args=(path, tmp_path, tmp_path / "said"))
     process.start()
     process.join(180)

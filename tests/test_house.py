@@ -8,10 +8,12 @@ import subprocess
 import sys
 import textwrap
 import tokenize
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import ROOT
 
 FLOORS = {"core": 0, "quant": 1, "certify": 1, "train": 2, "search": 3, "lab": 4}  # quant and certify: side by side
@@ -216,6 +218,28 @@ def test_american_spelling():
     report(f"{lines[int(n) - 1].split(':')[0]}: {word}" for n, _, word in found)
 
 
+def test_prose_is_spelled():
+    "As the hook before a commit spells it."
+    paths = [path for kind in ("*.md", "*.ini", "*.py", "*.toml", "*.yml") for path in ROOT.glob(kind)]
+    command = [sys.executable, "-m", "codespell_lib", *map(str, paths)]
+    said = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    report(said.stdout.splitlines())
+
+
+def test_pages_have_names_of_their_own():
+    "The number in front of a notebook's name is no part of its page's name."
+    pages = Counter(re.sub(r"(^|/)\d+[a-z]?_", r"\1", name) for name in notebooks())
+    report(name for name, count in pages.items() if count > 1)
+
+
+def test_results_are_those_of_the_last_line():
+    "A value stands below a cell only if the cell ends with it."
+    def shows(cell): return any(output["output_type"] == "execute_result" for output in cell.get("outputs", []))
+    def ends(cell): return isinstance(ast.parse(without_magics(cell["source"])).body[-1], ast.Expr)
+    report(f"{name} {cell['id']}" for name, cells in notebooks().items() for cell in cells
+           if shows(cell) and not ends(cell))
+
+
 def test_cells_import_or_compute():
     "nbdev runs every cell that imports when it makes the site, and would run what else stands there."
     def has(tree, *kinds): return any(isinstance(node, kinds) for node in ast.walk(tree))
@@ -260,7 +284,6 @@ def test_notebooks_are_light():
 
 
 def test_sidebar_is_complete():
-    yaml = pytest.importorskip("yaml")
     def listed(items): return [n for i in items for n in (listed(i["contents"]) if isinstance(i, dict) else [i])]
     site = yaml.safe_load((ROOT / "_quarto.yml").read_text("utf-8"))["website"]
     pages, there = listed(site["sidebar"]["contents"]), [name.removeprefix("nbs/") for name in notebooks()]
@@ -310,7 +333,6 @@ def test_citations_are_in_the_bibliography():
 
 def test_site_and_settings_agree():
     from configparser import ConfigParser
-    yaml = pytest.importorskip("yaml")
     ini = ConfigParser(delimiters=["="])
     ini.read(ROOT / "settings.ini", encoding="utf-8")
     cfg, site = ini["DEFAULT"], yaml.safe_load((ROOT / "_quarto.yml").read_text("utf-8"))["website"]

@@ -5,6 +5,7 @@ slow: sdist and wheel in dist/, the wheel in an empty environment with what it a
 command there (some 5 GB and minutes); PYTHON chooses the interpreter. `make package` runs all.
 """
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -38,6 +39,13 @@ def test_wheel_holds_types_and_networks(unpacked):
     asked = ["arq_nb/py.typed", *(p.relative_to(ROOT).as_posix() for p in (ROOT / "arq_nb").rglob("*.pyi")),
              *(p.relative_to(ROOT).as_posix() for p in (ROOT / "arq_nb" / "pretrained").iterdir())]
     assert not [name for name in asked if name not in held]
+
+
+def test_page_of_the_package_has_whole_links(unpacked):
+    "A page of PyPI knows no repository that a relative link could start from."
+    page = next(unpacked.glob("*.dist-info/METADATA")).read_text("utf-8")
+    targets = re.findall(r"\]\(([^)#]+)", page)
+    assert targets and not [target for target in targets if not target.startswith("https://")]
 
 
 @pytest.mark.parametrize("fastcore", ["of nbdev", "newest"])

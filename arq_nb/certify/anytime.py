@@ -176,14 +176,13 @@ def samples_for(
     n_max: int = 100_000,      # the fixed n to be as good as
     alpha: float = 0.001,      # error probability of the bound
     tolerance: float = 0.015,  # radius that may be lost, in units of sigma
-) -> np.ndarray:  # (images,) samples, whole chunks
+) -> np.ndarray:  # (images,) samples, whole chunks or `n_max`
     "The fewest samples that are expected to certify within `tolerance * sigma` of `n_max`."
     tolerance, n_max = real_number("tolerance", tolerance), whole_number("n_max", n_max)
-    sizes = (np.unique(np.geomspace(1, max(1, n_max / CHUNK), 80).round()) * CHUNK)[:, None]
+    sizes = np.unique((np.geomspace(1, max(1, n_max / CHUNK), 80).round() * CHUNK).clip(max=n_max).tolist() + [n_max])
+    sizes = sizes[:, None]
     lost = _expected_radius(smoothed, share, n_max, alpha) - _expected_radius(smoothed, share[None], sizes, alpha)
-    enough = lost <= tolerance * smoothed.sigma
-    enough[-1] = True
-    return np.minimum(sizes[enough.argmax(0), 0], n_max).astype(int)
+    return sizes[(lost <= tolerance * smoothed.sigma).argmax(0), 0].astype(int)   # the last one loses nothing
 
 # %% ../../nbs/20_anytime.ipynb #cfcec0d9
 def _randomized_lower(

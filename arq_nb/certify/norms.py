@@ -17,6 +17,7 @@ from fastcore.basics import patch
 from torch import Tensor
 
 from .attacks import _gray_levels
+from ..core.background import NotFinite
 from ..core.classifiers import gate, precision_of
 from ..core.data import check_images
 from ..core.rng import make_generator
@@ -139,7 +140,7 @@ def counts(
             which, offsets = pairs // self.width, pairs % self.width
             logits = f(self.shown(images[which], offsets))
             if not torch.isfinite(logits).all():
-                raise ValueError("the classifier gave NaN or infinite logits: nothing is certified")
+                raise NotFinite("the classifier gave NaN or infinite logits: nothing is certified")
             if found is None: found = logits.new_zeros(len(images), logits.shape[1], dtype=torch.long)
             found.index_put_((which, logits.argmax(1)), torch.ones_like(which), accumulate=True)
     return found

@@ -64,7 +64,8 @@ def plan_replays(
     if not tolerance > 0 or n < 1: raise ValueError(f"tolerance={tolerance!r} must be positive and n={n!r} at least 1")
     s, most = cache.settings, min(n, cache.settings.n - pilot)
     share = np.clip(cache.selection_votes / s.n0 + (won - lost) / pilot, 0, 1)
-    sizes = np.unique((np.geomspace(1, max(1, most / CHUNK), 60).round() * CHUNK).clip(max=most))[:, None]
+    sizes = (np.geomspace(1, max(1, most / CHUNK), 60).round() * CHUNK).clip(max=most)
+    sizes = np.unique([*sizes, most])[:, None]
     won, lost = ((v + 0.5) / (pilot + 1) * sizes for v in (won, lost))
     p_cached = clopper_pearson_lower(cache.selection_votes / s.n0 * s.n, s.n, s.alpha)
     target = noise.radius(clopper_pearson_lower(share * n, n, s.alpha + alpha_zeta), 1.0)

@@ -21,7 +21,7 @@ from scipy import stats
 from torch import Tensor
 
 from .bounds import check_alpha, check_enough, clopper_pearson_lower, coin_p
-from ..core.background import answers, runs_in_background
+from ..core.background import answers, NotFinite, runs_in_background
 from ..core.classifiers import CheckedClassifier, gate, precision_of
 from ..core.data import check_images
 from ..core.rng import CERTIFICATION, CHUNK, EVALUATION, make_generator
@@ -42,7 +42,7 @@ class GaussianNoise:
 
     The theorem assumes real numbers; `SoundGaussianNoise` needs no such assumption.
 
-        GaussianNoise().radius(0.9, sigma=0.25)   # 0.32: what 90 % of the votes prove
+        GaussianNoise().radius(0.9, sigma=0.25)   # 0.32: what a probability of at least 0.9 proves
     """
     name = "gaussian"
 
@@ -204,7 +204,7 @@ def votes(
         for logits in answers(it.f, self.noisy_copies(images, n, generators, turns), turns):
             finite &= torch.isfinite(logits).all()
             classes.append(logits.argmax(1))
-        if not finite: raise ValueError("the classifier gave NaN or infinite logits: nothing is certified")
+        if not finite: raise NotFinite("the classifier gave NaN or infinite logits: nothing is certified")
         return torch.cat(classes).view(len(images), n)
 
 # %% ../../nbs/02_smoothing.ipynb #7a592611

@@ -18,7 +18,7 @@ class GaussianNoise:
 
     The theorem assumes real numbers; `SoundGaussianNoise` needs no such assumption.
 
-        GaussianNoise().radius(0.9, sigma=0.25)   # 0.32: what 90 % of the votes prove
+        GaussianNoise().radius(0.9, sigma=0.25)   # 0.32: what a probability of at least 0.9 proves
     """
 
     name: str

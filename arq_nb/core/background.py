@@ -17,6 +17,9 @@ from torch import Tensor
 from .classifiers import CheckedClassifier, logits_of
 
 # %% ../../nbs/38a_background.ipynb #38a00009
+class NotFinite(ValueError):
+    "A classifier gave NaN or infinite logits."
+
 def runs_in_background(
     f: CheckedClassifier,  # past the gate
 ) -> bool:

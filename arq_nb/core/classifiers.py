@@ -20,6 +20,8 @@ import numpy as np
 import torch
 from torch import nn, Tensor
 
+from .data import takes_channels_last
+
 # %% ../../nbs/38_classifiers.ipynb #8f524617
 # where nobody keeps a network
 _LIBRARIES = {"torch", "torchvision", "numpy", "scipy", "pandas", "matplotlib", "openvino", "onnxruntime",
@@ -182,18 +184,16 @@ def precision_of(
     shortened = kind == "cuda" and "tf32" in (b.cudnn.conv.fp32_precision, b.cuda.matmul.fp32_precision)
     return "tf32" if shortened and own == "float32" else own
 
-def _accepted_dtype(f: Callable, found: list[nn.Module], images: Tensor) -> torch.dtype:
-    "float32 if `f` takes it, else the type of its first weights."
-    try: f(images)
+def _accepted(f: Callable, found: list[nn.Module], images: Tensor) -> tuple[torch.dtype, bool]:
+    "float32 if `f` takes it, else the type of its first weights; and whether images may lie channels last."
+    try: return torch.float32, takes_channels_last(f, images)
     except RuntimeError as error:
         own = next(iter(_dtypes(found)), torch.float32)
         if own == torch.float32: raise
-        try: f(images.to(own))
+        try: return own, takes_channels_last(f, images.to(own))
         except Exception as second:
             raise ValueError(f"the classifier takes images neither in torch.float32 ({error}) "
                              f"nor in {own}, like its weights ({second})") from second
-        return own
-    return torch.float32
 
 # %% ../../nbs/38_classifiers.ipynb #9a8e0cca
 @dataclass(frozen=True)
@@ -205,11 +205,13 @@ class CheckedClassifier:
     """
     f: Callable           # as it was given
     dtype: torch.dtype    # of the images that it takes
+    last: bool            # takes images that lie channels last in memory; else row by row
     precision: str        # how it computes
     classes: int = 0      # logits of an image
 
     def __call__(self, images: Tensor) -> Tensor:
-        return logits_of(self.f(images.to(self.dtype)), len(images)).to(images.device)
+        taken = images.to(self.dtype) if self.last else images.to(self.dtype).contiguous()
+        return logits_of(self.f(taken), len(images)).to(images.device)
 
 def _close(a: Tensor, b: Tensor, tolerance: Tensor | float) -> bool:
     return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=float(tolerance), equal_nan=True)
@@ -249,17 +251,16 @@ _SIZE = "each row must depend on its own image alone"
 
 def _check_rows(f: CheckedClassifier, found: list[nn.Module], first: Tensor, second: Tensor) -> int:
     "The number of classes; refuses rows that depend on their neighbors, on chance, or on how many are asked."
-    rows, a, b = len(first) // 2, f(first), f(second)
+    rows, before = len(first) // 2, first.clone()
+    a, b = f(first), f(second)
+    if not torch.equal(first, before): raise ValueError(_CHANGED)
     if a.shape != b.shape:
-        shapes = f"{tuple(a.shape)}, then {tuple(b.shape)}"
-        raise ValueError(f"the classifier gave {shapes}: always as many classes are needed")
+        raise ValueError(f"the classifier gave {*a.shape,}, then {*b.shape,}: always as many classes are needed")
     both = torch.cat([a, b]).nan_to_num(0, 0, 0)
     varied, size = (both.amax(0) - both.amin(0)).max(), both.abs().max()
     exact = 1e-4 * varied + 8 * torch.finfo(a.dtype).eps * size  # the same kernels ran on the same rows
     if not _close(a[:rows], b[:rows], exact):
-        before = first.clone()
         again = not _close(f(first), a, exact)
-        if not torch.equal(first, before): raise ValueError(_CHANGED)
         where = _look_closer(f, found, first, first if again else second)
         if again:
             raise ValueError(f"the classifier gives the same images other logits if asked again{where}: {_RANDOM}")
@@ -273,8 +274,7 @@ def _check_rows(f: CheckedClassifier, found: list[nn.Module], first: Tensor, sec
 
 # %% ../../nbs/38_classifiers.ipynb #6de217f3
 def _buffers(found: list[nn.Module]) -> list[tuple[nn.Module, str, Tensor]]:
-    lazy = torch.nn.parameter.is_lazy
-    return [(n, name, buffer) for n in found for name, buffer in n.named_buffers(recurse=False) if not lazy(buffer)]
+    return [(n, name, b) for n in found for name, b in n.named_buffers(recurse=False) if not nn.parameter.is_lazy(b)]
 
 @contextmanager
 def _buffers_kept(found: list[nn.Module]) -> Iterator[None]:
@@ -337,7 +337,7 @@ def gate(
     _warn_of_training(found)
     with evaluation_mode(found):
         with torch.no_grad(), _uncompiled(), _buffers_kept(found):
-            checked = CheckedClassifier(f, _accepted_dtype(f, found, first[:2]), precision_of(f, found, first.device))
+            checked = CheckedClassifier(f, *_accepted(f, found, first[:2]), precision_of(f, found, first.device))
             _refuse_settled(found, waiting)
             classes = _check_rows(checked, found, first, second)
         yield replace(checked, classes=classes)

@@ -102,6 +102,9 @@ def show_images(images: Tensor, titles: Sequence[str] | None = None, columns: in
 def augment(images: Tensor, generator: torch.Generator, pad: int = 4, flip: bool = True) -> Tensor:
     """Random crop of the padded image and random mirror image, the whole batch at once."""
 
+def takes_channels_last(call: Callable, images: Tensor) -> bool:
+    """False for a network that flattens its maps with `view`, which PyTorch refuses to images that lie channels last."""
+
 def batch_sizes(n: int, batch_size: int, merge_single: bool = False) -> list[int]:
     """The sizes of the batches of one pass."""
 

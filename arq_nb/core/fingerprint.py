@@ -127,10 +127,21 @@ def module(self: _Hasher, value: nn.Module) -> None:
         self.add(child)
 
 # %% ../../nbs/35_fingerprint.ipynb #f35c0003
-def _weighty(value: object, written: Set) -> object:
-    "Of a container that a function takes from outside: no plain entries, which may be its notes, nor what it writes."
+_CHANGES = {"STORE_SUBSCR", "STORE_SLICE", "DELETE_SUBSCR"}
+_CHANGING = {"add", "append", "appendleft", "clear", "discard", "extend", "insert", "pop", "popitem", "remove",
+             "setdefault", "update"}
+
+@functools.lru_cache(1024)
+def _notes(code: types.CodeType) -> bool:
+    "Might a piece of code change a list, a dict or a set?"
+    return any(_CHANGING & {*one.co_names} or any(i.opname in _CHANGES for i in dis.get_instructions(one))
+               for one in _codes(code))
+
+def _weighty(value: object, code: types.CodeType) -> object:
+    "Of a container that a function takes from outside: without what it may note there."
     if isinstance(value, (types.SimpleNamespace, argparse.Namespace)):
-        return {k: v for k, v in vars(value).items() if k not in written}
+        return {k: v for k, v in vars(value).items() if k not in _written(code)}
+    if not _notes(code): return value
     if isinstance(value, Mapping): return {k: v for k, v in value.items() if not isinstance(v, _PLAIN)}
     return [v for v in value if not isinstance(v, _PLAIN)] if isinstance(value, (list, set)) else value
 
@@ -144,7 +155,8 @@ def function(self: _Hasher, value: types.FunctionType) -> None:
     cells = zip(value.__code__.co_freevars, (cell.cell_contents for cell in value.__closure__ or ()))
     outside = dict(cells) | {n: value.__globals__[n] for n in names if n in value.__globals__}
     foreign = (types.ModuleType, type)
-    kept = {n: _weighty(v, written) for n, v in outside.items() if n not in written and not isinstance(v, foreign)}
+    kept = {n: _weighty(v, value.__code__) for n, v in outside.items()
+            if n not in written and not isinstance(v, foreign)}
     for part in (kept, value.__defaults__, value.__kwdefaults__): self.add(part)
 
 def _codes(code: types.CodeType) -> list[types.CodeType]:

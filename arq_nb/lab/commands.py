@@ -14,7 +14,6 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 from torch import nn
 
@@ -35,6 +34,7 @@ from ..quant.budgets import Budget, edge_layers, pin
 from ..quant.costs import layer_table
 from ..quant.latency import measure_latency
 from ..quant.models import load_weights, save_weights
+from ..quant.networks import in_channels_last
 from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
 from ..quant.runtimes import load_exported
@@ -59,7 +59,7 @@ def train_run(
     run.check_network(model, train)
     run.save(out)
     if start is not None: load_weights(model, start)
-    model = model.to(memory_format=torch.channels_last)
+    model = in_channels_last(model, train.shape)
     recipe = changed(recipe, seed=run.seed, augmenter=run.augmenter)
     history = fit(model, train, run.sigma, recipe, checkpoint=out / "training.safetensors")
     save_weights(model, out / "float.safetensors")
@@ -124,11 +124,15 @@ def search_run(
     if finetune_images is not None: _, train = train.split(finetune_images, make_generator(run.seed, 1))
     limit = dict(bits=bits, size_kb=size_kb, fraction=fraction, milliseconds=milliseconds)
     budget = _budget(out, model, train.shape, **limit)
-    if not (out / "search" / "state.safetensors").exists():  # a search that goes on has its budget
+    state, noted = (out / "search" / name for name in ("state.safetensors", "budget.json"))
+    if not state.exists():  # a search that goes on has its budget
         about = limit | {name: getattr(config, name) for name in _BITS}
-        write_atomically(out / "search" / "budget.json", lambda p: p.write_text(json.dumps(about) + "\n"))
+        write_atomically(noted, lambda p: p.write_text(json.dumps(about) + "\n"))
     config = config.changed(seed=run.seed, augmenter=run.augmenter)
-    return search(model, train, holdout, budget, run.sigma, policies=policies, out=out / "search", config=config)
+    try: return search(model, train, holdout, budget, run.sigma, policies=policies, out=out / "search", config=config)
+    except ValueError:   # a search that was refused leaves no budget to others
+        if not state.exists(): noted.unlink(missing_ok=True)
+        raise
 
 # %% ../../nbs/25c_commands.ipynb #3ddf6633
 def _uniform_policy(
@@ -169,6 +173,8 @@ def _policy_of(
     if network == "arq":
         if (out / "search" / "policy.json").exists(): return Policy.load(out / "search" / "policy.json")
         raise ValueError(f"{out} holds no search: start with `arq-nb search --out {out}`")
+    if network.endswith(".json") and Path(network).stem in _NAMES:
+        raise ValueError(f"--network {network}: reports call another network {Path(network).stem!r}, rename the file")
     if network.endswith(".json"): return Policy.load(network)
     raise ValueError(f"unknown network {network!r}: choose from float32, uniform1 to uniform8 and arq, or give a "
                      "policy .json file")
@@ -286,6 +292,16 @@ def _save_figures(out: Path, run: Run, logs: dict[str, CertificateLog], record: 
     _keep(bits_per_layer({"ARQ": Policy.load(searched / "policy.json")}, layers), figures / "bits.png")
 
 # %% ../../nbs/25c_commands.ipynb #k0repo01
+def _edges(folders: list[Path]) -> str:
+    "Bits of the first and the last layer: once, if all quantized networks of the run are alike, else for each."
+    texts = {}
+    for folder in (f for f in folders if f.name != "float32" and (f / "policy.json").exists()):
+        first, *_, last = Policy.load(folder / "policy.json").text.split()
+        texts[_NAMES.get(folder.name, folder.name)] = first if first == last else f"{first} and {last}"
+    said = "first and last layer"
+    if len({*texts.values()}) <= 1: return f"{said}, if quantized: {next(iter(texts.values()), 'none')} bits"
+    return f"{said} NOT ALIKE: " + "; ".join(f"{name}: {text} bits" for name, text in texts.items())
+
 def report_run(
     out: Path,  # run folder
 ) -> str:  # the table
@@ -298,11 +314,9 @@ def report_run(
     search_seconds = json.loads(summary.read_text())["seconds"] if summary.exists() else 0
     networks = [_measured(folder, search_seconds) for folder in folders]
     shown, records = readable(measure(networks)), {f.name: _noted(f) for f in folders}
-    limit, allowed = _searched(out)
-    unit = "bytes" if limit.get("size_kb") else "bit operations"
-    caption = (f"{run.model}, sigma = {run.sigma}, {_certified(records)}; uniform: first and last layer at "
-               f"{allowed['edge_bits']} bits like ARQ's, cut to the {unit} of these bits everywhere; seconds: "
-               "search, fine-tuning and certification")
+    unit = "bytes" if _searched(out)[0].get("size_kb") else "bit operations"
+    caption = (f"{run.model}, sigma = {run.sigma}, {_certified(records)}; {_edges(folders)}; uniform: cut to the "
+               f"{unit} of these bits everywhere; seconds: search, fine-tuning and certification")
     write_atomically(out / "report.md", lambda p: p.write_text(f"{markdown(shown)}\n\n{caption}\n"))
     _save_figures(out, run, {one.method: one.log for one in networks}, records[folders[0].name])
     text = shown.to_string(col_space={heading: len(heading) + 2 for heading in shown})

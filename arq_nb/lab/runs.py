@@ -33,7 +33,7 @@ from ..core.rng import make_generator
 from ..core.settings import real_number, whole_number
 from .stages import decoded_once
 from ..quant.models import create_model, load_weights, normalized
-from ..quant.networks import dtype_of
+from ..quant.networks import dtype_of, in_channels_last
 
 # %% ../../nbs/25b_runs.ipynb #2113a83c
 @dataclass(frozen=True)
@@ -228,4 +228,4 @@ def trained(
     if not (out / "float.safetensors").exists():
         raise ValueError(f"{out} holds no trained network: start with `arq-nb train --out {out}`")
     network = load_weights(self.network(classes), out / "float.safetensors")
-    return network.to(memory_format=torch.channels_last).eval()
+    return in_channels_last(network.eval())

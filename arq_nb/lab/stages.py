@@ -34,10 +34,12 @@ from .study import Place, Stage
 from .tables import Measured
 from ..quant.budgets import Budget
 from ..quant.models import load_weights, save_weights
+from ..quant.networks import in_channels_last
 from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
 from ..search.environment import uniform_policy
-from ..search.judges import Judge, KeptJudge, RadiusJudge, SearchConfig
+from ..search.config import SearchConfig
+from ..search.judges import Judge, KeptJudge, RadiusJudge
 from ..search.rivals import agent_search
 from ..search.search import _judge_of, _Origin, row_policy, SearchResult
 from ..train.finish import Finish, finish
@@ -164,10 +166,11 @@ class TrainStage(Stage):
 
     def untrained(self, at: Place) -> nn.Module:
         "The network as it is made, on the device of `at`."
+        test = self.images.parts(at).test
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.recipe.seed)
-            model = self.model(num_classes=len(self.images.parts(at).test.classes))
-        return model.to(at.device, memory_format=torch.channels_last).eval()
+            model = self.model(num_classes=len(test.classes))
+        return in_channels_last(model.to(at.device), test.shape).eval()
 
     def network(self, at: Place) -> nn.Module:
         "The trained network, from the study of `at`."
@@ -205,11 +208,11 @@ class PolicyStage(Stage):
     bits: float = 4              # the budget: what as many bits everywhere would cost
     cost: str = "bitops"         # what it counts: "bitops" or "size"
     evaluations: int = 24        # different policies that a search may judge
-    config: SearchConfig = SearchConfig()  # how a policy is judged, and the agent
+    config: SearchConfig = SearchConfig()  # how policies are proposed and judged
     images: int | None = 2_000   # training images that fine-tune a candidate; None: all
     held_out: int = 50           # images that drive the search
     starts: tuple[Stage, ...] = ()  # stages whose policies a search judges first
-    seed: int = 0                # of the judge and the agent
+    seed: int = 0                # of the judge and the proposals
 
     @property
     def sigma(self) -> float: return self.float_stage.sigma
@@ -261,7 +264,7 @@ def by_search(
     stage: PolicyStage,  # settings, network and images
     at: Place,           # where answers are kept, and until when to search
     budget: Budget,      # what the policy may cost
-    search: Callable[..., SearchResult] = agent_search,  # of chapter 17; the default is ARQ's agent
+    search: Callable[..., SearchResult] = agent_search,  # of chapter 17; the default is ARQ's
     judge: type[Judge] = RadiusJudge,                    # what it is rewarded for
 ) -> SearchResult:
     "A search with a judge that keeps its answers. `functools.partial` makes other methods of it."

@@ -18,7 +18,7 @@ from ..core.settings import BACKENDS, one_of
 from .fused import fuse, keep_freed_memory
 from .int8 import export_int8, Int8
 from .layers import QuantizedLayer
-from .networks import fold_batch_norm, traced
+from .networks import _some_image, fold_batch_norm, laid_out, traced
 from .policies import calibrate, freeze, Policy, quantize
 from .quantizers import UniformQuantizer
 
@@ -31,15 +31,18 @@ def check_compiler():
                            "or leave compiled=False")
 
 # %% ../../nbs/09_backends.ipynb #424703bb
-def _fast_float32(model: nn.Module, folded: bool) -> nn.Module:
-    "A copy for inference: weights rounded for good, no gradients; folded if wanted."
+def _fast_float32(model: nn.Module, folded: bool) -> tuple[nn.Module, bool]:
+    "A copy for inference, weights rounded for good, no gradients, folded if wanted; and whether it is channels last."
     keep_freed_memory()
     fast = freeze(model)
-    if folded: fast = fold_batch_norm(fast)
-    elsewhere = _read_elsewhere(fast) if folded else set()
-    for name, p in fast.named_parameters() if folded else ():
+    if not folded: return fast, False
+    fast = fold_batch_norm(fast)
+    image = _some_image(fast)
+    if image is not None and laid_out(fast, image.shape[1:]) is Tensor.contiguous: return fast, False
+    elsewhere = _read_elsewhere(fast)
+    for name, p in fast.named_parameters():
         if p.ndim == 4 and name not in elsewhere: p.data = p.data.contiguous(memory_format=torch.channels_last)
-    return fast
+    return fast, True
 
 def _read_elsewhere(model: nn.Module) -> set[str]:
     "Parameters that a forward pass takes from a layer, perhaps to look at them in another shape; none if not known."
@@ -69,7 +72,8 @@ def deployed(
     `export_int8`. `RuntimeError` if `compiled` and no C++ compiler is found."""
     if one_of("backend", backend, BACKENDS) == "float32":
         if folded is None: folded = not any(isinstance(m, QuantizedLayer) for m in model.modules())
-        return _in_one_pass(_fast_float32(model, folded), compiled, fused and folded)
+        fast, last = _fast_float32(model, folded)
+        return _in_one_pass(fast, compiled, fused and last)
     if backend == "bfloat16": return BFloat16(model, compiled, fused)
     if input_shape is None: raise ValueError('backend="int8" needs the input_shape: (channels, height, width)')
     return Int8(export_int8(model, input_shape))
@@ -104,9 +108,9 @@ class BFloat16(nn.Module):
     ):
         super().__init__()
         if compiled: check_compiler()
-        if not fused: self.fused = False
-        fast = _fast_float32(model, folded=True).to(torch.bfloat16)
-        self.model = _in_one_pass(fast, compiled, fused)
+        fast, last = _fast_float32(model, folded=True)
+        if not (fused and last): self.fused = False
+        self.model = _in_one_pass(fast.to(torch.bfloat16), compiled, self.fused)
 
     def __setstate__(self, state: dict) -> None:
         "A copy rounds as the original does."

@@ -23,6 +23,13 @@ from .products import open_attention, Product, recorded_products
 from .quantizers import FLOAT_BITS, UniformQuantizer
 
 # %% ../../nbs/07_costs.ipynb #2a837e08
+def whole_bytes(
+    weights: int,      # of a layer
+    weight_bits: int,  # of each of them
+) -> int:
+    "Bytes of a layer's weights; the last one is filled up."
+    return -(-weights * weight_bits // 8)
+
 def step_bytes(
     channels: int,         # of the weight with a step each, 0 where the weight is another layer's
     weight_bits: int,      # 32 for float weights
@@ -58,9 +65,9 @@ class LayerInfo:
         "Bit operations for one image, with `weight_bits` and `activation_bits` in 1 to 8 or 32."
         return self.macs * weight_bits * activation_bits
 
-    def bytes(self, weight_bits: int, activation_bits: int = FLOAT_BITS) -> float:
-        "Bytes of the stored weights and of the steps of both quantizers; 32 bits have none."
-        return self.weights * weight_bits / 8 + step_bytes(self.channels, weight_bits, activation_bits)
+    def bytes(self, weight_bits: int, activation_bits: int = FLOAT_BITS) -> int:
+        "Whole bytes of the stored weights, and those of the steps of both quantizers; 32 bits have none."
+        return whole_bytes(self.weights, weight_bits) + step_bytes(self.channels, weight_bits, activation_bits)
 
 def _layer_info(name: str, m: nn.Module, calls: list[Product], shares: str) -> LayerInfo:
     weights, macs = 0 if shares else m.weight.numel(), sum(p.macs for p in calls)
@@ -155,8 +162,7 @@ def model_size(
     layers = quantizable_layers(model)
     shared = shared_weights(layers)
     bits = one_width(policy.resolve(layers), shared).bits
-    # -(-a // 8) is a / 8, rounded up: whole bytes for each layer
-    weights = sum(-(-m.weight.numel() * bits[n][0] // 8) for n, m in layers.items() if n not in shared)
+    weights = sum(whole_bytes(m.weight.numel(), bits[n][0]) for n, m in layers.items() if n not in shared)
     def channels(n: str) -> int: return 0 if n in shared else layers[n].weight.shape[_channel_axis(layers[n])]
     steps = sum(step_bytes(channels(n), *bits[n]) for n in layers)
     return weights + steps + other_bytes(model)
@@ -224,7 +230,7 @@ def cost_table(
     bits = one_width(policy, {l.name: l.shares for l in layers if l.shares}).bits
     steps, alive = plan_bytes(plan, Policy(bits)), {}
     for step, size in zip(plan, steps): alive[step.layer] = max(size, alive.get(step.layer, 0))
-    rows = [LayerCost(l, (w, a), l.bitops(w, a), -(-l.weights * w // 8),
+    rows = [LayerCost(l, (w, a), l.bitops(w, a), whole_bytes(l.weights, w),
                       step_bytes(l.channels, w, a), alive.get(l.name, 0))
             for l, (w, a) in ((l, bits[l.name]) for l in layers)]
     return CostTable(rows, other_bytes(model), max(steps))

@@ -143,11 +143,12 @@ def export(
     format: str | None = None,   # "onnx", "qonnx" or "packed"; None: what the name says
     about: Mapping[str, object] = {},  # plain data for the file's notes, such as sigma
 ) -> Path:  # of the file
-    """Write a network as a file for other programs; `load_exported` reads it back as a classifier.
+    """Write a network as a file for other programs.
 
-    "onnx" (`.onnx`): QuantizeLinear and DequantizeLinear, integer weights, any number of images at once.
-    "qonnx" (`.qonnx.onnx`): nodes of any bit-width, for Brevitas, FINN and hls4ml.
-    "packed" (`.safetensors`): integers in as many bits as the policy says, for this library.
+    "onnx" (`.onnx`): QuantizeLinear and DequantizeLinear, integer weights, any number of images at once;
+    `load_exported` reads it back as a classifier.
+    "qonnx" (`.qonnx.onnx`): nodes of any bit-width, for Brevitas, FINN and hls4ml; `run_qonnx` runs it.
+    "packed" (`.safetensors`): integers in as many bits as the policy says; `load_packed` puts them into a network.
     `ValueError` before anything is written, for a network that is not calibrated and by name for what cannot be
     exported. `ImportError` without the extra `export`."""
     path = Path(path)

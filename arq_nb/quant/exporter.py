@@ -138,6 +138,29 @@ def _prepared(network: nn.Module, rounding: Callable) -> tuple[nn.Module, dict[s
         if isinstance(twin.weight_quantizer, UniformQuantizer): twin.weight_quantizer = rounding(twin.weight_quantizer)
     return _opened(ready), weights
 
+def chosen_logits(answer: Any) -> Any:
+    "What is called `logits` in an answer of several parts; `ValueError` if nothing is."
+    if isinstance(answer, Mapping) and "logits" in answer: return answer["logits"]
+    if hasattr(answer, "logits"): return answer.logits
+    if isinstance(answer, (Mapping, tuple, list)):
+        raise ValueError(f"the network answers with a {type(answer).__name__} of {len(answer)}: only one tensor of "
+                         "logits, or something with `logits`, can be exported")
+    return answer
+
+class _Chosen(nn.Module):
+    "A network that answers with its logits alone."
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor: return chosen_logits(self.network(images))
+
+def _alone(network: nn.Module, images: Tensor) -> nn.Module:
+    "The network, or one that leaves all but the logits of its answer away."
+    try: answer = network(images)
+    except Exception: return network   # why, is said where it is recorded
+    return network if isinstance(answer, Tensor) else _Chosen(network)
+
 def _reason(error: BaseException) -> str:
     "The innermost message, in a line."
     while error.__cause__ is not None: error = error.__cause__
@@ -151,7 +174,7 @@ def _where(exported: Any, operation: str) -> str:
     for node in exported.graph.nodes:
         stack = list((node.meta.get("nn_module_stack") or {}).values())
         if node.op == "call_function" and operation.rpartition(".")[2] in str(node.target) and stack and stack[-1][0]:
-            return f" in {stack[-1][0].removeprefix('network.')!r}"
+            return f" in {stack[-1][0].removeprefix('network.').removeprefix('network.')!r}"
     return ""
 
 def _recorded(model: nn.Module, images: Tensor) -> Any:
@@ -200,10 +223,10 @@ def onnx_program(
     for name in ("onnx", "onnxscript"): export_package(name)
     model, weights = _prepared(network, rounding)
     images = torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0))
-    with _quietly(): program = _translated(_recorded(model, images))
+    with _quietly(): program = _translated(_recorded(_alone(model, images), images))
     graph, replaced = program.model.graph, export_package("onnx_ir").convenience.replace_all_uses_with
     for name, weight in weights.items():
-        known = (f"{name}.weight", f"network.{name}.weight")
+        known = [f"{wrapped}{name}.weight" for wrapped in ("", "network.", "network.network.")]
         for old in [graph.initializers.pop(n) for n in known if n in graph.initializers]:
             replaced(old, stored(graph, f"{name}.weight", weight))
     return program

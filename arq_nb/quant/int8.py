@@ -24,7 +24,7 @@ from torch import fx, nn, Tensor
 
 from ..core.fingerprint import fingerprint
 from ..core.rng import CHUNK
-from .exporter import _codes
+from .exporter import _codes, chosen_logits
 from .layers import _enter, _leave, has_plain_forward, QuantizedLayer
 from .networks import copied, traced, unwrapped
 from arq_nb.quant.operations import (
@@ -208,7 +208,7 @@ def export_int8(
     sample = torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0))
     network = copied(unwrapped(model)).cpu().float()
     exporter = _Exporter(network, sample, kernels_saturate() if split is None else split)
-    logits = exporter.run(op.transpose(image, constant([0, 3, 1, 2])))
+    logits = chosen_logits(exporter.run(op.transpose(image, constant([0, 3, 1, 2]))))
     if not exporter.integer:
         rounded = [n for n, m in network.named_modules() if isinstance(m, QuantizedLayer)]
         why = f"at {rounded[0]!r} one of them is float" if rounded else "export it before `freeze`"

@@ -20,6 +20,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils._pytree import tree_leaves
 
+from ..core.data import takes_channels_last
 from ..core.fingerprint import inner_network
 
 # %% ../../nbs/39_networks.ipynb #77da53ac
@@ -67,6 +68,28 @@ def one_image(
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"the network cannot be called on one image of input_shape={tuple(input_shape)}: "
                          f"{reason}") from error
+
+# %% ../../nbs/39_networks.ipynb #b39lay02
+@torch.no_grad()
+def laid_out(
+    model: nn.Module,            # any network, not called itself
+    input_shape: Sequence[int],  # (channels, height, width)
+) -> Callable[[Tensor], Tensor]:  # images -> the same, as they must lie in memory
+    "How `model` wants images; whatever else is wrong with them shows where it is called."
+    generator, weight = torch.Generator().manual_seed(0), next(model.parameters(), torch.empty(()))
+    images = torch.rand(2, *input_shape, generator=generator).to(weight.device, dtype_of(model))
+    try: last = takes_channels_last(copied(model).eval(), images)
+    except Exception: last = True
+    return torch.as_tensor if last else Tensor.contiguous
+
+def in_channels_last(
+    model: nn.Module,                          # any network
+    input_shape: Sequence[int] | None = None,  # (channels, height, width); None: some that the network takes
+) -> nn.Module:  # the same one; its weights lie channels last, if that suits it
+    "Faster convolutions."
+    image = torch.empty(1, *input_shape) if input_shape else _some_image(model)
+    if image is not None and laid_out(model, image.shape[1:]) is Tensor.contiguous: return model
+    return model.to(memory_format=torch.channels_last)
 
 # %% ../../nbs/39_networks.ipynb #34d1b34f
 def in_projection(attention: nn.MultiheadAttention, name: str) -> nn.Linear:

@@ -7,6 +7,7 @@ __all__ = []
 
 # %% ../../nbs/43a_operations.ipynb #43a00004
 import functools
+import math
 import operator
 from typing import Any
 
@@ -124,6 +125,26 @@ def _flatten(x, start_dim=0, end_dim=-1):
         raise ValueError(f"only flatten(x, 1) can be exported, not start_dim={start_dim}, end_dim={end_dim}")
     return operations().reshape(x, constant([0, -1]), True)
 
+_BATCH = "batch"   # what a network gets that asks for the size of it
+
+def _size(x, dim=None):
+    node = x if hasattr(x, "get_partial_shape") else x.output(0)
+    shape = _BATCH, *(d.get_length() for d in list(node.get_partial_shape())[1:])
+    return shape if dim is None else shape[dim]
+
+def _attribute(x, name):
+    if name != "shape": raise ValueError(f"the attribute {name!r} cannot be exported")
+    return _size(x)
+
+def _item(x, index): return x[index] if isinstance(x, tuple) else _every_nth(x, index)
+
+def _view(x, *shape):
+    shape = tuple(shape[0]) if isinstance(shape[0], (tuple, list)) else shape
+    whole = math.prod(_size(x)[1:])
+    if shape not in ((_BATCH, -1), (_BATCH, whole), (-1, whole)):
+        raise ValueError(f"only x.view(len(x), -1) can be exported, not x.view{shape}")
+    return _flatten(x, 1)
+
 def _operation(name: str, *args): return getattr(operations(), name)(*args)
 
 def _relu(x, inplace=False): return _operation("relu", x)
@@ -137,10 +158,10 @@ _ADD, _SUBTRACT, _MULTIPLY, _DIVIDE = (
     functools.partial(_arithmetic, name) for name in ("add", "subtract", "multiply", "divide"))
 FUNCTIONS = {
     operator.add: _ADD, torch.add: _ADD, operator.sub: _SUBTRACT, operator.mul: _MULTIPLY, operator.truediv: _DIVIDE,
-    F.relu: _relu, torch.relu: _relu, F.relu6: _relu6, F.pad: _pad, operator.getitem: _every_nth,
+    F.relu: _relu, torch.relu: _relu, F.relu6: _relu6, F.pad: _pad, operator.getitem: _item, getattr: _attribute,
     torch.flatten: _flatten, F.adaptive_avg_pool2d: _average_pool,
 }
-METHODS = {"mean": _mean, "flatten": _flatten, "relu": _relu}
+METHODS = {"mean": _mean, "flatten": _flatten, "relu": _relu, "size": _size, "view": _view, "reshape": _view}
 
 def _unchanged(m, x): return x
 

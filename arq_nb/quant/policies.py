@@ -28,7 +28,8 @@ from torch.utils._python_dispatch import _disable_current_modes
 from ..core.classifiers import evaluation_mode
 from ..core.record import write_atomically
 from .layers import follow_weights, has_plain_forward, QuantizedLayer, unfollow_weights, unknown_uses
-from .networks import copied, dtype_of, one_image, quantizable_layers, shared_weights, unwrapped
+from .networks import (
+    copied, dtype_of, laid_out, one_image, quantizable_layers, shared_weights, unwrapped)
 from .products import open_attention, OpenAttention, recorded_products
 from .quantizers import fixed, FLOAT_BITS, LSQ, PACT, UniformQuantizer
 
@@ -249,7 +250,7 @@ def quantize(
 @torch.no_grad()
 def calibrate(
     model: nn.Module,  # quantized network, changed in place
-    images: Tensor,    # a typical batch, (batch, channels, height, width) in [0, 1]
+    images: Tensor,    # a typical batch (batch, channels, height, width), with the noise that it will meet
 ) -> nn.Module:  # the same model
     """Fit every activation quantizer to `images`, in execution order, each seeing already quantized inputs.
 
@@ -260,7 +261,7 @@ def calibrate(
         raise ValueError(f"images must be float, not {images.dtype}: `arq_nb.core.data.to_float` converts bytes")
     layers = [m for m in model.modules() if isinstance(m, QuantizedLayer) and hasattr(m.input_quantizer, "calibrated")]
     hooks = [m.input_quantizer.register_forward_pre_hook(_Calibration()) for m in layers]
-    images = images.to(dtype_of(model), copy=True)   # a network may normalize in place
+    images = laid_out(model, images.shape[1:])(images.to(dtype_of(model), copy=True))   # it may normalize in place
     try:
         with evaluation_mode([*model.modules()]), recorded_products(model, images): model(images)
     finally:

@@ -100,6 +100,14 @@ _PLACES = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2), "_sc
 _RECURRENT = {"mkldnn_rnn_layer", "_cudnn_rnn", "miopen_rnn"}  # many products in one operation, and no layer of ours
 _FUSED = {"_native_multi_head_attention", "_transformer_encoder_layer_fwd", "_addmm_activation",   # of layers
           "mkldnn_linear"}
+_PYTORCH = {"aten", "prim", "prims", "mkldnn", "quantized"}   # whose operations are known
+
+def _is_hidden(func: Callable, tensors: list[Tensor], origins: list[frozenset | None], result: object) -> bool:
+    "Does an operation multiply the image with a matrix of weights in a way that is not counted?"
+    if not any(o and sum(side > 1 for side in t.shape) > 1 for t, o in zip(tensors, origins)): return False
+    name, seen = func.overloadpacket.__name__, [t.numel() for t, o in zip(tensors, origins) if o is None]
+    outer = name == "mul" and result.numel() > max(seen)   # spread over a matrix, to be summed as in a dense layer
+    return outer or name == "_cdist_forward" or func.namespace not in _PYTORCH
 
 # %% ../../nbs/41_products.ipynb #a9dd662e
 class _ProductRecorder(TorchDispatchMode):
@@ -136,13 +144,16 @@ class _ProductRecorder(TorchDispatchMode):
             with self: result = func.decompose(*args, **kwargs)   # into operations that may be products
             if result is not NotImplemented: return result
         result = func(*args, **kwargs)
-        origins = [self._origin(t) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+        origins = [self._origin(t) for t in tensors]
         image = None in origins or name in _PLACES and bool(self.running)   # a layer's own product counts as one
         made_from = None if image else frozenset().union(*origins)
         for t in tree_leaves(result):
             if isinstance(t, Tensor): self.origin[t] = made_from
         if name in _PLACES: self._note(func, args, kwargs, result, _PLACES[name])
         elif None in origins and not self.running:
+            others = [o if o is None else o - self.owners.keys() for o in origins]   # of layers, `check_met` sees to it
+            if _is_hidden(func, tensors, others, result): self._refuse(origins)
             self.met |= {frozenset(self.owners[p]) for o in origins for p in o or () if p in self.owners}
         if name in _RECURRENT or name in _FUSED and self._any_quantized(origins): self._refuse(origins)
         return result

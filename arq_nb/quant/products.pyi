@@ -60,6 +60,9 @@ class Product:
 _PLACES: dict[str, tuple[int, ...]]
 _RECURRENT: set[str]
 _FUSED: set[str]
+_PYTORCH: set[str]
+
+def _is_hidden(func: Callable, tensors: list[Tensor], origins: list[frozenset | None], result: object) -> bool: ...
 
 class _ProductRecorder(TorchDispatchMode):
     """Follows an image through a network and notes every product with a weight; `ValueError` for one that is no layer's."""

@@ -68,6 +68,7 @@ def integer_program(
 ) -> Policy:  # within the budget, with the least total harm
     """The policy with the least sum of harms: a multiple-choice knapsack, solved exactly.
 
+    Exactly means to 1e-10 of the largest harm, the solver's absolute tolerance; harms of ten decades need not be told.
     `BudgetError` if no choice fits; `ValueError` if an inner layer has no harms, or costs are no sum over layers.
     Where layers share a weight the budget is kept, but the sum need not be the least."""
     if budget.plan is not None: raise _NoSum(budget)

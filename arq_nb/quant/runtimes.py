@@ -58,8 +58,12 @@ class _OnnxFile:
         if self.data[:2] in _PICKLED:
             raise ValueError(f"{self.path}: a PyTorch file (.pt, .pth), which can run code when it is opened, and not "
                              "ONNX: load it where you trust it, and `export` the network")
+        if self.path.suffix == ".safetensors":
+            raise ValueError(f"{self.path}: a packed file: `arq_nb.quant.packed.load_packed(path, model)` reads it")
         try: self.model = onnx.load_model_from_string(self.data)
         except Exception as error: raise ValueError(f"{self.path}: not an ONNX file, or cut off ({error})") from error
+        if any(o.domain.startswith("qonnx") for o in self.model.opset_import):
+            raise ValueError(f"{self.path}: QONNX, unknown to runtimes: `arq_nb.quant.interchange.run_qonnx` runs it")
         self.files = _data_files(self.model, self.path)
         try: onnx.checker.check_model(os.fspath(self.path) if self.files else self.model)
         except Exception as error:

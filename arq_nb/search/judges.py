@@ -27,7 +27,7 @@ from ..certify.logs import average_certified_radius, CertificateLog, clean_accur
 from ..certify.settings import certify_images
 from ..core.rng import CHUNK, JUDGMENT, make_generator
 from ..certify.smoothing import SmoothedClassifier
-from ..core.background import answers
+from ..core.background import answers, NotFinite
 from ..core.data import check_alike, ImageData, to_float
 from ..core.fingerprint import fingerprint
 from ..core.processes import on_first, rank_and_world_size
@@ -61,8 +61,8 @@ class _NetworkJudge:
         "What a policy is worth; the same one is fine-tuned once. One whose fine-tuning diverges has no right answer."
         if policy not in self.known:
             try: self.known[policy] = self._evaluate(policy)
-            except _Diverged as error:
-                warnings.warn(f"{error}; until then the policy {policy.text} counts as never right", stacklevel=2)
+            except (_Diverged, NotFinite) as error:
+                warnings.warn(f"{error}; the policy {policy.text} counts as never right", stacklevel=2)
                 self.known[policy] = self._worth(0.0, 0.0)
         return self.known[policy]
 
@@ -119,7 +119,7 @@ def _right_votes(
     images, classes = to_float(data.images).to(classifier.device), []
     with classifier.checked(images[:1]) as it:
         for logits in answers(it.f, _few_copies(classifier, images, samples, seed), 2):
-            if not torch.isfinite(logits).all(): raise ValueError("the classifier gave NaN or infinite logits")
+            if not torch.isfinite(logits).all(): raise NotFinite("the classifier gave NaN or infinite logits")
             classes.append(logits.argmax(1))
     return (torch.cat(classes).view(-1, samples) == data.labels.to(images.device)[:, None]).sum(1).cpu().numpy()
 
@@ -142,9 +142,13 @@ class RadiusJudge(_NetworkJudge):
         config: SearchConfig = SearchConfig(),  # its recipe, certificates, `n_p`, `gamma`, `reward_scale`
         kept: Path | None = None,  # file for what is found out about the float network; None: it is not kept
     ):
+        replays = config.reward == "bound" and config.certify.method == "incremental"
+        if replays and config.n_p > config.certify.n:
+            raise ValueError(f"n_p={config.n_p} votes are to be replayed, but only n={config.certify.n} of the float "
+                             "network are kept: give n_p as well, or a larger n")
         super().__init__(model, train, holdout, sigma, config)
         self.cache = None
-        if config.reward == "bound" and config.certify.method == "incremental":
+        if replays:
             votes = CertificateCache.kept(kept, self._about(), self._votes) if kept else self._votes()
             self.cache = votes.seen(config.n_p)   # these rank candidates; `recertify` uses others
             self.original_acr = average_certified_radius(self.cache.log())
@@ -314,6 +318,16 @@ def judge_many(
     if not isinstance(judge, KeptJudge): return [*executor.map(judge.evaluate, policies)]
     new = [policy for policy in policies if judge.name(policy) not in judge.known]
     if new and judge.check is not None: judge.check()
-    asked = [executor.submit(_timed, judge.judge, policy) for policy in new]
-    for policy, future in zip(new, asked): judge._keep(judge.name(policy), *future.result())
+    asked = {policy: executor.submit(_timed, judge.judge, policy) for policy in new}
+    def keep(policy: Policy) -> None:
+        future, name = asked[policy], judge.name(policy)
+        if future.done() and not future.cancelled() and not future.exception() and name not in judge.known:
+            judge._keep(name, *future.result())
+    try:
+        for policy in new:   # whatever becomes of one, the others are kept
+            asked[policy].exception()
+            keep(policy)
+    finally:
+        for policy in new: keep(policy)
+    for future in asked.values(): future.result()   # the first error, if there is any
     return [judge.evaluate(policy) for policy in policies]

@@ -31,7 +31,7 @@ from ..quant.budgets import Budget, edge_layers, inner_layers, pin
 from ..quant.costs import check_layers, layer_table
 from ..quant.learned_bits import bitops_penalty, PseudoNoise
 from ..quant.layers import QuantizedLayer
-from ..quant.networks import dtype_of
+from ..quant.networks import dtype_of, laid_out
 from ..quant.policies import _channel_axis, calibrate, Policy, quantize
 from ..quant.program import integer_program
 from ..quant.quantizers import FLOAT_BITS, relative_error
@@ -114,9 +114,10 @@ def _average_traces(
     "Hessian trace of the noise-augmented loss for each layer, divided by the number of weights or inputs (HAWQ-V2)."
     s, device, estimates = settings, data.images.device, []
     model = copy.deepcopy(model).eval().requires_grad_(True)
+    laid = laid_out(model, data.shape)
     noisy = noisy_batches(data, sigma, s.batch_size, make_generator(s.seed, CALIBRATION, device=device))
     for images, labels in islice(noisy, s.batches):
-        with _Inputs(model, names) as inputs: answer = model(images.to(dtype_of(model)))
+        with _Inputs(model, names) as inputs: answer = model(laid(images.to(dtype_of(model))))
         loss = cross_entropy(logits_of(answer, len(labels)), labels)
         weights, values = [model.get_submodule(n).weight for n in names], [inputs.values[n] for n in names]
         counts = torch.tensor([t.numel() for t in weights] + [v[0].numel() for v in values])
@@ -136,7 +137,8 @@ def _squared_errors(
 ) -> dict[str, tuple[dict[int, float], dict[int, float]]]:  # layer -> error by bits, for weights and for inputs
     "Squared rounding error of each layer's weights, and of its inputs as a mean over images."
     model = copy.deepcopy(model).eval()
-    with _Inputs(model, names) as inputs: model(images.to(dtype_of(model)))
+    laid = laid_out(model, images.shape[1:])
+    with _Inputs(model, names) as inputs: model(laid(images.to(dtype_of(model))))
     def errors(x, axis, share): return {b: relative_error(x, b, axis) * float(x.square().sum()) / share for b in bits}
     layers = {n: model.get_submodule(n) for n in names}
     by_weight = {n: errors(m.weight, _channel_axis(m), 1) for n, m in layers.items()}
@@ -305,7 +307,7 @@ def nipq(
     noise, history, inner = make_generator(recipe.seed, PSEUDO_NOISE, device=device), [], inner_layers(budget.layers)
     for m in noisy.modules():
         if isinstance(m, PseudoNoise): m.generator = noise
-    optimizers = _optimizers(noisy, recipe.weight_decay)
+    optimizers, laid = _optimizers(noisy, recipe.weight_decay), laid_out(model, train.shape)
     per_epoch = len(batch_sizes(len(train), recipe.batch_size, merge_single=True))
     for epoch in range(recipe.epochs):
         stream = make_generator(recipe.seed, epoch, TRAINING, device=device)
@@ -314,7 +316,7 @@ def nipq(
             for i, (images, labels) in enumerate(batches):
                 rate = learning_rate(epoch * per_epoch + i, recipe.epochs * per_epoch, 1.0)
                 for optimizer, peak in zip(optimizers, (recipe.lr, bits_lr)): _set_rate(optimizer, peak * rate)
-                logits = logits_of(noisy(images.to(dtype_of(noisy))), len(images))
+                logits = logits_of(noisy(laid(images.to(dtype_of(noisy)))), len(images))
                 loss = cross_entropy(logits, labels) + penalty * bitops_penalty(noisy, macs, budget.limit)
                 for optimizer in optimizers: optimizer.zero_grad(set_to_none=True)
                 loss.backward()

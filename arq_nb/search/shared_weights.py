@@ -25,11 +25,12 @@ from ..core.settings import whole_number
 from ..quant.budgets import Budget
 from ..quant.costs import check_layers
 from ..quant.layers import QuantizedLayer
-from ..quant.networks import dtype_of
+from ..quant.networks import dtype_of, laid_out
 from ..quant.policies import Policy, quantize
 from ..quant.quantizers import FLOAT_BITS, LSQ
 from .agent import truncated_normal
-from .judges import RadiusJudge, SearchConfig
+from .config import SearchConfig
+from .judges import RadiusJudge
 from .proposals import given_policies
 from ..train.training import fit, noisy_batches
 
@@ -153,7 +154,7 @@ def candidate(self: SharedWeightsJudge, policy: Policy) -> SmoothedClassifier:
 @patch
 def _noisy(self: SharedWeightsJudge) -> Iterator[Tensor]:
     "Batches of noisy training images in the network's precision, always the same."
-    recipe, dtype = self.config.recipe, dtype_of(self.model)
+    recipe, dtype, laid = self.config.recipe, dtype_of(self.model), laid_out(self.model, self.train.shape)
     stream = make_generator(recipe.seed, CALIBRATION, device=self.train.images.device)
     pairs = noisy_batches(self.train, self.sigma, recipe.batch_size, stream, recipe.augmenter)
-    return (images.to(dtype) for images, _ in pairs)
+    return (laid(images.to(dtype)) for images, _ in pairs)

@@ -9,7 +9,8 @@ from ..certify.smoothing import SmoothedClassifier
 from ..core.data import ImageData
 from ..quant.budgets import Budget
 from ..quant.policies import Policy
-from .judges import RadiusJudge, SearchConfig
+from .config import SearchConfig
+from .judges import RadiusJudge
 
 __all__ = ["SharedWeightsJudge"]
 

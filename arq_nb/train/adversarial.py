@@ -45,9 +45,9 @@ def frozen(
     model: nn.Module,  # in training mode
 ) -> Iterator[nn.Module]:  # the same model
     "A network that is attacked, not trained: in evaluation mode, and no parameter asks for a gradient."
-    learning = [p for p in model.parameters() if p.requires_grad]
+    learning, modes = [p for p in model.parameters() if p.requires_grad], [(m, m.training) for m in model.modules()]
     model.eval().requires_grad_(False)
     try: yield model
     finally:
         for parameter in learning: parameter.requires_grad_()
-        model.train()
+        for m, mode in modes: m.training = mode

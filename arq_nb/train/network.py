@@ -28,9 +28,10 @@ from ..core.record import check_same, one_writer, Record
 from ..core.settings import changed, real_number
 from ..quant.backends import deployed, suitable_backend
 from ..quant.export import export as exported
+from ..quant.layers import QuantizedLayer
 from ..quant.models import load_weights, save_weights
-from ..quant.networks import copied, one_image
-from ..quant.policies import Policy, quantize, try_once
+from ..quant.networks import copied, one_image, quantizable_layers, shared_weights
+from ..quant.policies import one_width, Policy, quantize, try_once
 from ..quant.quantizers import LSQ, PACT, UniformQuantizer
 
 # %% ../../nbs/09a_network.ipynb #c77d7d7d
@@ -44,6 +45,19 @@ def smoothed(
     "The network as it will run, under noise; a float network runs in float32 where its rivals run in integers."
     runs = deployed(network, input_shape, suitable_backend(network, certify.backend))
     return SmoothedClassifier(runs, sigma, certify.batch_size, str(device), certify.noise)
+
+# %% ../../nbs/09a_network.ipynb #b09abits
+def _check_bits(network: nn.Module, policy: Policy) -> None:
+    "`ValueError` for a policy that says other bits than those that the network rounds to."
+    layers = quantizable_layers(network)
+    said = one_width(policy.resolve(layers), shared_weights(layers)).bits
+    for name, layer in layers.items():
+        if not isinstance(layer, QuantizedLayer): continue
+        quantizers = layer.weight_quantizer, layer.input_quantizer
+        for kind, quantizer, bits in zip(("weights", "inputs"), quantizers, said[name]):
+            own = getattr(quantizer, "integer_bits", bits)
+            if own != bits: raise ValueError(f"the policy says {bits} bits for the {kind} of layer {name!r}, which the "
+                                             f"network rounds to {own}: give the policy it was quantized with")
 
 # %% ../../nbs/09a_network.ipynb #n3tw0rk2
 @dataclass(frozen=True, eq=False)
@@ -67,6 +81,7 @@ class SmoothedNetwork:
         own = dict(network=copied(self.network).eval(), sigma=real_number("sigma", self.sigma),
                    input_shape=tuple(self.input_shape), classes=list(self.classes))
         for name, value in own.items(): object.__setattr__(self, name, value)
+        _check_bits(self.network, self.policy)
 
     def __repr__(self) -> str:
         shape = " x ".join(map(str, self.input_shape))

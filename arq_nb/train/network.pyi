@@ -24,6 +24,8 @@ def smoothed(
 ) -> SmoothedClassifier:
     """The network as it will run, under noise; a float network runs in float32 where its rivals run in integers."""
 
+def _check_bits(network: nn.Module, policy: Policy) -> None: ...
+
 @dataclass(frozen=True, eq=False)
 class SmoothedNetwork:
     """

@@ -9,6 +9,7 @@ __all__ = ['noisy_batches', 'Recipe', 'fit', 'evaluate']
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn, Tensor
 from torch.nn.functional import cross_entropy
+from torch.nn.modules.batchnorm import _NormBase
 from tqdm import tqdm
 
 from ..core.classifiers import gate, in_two_companies, logits_of
@@ -24,7 +26,7 @@ from ..core.memory import memory_kept
 from ..core.processes import all_reduce_sum, batch_shard, broadcast_buffers, data_parallel, rank_and_world_size
 from ..core.rng import DROPOUT, EVALUATION, layers_draw_from, make_generator, TRAINING
 from ..core.settings import changed, real_number, whole_number
-from ..quant.networks import copied, dtype_of, one_image, unwrapped
+from ..quant.networks import copied, dtype_of, laid_out, one_image, unwrapped
 from ..quant.policies import try_once
 from .adversarial import frozen, worst_points
 from .checkpoints import checkpointed
@@ -65,7 +67,7 @@ def noisy_batches(
 def _consistency_loss(
     logits: Tensor,  # (images, copies, classes)
     weight: float,   # lambda, >= 0
-    entropy_weight: float = 0.5,  # eta
+    entropy_weight: float = 0.5,  # lambda_H
 ) -> Tensor:  # scalar, the mean over images
     "What is added to the cross-entropy so that noisy copies of an image agree (Jeong and Shin 2020, section 3)."
     each = logits.log_softmax(2)
@@ -213,16 +215,30 @@ def _train_epoch(
 # %% ../../nbs/04_training.ipynb #t04call1
 _Call = Callable[[Tensor], Tensor]
 
+def _learning(model: nn.Module) -> None:
+    "Training mode, but for batch norms whose weights are frozen: their statistics are, too."
+    model.train()
+    for m in model.modules():
+        frozen = isinstance(m, _NormBase) and m.affine and not any(p.requires_grad for p in m.parameters(recurse=False))
+        if frozen: m.eval()
+
+def _warn_of_probabilities(answers: Tensor) -> None:
+    if (answers >= 0).all() and torch.allclose(answers.sum(1), torch.ones(()).to(answers), atol=1e-3):
+        warnings.warn("the network answers with probabilities; training takes their softmax once more and learns "
+                      "little: leave the softmax at its end away, logits are needed", stacklevel=2)
+
 @contextmanager
 def _called(model: nn.Module, recipe: Recipe, data: ImageData) -> Iterator[tuple[_Call, _Call]]:
-    "What a step trains and what it attacks: the network, compiled if asked for, with images in its own precision."
-    model.train()
+    "What a step trains and what it attacks: the network, compiled if asked for, with images as it takes them."
+    laid, unseen = laid_out(model, data.shape), iter([True])
+    _learning(model)
     whole, dtype, last = recipe.batch_size * _copies(recipe), dtype_of(model), int(data.labels.max())
     def of(call: _Call) -> _Call:
         def logits(images: Tensor) -> Tensor:
-            found = _answer(call, images.to(dtype), model, data.shape)
+            found = _answer(call, laid(images.to(dtype)), model, data.shape)
             if found.shape[1] <= last:
                 raise ValueError(f"the network has {found.shape[1]} outputs, the images {len(data.classes)} classes")
+            if next(unseen, False): _warn_of_probabilities(found)
             return found
         return logits
     with compiled_calls(model, whole, data.shape) if recipe.compiled else nullcontext(data_parallel(model)) as call:

@@ -22,9 +22,6 @@ from arq_nb.search.additive import AdditiveModel, Harms
 from arq_nb.search.config import SearchConfig
 from arq_nb.search.trust import _draws, _redrawn_taus, Agreement, agreement
 
-RESNET = YARDS["resnet20"]
-
-
 def logs(yard: Yard, bits: float) -> dict[str, list[CertificateLog]]:
     "Policy -> certificates, one log a seed."
     found = {}
