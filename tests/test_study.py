@@ -360,12 +360,13 @@ def test_the_policies_of_searches_are_trained_anew(monkeypatch):
         assert stage.half == "open" and stage.start is yard.network
         assert stage.chosen.method.keywords == {"text": texts[stage.method, stage.seed - bits.AGAIN]}
 
-    winner = next(one for one in bits.winners(yard, 4.0) if one.method == "ARQ")
-    again = replace(winner, seed=winner.seed + bits.AGAIN, facts=winner.facts | {"device": "other"})
-    monkeypatch.setattr(bits, "trained_anew", lambda yard, bits: {("ARQ", winner.seed): again})
-    found = [one for one in bits.networks(yard, 4.0) if one.method == "ARQ"]
-    assert len(found) == len([one for one in bits.winners(yard, 4.0) if one.method == "ARQ"])
-    assert [one.facts["device"] for one in found].count("other") == 1   # in place of the winner of the finals
+    won = [one for one in bits.winners(yard, 4.0) if one.method in ("ARQ", "RL")]
+    anew = {(one.method, one.seed): replace(one, facts=one.facts | {"device": "other"}) for one in won}
+    del anew["RL", 0]
+    monkeypatch.setattr(bits, "trained_anew", lambda yard, bits: anew)
+    found = [(one.method, one.facts["device"] == "other") for one in bits.networks(yard, 4.0)]
+    assert found.count(("ARQ", True)) == 3 and not found.count(("ARQ", False))   # in place of the winners of the finals
+    assert found.count(("RL", False)) == 3   # whose policies are not all trained anew
 
 
 def test_a_search_is_taught_by_the_one_at_another_budget(tmp_path):

@@ -320,7 +320,8 @@ def certify_dataset(
 
     What comes back are the images that this call asks for; the file may hold others, of earlier calls with other `skip`
     or `max`. Methods that stop early leave out images whose guess is wrong (they abstain) and note in a column
-    `samples` what they took. `ValueError` if the log is of other settings, another network or other images."""
+    `samples` what they took. `ValueError` if the log is of other settings or images, or of a network
+    with other weights, layers or settings (the code of a class's forward pass is not looked at)."""
     check_image_data(data)
     settings = changed(certify, **changes)
     smoothed, method = as_asked(smoothed, settings, data, cache)

@@ -40,11 +40,11 @@ class Certify:
     alpha: float = 0.001           # error probability for each image submitted, in (0, 1)
     seed: int | None = 0           # of the noise streams; None: a fresh one for each call, and no data sets
     method: str = "fixed"          # "fixed", "early" or "incremental"
-    noise: str = "gaussian"        # "gaussian", "sound" or "discrete", see `NOISES`
+    noise: str = "gaussian"        # "gaussian", "sound" or "discrete"
     backend: str = "float32"       # how the network computes: "float32", "bfloat16" or "int8"
     tolerance: float = 0.015       # radius that "early" and "incremental" may lose, in units of sigma
     alpha_zeta: float = 0.001      # error probability that "incremental" adds, in (0, 1)
-    batch_size: int | None = None  # noisy images at once; None: see `SmoothedClassifier.copies_at_once`
+    batch_size: int | None = None  # noisy images at once; None: as many as suit the device
     skip: int = 1                  # every `skip`-th image of a data set
     max: int | None = None         # at most so many of its images; None: all
 

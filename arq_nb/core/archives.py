@@ -117,6 +117,7 @@ def _load_cifar10(
         images = torch.from_numpy(data.data).permute(0, 3, 1, 2).contiguous()
         name = f"cifar10 {split}: {len(data)} images (torchvision)"
         return ImageData(images, torch.tensor(data.targets), data.classes, name)
+    if not root.exists(): raise DataError(f"{root}: no such file or folder")
     if not (root / split).is_dir():
         raise DataError(f"{root}: holds neither {CIFAR10.base_folder} (torchvision's CIFAR-10) nor a folder {split} "
                         "with a subfolder for each class")

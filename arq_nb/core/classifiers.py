@@ -210,8 +210,8 @@ class CheckedClassifier:
     classes: int = 0      # logits of an image
 
     def __call__(self, images: Tensor) -> Tensor:
-        taken = images.to(self.dtype) if self.last else images.to(self.dtype).contiguous()
-        return logits_of(self.f(taken), len(images)).to(images.device)
+        x = images.to(self.dtype) if self.last else images.to(self.dtype).clone(memory_format=torch.contiguous_format)
+        return logits_of(self.f(x), len(images)).to(images.device)
 
 def _close(a: Tensor, b: Tensor, tolerance: Tensor | float) -> bool:
     return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=float(tolerance), equal_nan=True)

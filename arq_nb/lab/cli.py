@@ -109,8 +109,9 @@ def _arguments(
     import tyro
     function = _function(command)
     leave = ("skip", "max") if command == "search" else ()  # it uses all of the held-out images
+    about = (part for part in inspect.getdoc(function).split("\n\n") if not part.startswith("`ValueError`"))
     typed = tyro.cli(_laid_out(command, function, set(), leave), prog=f"arq-nb {command}", args=_in_new_words(words),
-                     description=inspect.getdoc(function))
+                     description="\n\n".join(about))
     return _filled(_values(function), typed)
 
 # %% ../../nbs/26_cli.ipynb #c0000005

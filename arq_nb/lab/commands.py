@@ -158,6 +158,8 @@ def _searched(out: Path) -> tuple[dict, dict]:
     limit = json.loads(path.read_text()) if path.exists() else {}
     return limit, {name: limit.pop(name, getattr(SearchConfig(), name)) for name in _BITS}
 
+_NAMES = {"float32": "float32", **{f"uniform{bits}": f"uniform {bits}-bit" for bits in range(8, 0, -1)}, "arq": "ARQ"}
+
 def _policy_of(
     network: str,       # "float32", "uniform1" to "uniform8", "arq", or the path of a policy.json
     out: Path,          # run folder
@@ -252,8 +254,6 @@ def export_run(
     return file
 
 # %% ../../nbs/25c_commands.ipynb #d054a7ac
-_NAMES = {"float32": "float32", **{f"uniform{bits}": f"uniform {bits}-bit" for bits in range(8, 0, -1)}, "arq": "ARQ"}
-
 def _measured(folder: Path, search_seconds: float) -> Measured:
     "A network of the run; ARQ's price includes its search."
     found = Measured.read(folder, _NAMES.get(folder.name, folder.name))
@@ -298,8 +298,8 @@ def _edges(folders: list[Path]) -> str:
     for folder in (f for f in folders if f.name != "float32" and (f / "policy.json").exists()):
         first, *_, last = Policy.load(folder / "policy.json").text.split()
         texts[_NAMES.get(folder.name, folder.name)] = first if first == last else f"{first} and {last}"
-    said = "first and last layer"
-    if len({*texts.values()}) <= 1: return f"{said}, if quantized: {next(iter(texts.values()), 'none')} bits"
+    said = "; first and last layer"
+    if len({*texts.values()}) <= 1: return f"{said}, if quantized: {[*texts.values()][0]} bits" if texts else ""
     return f"{said} NOT ALIKE: " + "; ".join(f"{name}: {text} bits" for name, text in texts.items())
 
 def report_run(
@@ -315,7 +315,7 @@ def report_run(
     networks = [_measured(folder, search_seconds) for folder in folders]
     shown, records = readable(measure(networks)), {f.name: _noted(f) for f in folders}
     unit = "bytes" if _searched(out)[0].get("size_kb") else "bit operations"
-    caption = (f"{run.model}, sigma = {run.sigma}, {_certified(records)}; {_edges(folders)}; uniform: cut to the "
+    caption = (f"{run.model}, sigma = {run.sigma}, {_certified(records)}{_edges(folders)}; uniform: cut to the "
                f"{unit} of these bits everywhere; seconds: search, fine-tuning and certification")
     write_atomically(out / "report.md", lambda p: p.write_text(f"{markdown(shown)}\n\n{caption}\n"))
     _save_figures(out, run, {one.method: one.log for one in networks}, records[folders[0].name])

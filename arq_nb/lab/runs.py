@@ -152,6 +152,7 @@ def _own_network(name: str, classes: int) -> nn.Module:
     module, _, function = name.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), function)):
         raise ValueError(f"--model {name}: write my_module:make for a function make in my_module.py")
+    if module.endswith(".py"): raise ValueError(f"--model {name}: write {module[:-3]}:{function}, without .py")
     with _importing_from_here() as here:
         try: make = getattr(importlib.import_module(module), function)
         except ModuleNotFoundError as e:

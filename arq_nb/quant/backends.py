@@ -18,7 +18,7 @@ from ..core.settings import BACKENDS, one_of
 from .fused import fuse, keep_freed_memory
 from .int8 import export_int8, Int8
 from .layers import QuantizedLayer
-from .networks import _some_image, fold_batch_norm, laid_out, traced
+from .networks import _some_image, fold_batch_norm, in_rows, laid_out, traced
 from .policies import calibrate, freeze, Policy, quantize
 from .quantizers import UniformQuantizer
 
@@ -38,7 +38,7 @@ def _fast_float32(model: nn.Module, folded: bool) -> tuple[nn.Module, bool]:
     if not folded: return fast, False
     fast = fold_batch_norm(fast)
     image = _some_image(fast)
-    if image is not None and laid_out(fast, image.shape[1:]) is Tensor.contiguous: return fast, False
+    if image is not None and laid_out(fast, image.shape[1:]) is in_rows: return fast, False
     elsewhere = _read_elsewhere(fast)
     for name, p in fast.named_parameters():
         if p.ndim == 4 and name not in elsewhere: p.data = p.data.contiguous(memory_format=torch.channels_last)

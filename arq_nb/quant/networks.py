@@ -70,6 +70,10 @@ def one_image(
                          f"{reason}") from error
 
 # %% ../../nbs/39_networks.ipynb #b39lay02
+def in_rows(images: Tensor) -> Tensor:
+    "Row by row in memory; `contiguous()` leaves images of one channel as they are."
+    return images.clone(memory_format=torch.contiguous_format)
+
 @torch.no_grad()
 def laid_out(
     model: nn.Module,            # any network, not called itself
@@ -80,7 +84,7 @@ def laid_out(
     images = torch.rand(2, *input_shape, generator=generator).to(weight.device, dtype_of(model))
     try: last = takes_channels_last(copied(model).eval(), images)
     except Exception: last = True
-    return torch.as_tensor if last else Tensor.contiguous
+    return torch.as_tensor if last else in_rows
 
 def in_channels_last(
     model: nn.Module,                          # any network
@@ -88,7 +92,7 @@ def in_channels_last(
 ) -> nn.Module:  # the same one; its weights lie channels last, if that suits it
     "Faster convolutions."
     image = torch.empty(1, *input_shape) if input_shape else _some_image(model)
-    if image is not None and laid_out(model, image.shape[1:]) is Tensor.contiguous: return model
+    if image is not None and laid_out(model, image.shape[1:]) is in_rows: return model
     return model.to(memory_format=torch.channels_last)
 
 # %% ../../nbs/39_networks.ipynb #34d1b34f

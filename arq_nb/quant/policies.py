@@ -29,7 +29,7 @@ from ..core.classifiers import evaluation_mode
 from ..core.record import write_atomically
 from .layers import follow_weights, has_plain_forward, QuantizedLayer, unfollow_weights, unknown_uses
 from .networks import (
-    copied, dtype_of, laid_out, one_image, quantizable_layers, shared_weights, unwrapped)
+    copied, dtype_of, in_rows, one_image, quantizable_layers, shared_weights, unwrapped)
 from .products import open_attention, OpenAttention, recorded_products
 from .quantizers import fixed, FLOAT_BITS, LSQ, PACT, UniformQuantizer
 
@@ -247,6 +247,14 @@ def quantize(
     return follow_weights(model, rounded)
 
 # %% ../../nbs/06_policies.ipynb #0411ff67
+def _calibrate(model: nn.Module, images: Tensor) -> None:
+    layers = [m for m in model.modules() if isinstance(m, QuantizedLayer) and hasattr(m.input_quantizer, "calibrated")]
+    hooks = [m.input_quantizer.register_forward_pre_hook(_Calibration()) for m in layers]
+    try:
+        with torch.no_grad(), evaluation_mode([*model.modules()]), recorded_products(model, images): model(images)
+    finally:
+        for hook in hooks: hook.remove()
+
 @torch.no_grad()
 def calibrate(
     model: nn.Module,  # quantized network, changed in place
@@ -259,13 +267,11 @@ def calibrate(
     inputs."""
     if not images.is_floating_point():
         raise ValueError(f"images must be float, not {images.dtype}: `arq_nb.core.data.to_float` converts bytes")
-    layers = [m for m in model.modules() if isinstance(m, QuantizedLayer) and hasattr(m.input_quantizer, "calibrated")]
-    hooks = [m.input_quantizer.register_forward_pre_hook(_Calibration()) for m in layers]
-    images = laid_out(model, images.shape[1:])(images.to(dtype_of(model), copy=True))   # it may normalize in place
-    try:
-        with evaluation_mode([*model.modules()]), recorded_products(model, images): model(images)
-    finally:
-        for hook in hooks: hook.remove()
+    def fresh() -> Tensor: return images.to(dtype_of(model), copy=True)   # a network may normalize in place
+    try: _calibrate(model, fresh())
+    except RuntimeError as error:
+        if "view size is not compatible" not in str(error): raise
+        _calibrate(model, in_rows(fresh()))   # as a network wants them that flattens with `view`
     return model
 
 # %% ../../nbs/06_policies.ipynb #3fc5e7ce

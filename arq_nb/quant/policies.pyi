@@ -80,6 +80,7 @@ def quantize(
     weights. Layers that share a weight get one bit-width, the largest of theirs, with a warning if they differ.
     Input quantizers calibrate themselves on the first batch, or by `calibrate`."""
 
+def _calibrate(model: nn.Module, images: Tensor) -> None: ...
 def calibrate(model: nn.Module, images: Tensor) -> nn.Module:
     """Fit every activation quantizer to `images`, in execution order, each seeing already quantized inputs.
 

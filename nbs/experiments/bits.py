@@ -2,14 +2,15 @@
 
     arq-nb experiment nbs/experiments/bits.py:study:mobilenet:4:3 --out runs/bits --minutes 60 --processes 2
     arq-nb experiment nbs/experiments/bits.py:study:resnet20:2.5:3:open:float32 --out runs/gpu --device cuda
-    arq-nb experiment nbs/experiments/bits.py:study:mobilenet:4:3:again --out runs/bits --minutes 60
+    arq-nb experiment nbs/experiments/bits.py:study:mobilenet-0.5:3:3:again --out runs/bits --minutes 60
 
 `rest` instead of `study` makes what `results/bits` does not have yet.
 
 Every search begins with the uniform policy and those of HAWQ and NIPQ, asks the same judge, and hands in its two most
 promising policies; these are finished and certified on held-out images that no search has seen, and the better one is
 its answer. Methods that do not search have one answer and need no finals. The network that has won the finals was
-chosen together with its training, so it is not the one that is compared: its policy is trained anew (`again`).
+chosen together with its training, so it is not the one that is compared: its policy is trained anew (`again`), from
+the same float network, where that is kept.
 `uniform` stands for three ways of cutting the same bits to the budget, whose mean is what all others are compared
 with. The policies of the methods that calculate are those of the study of the head-room, and so are their networks, as
 far as it has made them in the same arithmetic; what it has not made is made here.
@@ -99,9 +100,10 @@ def winners(yard: Yard, bits: float) -> list[Measured]:
 def networks(yard: Yard, bits: float) -> list[Measured]:
     """All that is compared: what the study has made, and what it has from the study of the head-room.
 
-    Policies of searches are trained anew, as far as that is done."""
-    fresh = trained_anew(yard, bits)
-    made = [fresh.get((one.method, one.seed), one) for one in winners(yard, bits)]
+    The policies of a search are trained anew, if all of them are; else it stands there with its winners."""
+    fresh, won = trained_anew(yard, bits), winners(yard, bits)
+    left = {one.method for one in won if (one.method, one.seed) not in fresh}
+    made = [one if one.method in left else fresh[one.method, one.seed] for one in won]
     have = {(one.method, one.seed) for one in made}
     return made + [one for one in studied(yard, bits)
                    if one.method in (*KNOWN, "float32") and (one.method, one.seed) not in have]
