@@ -82,7 +82,7 @@ def laid_out(
     "How `model` wants images; whatever else is wrong with them shows where it is called."
     generator, weight = torch.Generator().manual_seed(0), next(model.parameters(), torch.empty(()))
     images = torch.rand(2, *input_shape, generator=generator).to(weight.device, dtype_of(model))
-    try: last = takes_channels_last(copied(model).eval(), images)
+    try: last = takes_channels_last(copied(unwrapped(model)).eval(), images)
     except Exception: last = True
     return torch.as_tensor if last else in_rows
 

@@ -248,6 +248,7 @@ def quantize(
 
 # %% ../../nbs/06_policies.ipynb #0411ff67
 def _calibrate(model: nn.Module, images: Tensor) -> None:
+    "One pass, in which each quantizer is fitted to what it is given."
     layers = [m for m in model.modules() if isinstance(m, QuantizedLayer) and hasattr(m.input_quantizer, "calibrated")]
     hooks = [m.input_quantizer.register_forward_pre_hook(_Calibration()) for m in layers]
     try:

@@ -128,6 +128,7 @@ class _ProductRecorder(TorchDispatchMode):
             for own, t in layer.named_parameters():
                 if own != "bias" and "_quantizer." not in own:
                     self.owners.setdefault(self.names[t.untyped_storage().data_ptr()], []).append(name)
+        self.free = {name for name, _ in model.named_parameters()} - self.owners.keys()   # of no layer
         self.origin[images] = None    # None: made from the image; a set: made from these parameters
 
     def _origin(self, t: Tensor) -> frozenset[str] | None:
@@ -152,8 +153,8 @@ class _ProductRecorder(TorchDispatchMode):
             if isinstance(t, Tensor): self.origin[t] = made_from
         if name in _PLACES: self._note(func, args, kwargs, result, _PLACES[name])
         elif None in origins and not self.running:
-            others = [o if o is None else o - self.owners.keys() for o in origins]   # of layers, `check_met` sees to it
-            if _is_hidden(func, tensors, others, result): self._refuse(origins)
+            free = [o if o is None else o & self.free for o in origins]   # to those of layers `check_met` sees
+            if _is_hidden(func, tensors, free, result): self._refuse(origins)
             self.met |= {frozenset(self.owners[p]) for o in origins for p in o or () if p in self.owners}
         if name in _RECURRENT or name in _FUSED and self._any_quantized(origins): self._refuse(origins)
         return result

@@ -74,6 +74,7 @@ class _ProductRecorder(TorchDispatchMode):
     layers: Any
     names: Any
     owners: Any
+    free: Any
 
     def __init__(self, model: nn.Module, images: Tensor) -> None: ...
     def _origin(self, t: Tensor) -> frozenset[str] | None: ...
