@@ -207,7 +207,7 @@ def test_the_images_of_a_run_are_decoded_once(tmp_path, monkeypatch):
     ("mine:of_another_kind", "of_another_kind(num_classes=3) ends in TypeError"),
     ("broken:make", "No module named 'nowhere_to_be_found'"),
     ("no_such_network:make", "No module named 'no_such_network'"),
-    ("mine.py:make", "No module named"),
+    ("mine.py:make", "write mine:make, without .py"),
     ("networks/mine:make", "write my_module:make"), ("mine:", "write my_module:make"),
     ("resnet21", "is unknown (is it resnet20 or"),
     ("resnet8", "cannot take images of (3, 8, 8): this network takes a batch (N, 1, H, W)")])

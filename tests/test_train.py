@@ -558,7 +558,7 @@ def test_a_folder_of_another_network_is_not_overwritten(small, trained, tmp_path
     with contains("sigma=0.5 there, 0.25 now"): replace(small, sigma=0.25).save(tmp_path)
     other, _ = finetune(trained, small.policy, FEW, 0.5, Recipe(lr=0.5))
     with contains("finished="): replace(small, network=other).save(tmp_path)
-    with contains("policy.conv1="): replace(small, policy=Policy.uniform(trained, 2, 2)).save(tmp_path)
+    with contains("the policy says 2 bits"): replace(small, policy=Policy.uniform(trained, 2, 2)).save(tmp_path)
     assert {p.name: p.read_bytes() for p in Path(tmp_path).iterdir()} == written
 
 

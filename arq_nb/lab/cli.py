@@ -109,9 +109,9 @@ def _arguments(
     import tyro
     function = _function(command)
     leave = ("skip", "max") if command == "search" else ()  # it uses all of the held-out images
-    about = (part for part in inspect.getdoc(function).split("\n\n") if not part.startswith("`ValueError`"))
+    parts = (inspect.getdoc(function) or "").split("\n\n")
     typed = tyro.cli(_laid_out(command, function, set(), leave), prog=f"arq-nb {command}", args=_in_new_words(words),
-                     description="\n\n".join(about))
+                     description="\n\n".join(part for part in parts if not part.startswith("`ValueError`")))
     return _filled(_values(function), typed)
 
 # %% ../../nbs/26_cli.ipynb #c0000005
