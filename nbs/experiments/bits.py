@@ -100,10 +100,10 @@ def winners(yard: Yard, bits: float) -> list[Measured]:
 def networks(yard: Yard, bits: float) -> list[Measured]:
     """All that is compared: what the study has made, and what it has from the study of the head-room.
 
-    The policies of a search are trained anew, if all of them are; else it stands there with its winners."""
-    fresh, won = trained_anew(yard, bits), winners(yard, bits)
-    left = {one.method for one in won if (one.method, one.seed) not in fresh}
-    made = [one if one.method in left else fresh[one.method, one.seed] for one in won]
+    The policies of searches are trained anew, if all of them are; else searches stand there with their winners."""
+    fresh, made = trained_anew(yard, bits), winners(yard, bits)
+    if {(one.method, one.seed) for one in made if one.method in SEARCHES} <= fresh.keys():
+        made = [fresh.get((one.method, one.seed), one) for one in made]
     have = {(one.method, one.seed) for one in made}
     return made + [one for one in studied(yard, bits)
                    if one.method in (*KNOWN, "float32") and (one.method, one.seed) not in have]
