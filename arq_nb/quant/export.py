@@ -148,7 +148,7 @@ def export(
     "onnx" (`.onnx`): QuantizeLinear and DequantizeLinear, integer weights, any number of images at once;
     `load_exported` reads it back as a classifier.
     "qonnx" (`.qonnx.onnx`): nodes of any bit-width, for Brevitas, FINN and hls4ml (chapter 44b runs it).
-    "packed" (`.safetensors`): integers in as many bits as the policy says; `load_packed` puts them into a network.
+    "packed" (`.safetensors`): integers in as many bits as the policy says (chapter 44a reads them back).
     `ValueError` before anything is written, for a network that is not calibrated and by name for what cannot be
     exported. `ImportError` without the extra `export`."""
     path = Path(path)
