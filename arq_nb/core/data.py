@@ -305,13 +305,14 @@ def augment(
     return pixels[sample, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 # %% ../../nbs/32_data.ipynb #b32lay02
+REFUSED_VIEW = "view size is not compatible"   # what PyTorch says
 def takes_channels_last(call: Callable, images: Tensor) -> bool:
     "False for a network that flattens its maps with `view`, which PyTorch refuses to images that lie channels last."
     n, channels, *size = images.shape
     laid = images.new_empty(n, *size, channels).copy_(images.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
     try: call(laid)
     except RuntimeError as error:
-        if "view size is not compatible" not in str(error): raise
+        if REFUSED_VIEW not in str(error): raise
         return False
     return True
 

@@ -102,6 +102,8 @@ def show_images(images: Tensor, titles: Sequence[str] | None = None, columns: in
 def augment(images: Tensor, generator: torch.Generator, pad: int = 4, flip: bool = True) -> Tensor:
     """Random crop of the padded image and random mirror image, the whole batch at once."""
 
+REFUSED_VIEW: str
+
 def takes_channels_last(call: Callable, images: Tensor) -> bool:
     """False for a network that flattens its maps with `view`, which PyTorch refuses to images that lie channels last."""
 

@@ -138,29 +138,6 @@ def _prepared(network: nn.Module, rounding: Callable) -> tuple[nn.Module, dict[s
         if isinstance(twin.weight_quantizer, UniformQuantizer): twin.weight_quantizer = rounding(twin.weight_quantizer)
     return _opened(ready), weights
 
-def chosen_logits(answer: Any) -> Any:
-    "What is called `logits` in an answer of several parts; `ValueError` if nothing is."
-    if isinstance(answer, Mapping) and "logits" in answer: return answer["logits"]
-    if hasattr(answer, "logits"): return answer.logits
-    if isinstance(answer, (Mapping, tuple, list)):
-        raise ValueError(f"the network answers with a {type(answer).__name__} of {len(answer)}: only one tensor of "
-                         "logits, or something with `logits`, can be exported")
-    return answer
-
-class _Chosen(nn.Module):
-    "A network that answers with its logits alone."
-    def __init__(self, network: nn.Module):
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> Tensor: return chosen_logits(self.network(images))
-
-def _alone(network: nn.Module, images: Tensor) -> nn.Module:
-    "The network, or one that leaves all but the logits of its answer away."
-    try: answer = network(images)
-    except Exception: return network   # why, is said where it is recorded
-    return network if isinstance(answer, Tensor) else _Chosen(network)
-
 def _reason(error: BaseException) -> str:
     "The innermost message, in a line."
     while error.__cause__ is not None: error = error.__cause__
@@ -196,6 +173,30 @@ def _translated(exported: Any) -> Any:
         near = nearest(operation[1])
         raise ValueError(f"the operation {operation[1]}{_where(exported, operation[1])} cannot become ONNX"
                          f"{f': {near} can' if near else ''}; {_INSTEAD}") from error
+
+# %% ../../nbs/43c_exporter.ipynb #43c0016b
+def chosen_logits(answer: Any) -> Any:
+    "What is called `logits` in an answer of several parts; `ValueError` if nothing is."
+    if isinstance(answer, Mapping) and "logits" in answer: return answer["logits"]
+    if hasattr(answer, "logits"): return answer.logits
+    if isinstance(answer, (Mapping, tuple, list)):
+        raise ValueError(f"the network answers with a {type(answer).__name__} of {len(answer)}: only one tensor of "
+                         "logits, or something with `logits`, can be exported")
+    return answer
+
+class _Chosen(nn.Module):
+    "A network that answers with its logits alone."
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor: return chosen_logits(self.network(images))
+
+def _alone(network: nn.Module, images: Tensor) -> nn.Module:
+    "The network, or one that leaves all but the logits of its answer away."
+    try: answer = network(images)
+    except Exception: return network   # why, is said where it is recorded
+    return network if isinstance(answer, Tensor) else _Chosen(network)
 
 # %% ../../nbs/43c_exporter.ipynb #43c00017
 @contextmanager

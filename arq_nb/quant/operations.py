@@ -114,12 +114,7 @@ def _every_nth(x, index):
     bounds, whole = [0] * len(steps), [1] * len(steps)   # masks of ones: the bounds do not count
     return operations().strided_slice(x, constant(bounds), constant(bounds), constant(steps), whole, whole)
 
-# %% ../../nbs/43a_operations.ipynb #43a00018
-def _pad(x, pad, mode="constant", value=None):
-    if mode != "constant": raise ValueError(f"only padding by a constant can be exported, not {mode!r}")
-    before, after = [*pad[0::2], *[0] * (4 - len(pad) // 2)][::-1], [*pad[1::2], *[0] * (4 - len(pad) // 2)][::-1]
-    return operations().pad(x, constant(before), constant(after), "constant", constant(value or 0, np.float32))
-
+# %% ../../nbs/43a_operations.ipynb #43a0018b
 def _flatten(x, start_dim=0, end_dim=-1):
     if (start_dim, end_dim) != (1, -1):
         raise ValueError(f"only flatten(x, 1) can be exported, not start_dim={start_dim}, end_dim={end_dim}")
@@ -144,6 +139,12 @@ def _view(x, *shape):
     if shape not in ((_BATCH, -1), (_BATCH, whole), (-1, whole)):
         raise ValueError(f"only x.view(len(x), -1) can be exported, not x.view{shape}")
     return _flatten(x, 1)
+
+# %% ../../nbs/43a_operations.ipynb #43a00018
+def _pad(x, pad, mode="constant", value=None):
+    if mode != "constant": raise ValueError(f"only padding by a constant can be exported, not {mode!r}")
+    before, after = [*pad[0::2], *[0] * (4 - len(pad) // 2)][::-1], [*pad[1::2], *[0] * (4 - len(pad) // 2)][::-1]
+    return operations().pad(x, constant(before), constant(after), "constant", constant(value or 0, np.float32))
 
 def _operation(name: str, *args): return getattr(operations(), name)(*args)
 

@@ -26,10 +26,10 @@ from torch import nn, Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 from ..core.classifiers import evaluation_mode
+from ..core.data import REFUSED_VIEW
 from ..core.record import write_atomically
 from .layers import follow_weights, has_plain_forward, QuantizedLayer, unfollow_weights, unknown_uses
-from .networks import (
-    copied, dtype_of, in_rows, one_image, quantizable_layers, shared_weights, unwrapped)
+from .networks import copied, dtype_of, in_rows, one_image, quantizable_layers, shared_weights, unwrapped
 from .products import open_attention, OpenAttention, recorded_products
 from .quantizers import fixed, FLOAT_BITS, LSQ, PACT, UniformQuantizer
 
@@ -271,7 +271,7 @@ def calibrate(
     def fresh() -> Tensor: return images.to(dtype_of(model), copy=True)   # a network may normalize in place
     try: _calibrate(model, fresh())
     except RuntimeError as error:
-        if "view size is not compatible" not in str(error): raise
+        if REFUSED_VIEW not in str(error): raise
         _calibrate(model, in_rows(fresh()))   # as a network wants them that flattens with `view`
     return model
 
