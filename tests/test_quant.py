@@ -889,7 +889,7 @@ def test_integers_for_a_row_of_layers_and_for_learned_bits():
 
 
 def integers_of_two_layers():
-    "A small integer program, and its images."
+    "A small integer network, and its images."
     pytest.importorskip("openvino")
     with torch.random.fork_rng():
         torch.manual_seed(0)

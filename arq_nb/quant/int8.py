@@ -199,7 +199,7 @@ def export_int8(
     input_shape: tuple[int, int, int], # (channels, height, width) of one image
     split: bool | None = None,         # weights in halves where 16 bits may saturate; None: if this machine needs it
 ) -> object:  # openvino.Model, from (batch, height, width, channels) to logits
-    """The integer program of a quantized network.
+    """A quantized network as an integer network.
 
     `ValueError` if no layer has integer codes (a float or frozen network), if a quantizer is not calibrated, and for
     operations that cannot be exported. `ImportError` without the extra `int8`."""
@@ -237,7 +237,7 @@ def images_together(height: int, width: int) -> int:
 # %% ../../nbs/43_int8.ipynb #f682421d
 class Int8:
     """
-    A classifier that runs an integer program on the CPU; may be asked by several threads.
+    A classifier that runs an integer network on the CPU; may be asked by several threads.
 
         classifier = Int8(export_int8(quantized, (3, 32, 32)))
         classifier(images).argmax(1)                          # (batch, 3, 32, 32) in [0, 1], to classes
@@ -307,7 +307,7 @@ def _start(self: Int8, pixels: np.ndarray, logits: np.ndarray) -> None:
 
 # %% ../../nbs/43_int8.ipynb #2996dfe7
 def kernels(
-    classifier: Int8,  # an integer program
+    classifier: Int8,  # an integer network
 ) -> Counter:  # (kind of node, kernel) -> how many
     "The kernels that the runtime has chosen for this machine; a name ends with its operands' type, as in `..._i8`."
     nodes = [node.get_rt_info() for node in classifier.compiled.get_runtime_model().get_ordered_ops()]
@@ -319,7 +319,7 @@ def save_program(
     program: object,           # from `export_int8`
     path: str | os.PathLike,   # ends in .xml; a .bin is written beside it
 ) -> None:
-    "Save an integer program unchanged; `Int8(path)` runs it."
+    "Save an integer network unchanged; `Int8(path)` runs it."
     if not os.fspath(path).endswith(".xml"):
         raise ValueError(f"the path of a program must end in .xml, not {os.fspath(path)!r}")
     openvino_package().save_model(program, os.fspath(path), compress_to_fp16=False)

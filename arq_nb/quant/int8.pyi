@@ -49,7 +49,7 @@ def kernels_saturate() -> bool:
 _MARK: list[str]
 
 def export_int8(model: nn.Module, input_shape: tuple[int, int, int], split: bool | None = None) -> object:
-    """The integer program of a quantized network.
+    """A quantized network as an integer network.
 
     `ValueError` if no layer has integer codes (a float or frozen network), if a quantizer is not calibrated, and for
     operations that cannot be exported. `ImportError` without the extra `int8`."""
@@ -60,7 +60,7 @@ def images_together(height: int, width: int) -> int:
 
 class Int8:
     """
-    A classifier that runs an integer program on the CPU; may be asked by several threads.
+    A classifier that runs an integer network on the CPU; may be asked by several threads.
 
         classifier = Int8(export_int8(quantized, (3, 32, 32)))
         classifier(images).argmax(1)                          # (batch, 3, 32, 32) in [0, 1], to classes
@@ -89,4 +89,4 @@ def kernels(classifier: Int8) -> Counter:
     """The kernels that the runtime has chosen for this machine; a name ends with its operands' type, as in `..._i8`."""
 
 def save_program(program: object, path: str | os.PathLike) -> None:
-    """Save an integer program unchanged; `Int8(path)` runs it."""
+    """Save an integer network unchanged; `Int8(path)` runs it."""

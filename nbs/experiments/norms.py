@@ -5,7 +5,7 @@
 
 400 steps of 128 images, a quarter as many in 4 bits, and every third of 146 test images: three minutes of one core;
 `study:2600:1` takes a quarter of an hour. Both networks begin with the shipped weights, which have seen Gaussian noise
-of 0.5. The 4-bit network runs as an integer program.
+of 0.5. The 4-bit network runs in integers.
 
 `PUBLISHED` was counted in the certificates that Levine and Feizi publish beside their code
 (github.com/alevine0/smoothingSplittingNoise, `cifar_split_derandomized_*`, without stability training):

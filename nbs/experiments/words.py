@@ -114,7 +114,7 @@ def as_it_came(outcome: Stored, sigma: float) -> Path:
 
 
 def in_integers(outcome: Stored, sigma: float) -> Path:
-    "Certificates of ARQ's network as an integer program."
+    "Certificates of ARQ's network, run in integers."
     return outcome.folder / f"sigma{sigma:g}" / "arq-int8" / "certificates.tsv"
 
 
