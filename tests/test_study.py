@@ -6,10 +6,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import ROOT
+from scipy import stats
 
+from arq_nb.certify.logs import CertificateLog
 from arq_nb.certify.settings import Certify
+from arq_nb.certify.smoothing import ABSTAIN
 from arq_nb.core.record import load_tensors
 from arq_nb.lab.stages import _kept_judge, by_search, by_uniform_bits, FinishStage, Images, PolicyStage, TrainStage
 from arq_nb.lab.study import load_study, missing, Place, run, run_study, Stage, workers
@@ -367,6 +371,24 @@ def test_the_policies_of_searches_are_trained_anew(monkeypatch):
     assert {*found} == {(True, True), (False, False)}   # in place of the winners of the finals
     del anew["RL", 0]
     assert not any(one.facts["device"] == "other" for one in bits.networks(yard, 4.0))   # all of a place, or none
+
+
+def test_a_published_log_is_restated_for_fewer_samples():
+    "Votes -> radius -> share -> votes comes back; a share just above one half abstains."
+    from literature import only, share_of, with_samples
+
+    from arq_nb.certify.bounds import clopper_pearson_lower
+    votes = np.array([0, 40_000, 50_600, 60_000, 90_000, 99_999, 100_000])
+    radius = 0.5 * stats.norm.ppf(np.maximum(clopper_pearson_lower(votes, 100_000, 0.001), 0.5))
+    assert np.allclose(share_of(radius, 0.5, 100_000)[2:] * 100_000, votes[2:])
+    label, predict = np.zeros(7, int), np.where(radius > 0, 0, ABSTAIN)
+    log = CertificateLog(np.arange(7) * 2, label, predict, radius, (predict == label).astype(int), np.zeros(7))
+    same, fewer = (with_samples(log, 0.5, n, of=100_000) for n in (100_000, 1_000))
+    assert np.allclose(same.radius, radius) and same.predict.tolist() == predict.tolist()
+    expected = 0.5 * stats.norm.ppf(clopper_pearson_lower(np.array([600, 900, 1_000, 1_000]), 1_000, 0.001))
+    assert np.allclose(fewer.radius, [0, 0, 0, *expected])
+    assert fewer.predict.tolist() == [ABSTAIN] * 3 + [0] * 4 and fewer.correct.tolist() == [0] * 3 + [1] * 4
+    assert only(log, np.array([8, 4])).radius.tolist() == radius[[4, 2]].tolist()
 
 
 def test_a_search_is_taught_by_the_one_at_another_budget(tmp_path):

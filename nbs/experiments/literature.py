@@ -19,6 +19,7 @@ from arq_nb.certify.settings import Certify
 from arq_nb.certify.smoothing import ABSTAIN, SmoothedClassifier
 from arq_nb.lab.stages import FinishStage
 from arq_nb.lab.study import Place, Stage
+from arq_nb.quant.backends import deployed
 from arq_nb.quant.budgets import Budget
 from arq_nb.train.finish import Finish
 
@@ -28,7 +29,7 @@ class AsItCame(FinishStage):
 
     def make(self, at: Place) -> dict:
         network, test, begin = self.chosen.network(at), self.test(at), perf_counter()
-        smoothed = SmoothedClassifier(network, self.float_stage.sigma, device=at.device)
+        smoothed = SmoothedClassifier(deployed(network), self.float_stage.sigma, device=at.device)
         certify_dataset(smoothed, test, at.folder / "certificates.tsv", self.finish.certify, progress=False)
         size = Budget.size(network, test.shape, fraction=1).float_cost
         return {"bitops_fraction": 1.0, "size_bytes": size, "evaluations": 0, "search_seconds": 0.0,
