@@ -22,14 +22,14 @@ from fastcore.basics import patch
 from scipy import stats
 from tqdm import tqdm
 
-from .bounds import clopper_pearson_lower
+from .bounds import _median_interval, _share_interval, clopper_pearson_lower
 from .settings import as_asked, Certify, check_classes, Method
 from .smoothing import ABSTAIN, Certificate, noise_named, NOISES, SmoothedClassifier
 from ..core.data import check_image_data, check_images, ImageData, to_float
 from ..core.fingerprint import fingerprint
 from ..core.processes import held_by_first, on_first, rank_and_world_size
 from ..core.record import one_writer, Record, write_atomically
-from ..core.settings import changed
+from ..core.settings import changed, real_number
 
 # %% ../../nbs/03_logs.ipynb #e6872ec3
 _COLUMNS = ("idx", "label", "predict", "radius", "correct", "time")
@@ -37,7 +37,7 @@ _COLUMNS = ("idx", "label", "predict", "radius", "correct", "time")
 @dataclass(frozen=True)
 class CertificateLog:
     """
-    Certificates of many images; every field an array of one entry an image.
+    Certificates of many images; every field an array of one entry an image, `ValueError` if they differ in length.
 
         log = read_log("certificates.tsv")
         print(log)                              # accuracy, ACR, abstentions, with their intervals
@@ -53,6 +53,13 @@ class CertificateLog:
     most: float | None = None  # largest radius that so many samples can prove; None: unknown
     images: str = field(default="", repr=False)  # fingerprint of the data set; "": unknown
     norm: str = field(default="", repr=False)    # of the radii, "l2" or "l1"; "": unknown
+
+    def __post_init__(self):
+        for name in _COLUMNS: object.__setattr__(self, name, np.asarray(getattr(self, name)))
+        sizes = {name: getattr(self, name).shape for name in _COLUMNS}
+        if len(set(sizes.values())) > 1: raise ValueError(f"the columns of a log must be of one length, not {sizes}")
+        if wrong := self.radius[~((self.radius >= 0) & (self.radius < math.inf))].tolist():
+            raise ValueError(f"radii of a log must be finite and at least 0, not {wrong[0]}")
 
     def __len__(self) -> int: return len(self.idx)
 
@@ -76,6 +83,9 @@ def _parse_row(row: dict[str, str], where: str) -> tuple:
         radius = float(row["radius"])
         if not 0 <= radius < math.inf: raise ValueError(f"radius {row['radius']} must be finite and at least 0")
         idx, label, predict, correct = (int(row[name]) for name in ("idx", "label", "predict", "correct"))
+        if idx < 0 or label < 0 or predict < ABSTAIN: raise ValueError(f"idx {idx}, label {label} or predict {predict}")
+        if correct != (predict == label) or radius and predict == ABSTAIN:
+            raise ValueError(f"predict {predict} for label {label}, yet correct {correct} and radius {radius}")
         return idx, label, predict, radius, correct, _seconds(row.get("time") or "nan")
     except KeyError as e: raise ValueError(f"{where}: not a certificate row (no {e.args[0]})") from e
     except ValueError as e: raise ValueError(f"{where}: not a certificate row ({e})") from e
@@ -117,7 +127,10 @@ def _largest_radius(record: Mapping) -> float | None:
 def read_log(
     path: str | os.PathLike,  # tab-separated UTF-8 file with a header line
 ) -> CertificateLog:
-    "Read a certificate log; a malformed row, or an image that is there twice, is a `ValueError` with its line number."
+    """Read a certificate log.
+
+    `ValueError` with the line number for a malformed row, an image that is there twice, a `correct` that does not
+    follow from label and prediction, and a radius larger than the samples of its record can prove."""
     header, rows = _read_table(path)
     try: record = Record.read(f"{path}.json")
     except ValueError: record = {}   # a log of others
@@ -126,11 +139,11 @@ def read_log(
     for (n, _), (idx, *_) in zip(rows, parsed):
         if (before := first.setdefault(idx, n)) != n:
             raise ValueError(f"{path}: idx {idx} is there twice, in lines {before} and {n}; delete one of them")
-    kinds = (int, int, int, float, int, float)
-    arrays = [np.array(column, dtype=kind) for kind, column in zip(kinds, zip(*parsed) if parsed else [()] * 6)]
     extra = {name: [row.get(name, "") for _, row in rows] for name in header if name not in _COLUMNS}
-    norm = record.get("norm", "l2" if record else "")
-    return CertificateLog(*arrays, extra, _largest_radius(record), record.get("images", ""), norm)
+    most, norm = _largest_radius(record), record.get("norm", "l2" if record else "")
+    if most is not None and (beyond := [n for (n, _), row in zip(rows, parsed) if row[3] > most * (1 + 1e-9)]):
+        raise ValueError(f"{path}, line {beyond[0]}: {record['n']} samples can prove a radius of {most:.4f} at most")
+    return CertificateLog(*(zip(*parsed) if parsed else [()] * 6), extra, most, record.get("images", ""), norm)
 
 # %% ../../nbs/03_logs.ipynb #909387c4
 def average_certified_radius(
@@ -159,37 +172,26 @@ def abstention_rate(
     return float(np.mean(log.predict == ABSTAIN))
 
 # %% ../../nbs/03_logs.ipynb #f3f7ca3f
-def _share_interval(
-    successes: np.ndarray,     # (images,) true where it happened
-    confidence: float = 0.95,  # of the interval, in (0, 1)
-) -> tuple[float, float, float]:  # share, low, high
-    "A share of images with its exact two-sided interval (Clopper and Pearson 1934)."
-    interval = stats.binomtest(int(np.sum(successes)), len(successes)).proportion_ci(confidence, method="exact")
-    return float(np.mean(successes)), float(interval.low), float(interval.high)
-
 def mean_interval(
-    values: np.ndarray,        # (images,) one number an image
+    values: np.ndarray,        # (images,) one finite number an image
     confidence: float = 0.95,  # of the interval, in (0, 1)
     seed: int = 0,             # of the bootstrap
     resamples: int = 2_000,    # bootstrap samples
 ) -> tuple[float, float, float]:  # mean, low, high
-    "A mean over images with its BCa bootstrap interval (Efron 1987); NaN for its ends if all values are equal."
-    values = np.asarray(values, dtype=np.float64)
+    """A mean over images with its BCa bootstrap interval (Efron 1987), wider for few images as Student's t is.
+
+    NaN for its ends if all values are equal; `ValueError` for fewer than 2, or for values that are not finite."""
+    values, level = np.asarray(values, dtype=np.float64), real_number("confidence", confidence, 0, 1)
     if len(values) < 2: raise ValueError(f"an interval needs at least 2 images, the log holds {len(values)}")
-    mean = float(values.mean())
+    if not np.isfinite(values).all(): raise ValueError(f"{(~np.isfinite(values)).sum()} of the values are not finite")
+    n, mean = len(values), float(values.mean())
     if np.ptp(values) == 0: return mean, math.nan, math.nan
-    drawn = stats.bootstrap((values,), np.mean, n_resamples=resamples, batch=500, confidence_level=confidence,
+    drawn = stats.bootstrap((values,), np.mean, n_resamples=resamples, batch=500, confidence_level=level,
                             rng=np.random.default_rng(seed))
-    interval = drawn.confidence_interval
-    return mean, float(interval.low), float(interval.high)
+    wider = math.sqrt(n / (n - 1)) * stats.t.ppf((1 + level) / 2, n - 1) / stats.norm.ppf((1 + level) / 2)
+    return mean, *(float(mean + wider * (end - mean)) for end in drawn.confidence_interval)
 
 # %% ../../nbs/03_logs.ipynb #230da3e0
-def _median_interval(radii: np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]:
-    "Median, low, high (inf for too few radii) of the exact interval: how many lie below the true one is binomial."
-    low = int(stats.binom.ppf((1 - confidence) / 2, len(radii), 0.5))
-    ends = np.concatenate([[0.0], np.sort(radii), [math.inf]])
-    return float(np.median(radii)), float(ends[low]), float(ends[len(radii) + 1 - low])
-
 def _most_frequent(labels: np.ndarray, confidence: float) -> tuple[float, float, float]:
     "The share of the most frequent class, low, high; low allows for the choice of that class by these very labels."
     counts = np.bincount(labels)
@@ -209,7 +211,8 @@ def summary(
     right, found = log.correct > 0, {}
     left_out = np.array([text.strip() == "0" for text in log.extra.get("samples", [""] * len(log))], dtype=bool)
     found["clean accuracy"] = _share_interval(right, confidence)
-    found["ACR"] = mean_interval(log.certified, confidence)
+    acr, low, high = mean_interval(log.certified, confidence)
+    found["ACR"] = acr, max(low, 0.0), high   # of few images it could begin below any ACR; NaN stays
     if log.most is not None:
         found["ACR of one class for all"] = tuple(log.most * end for end in _most_frequent(log.label, confidence))
     found["median radius"] = _median_interval(log.certified, confidence)
@@ -274,9 +277,7 @@ def _gather_parts(path: Path, settings: dict, about: dict) -> set[int]:
         head, *lines = (s for p in (path, *parts) for s in p.read_text("utf-8-sig").splitlines(True) if s.strip())
         rows = sorted({s for s in lines if s.split() != head.split()}, key=lambda s: int(s.split("\t")[0]))
         write_atomically(path, lambda p: p.write_text(head + "".join(rows)))
-    for part in parts:
-        part.unlink()
-        Path(f"{part}.json").unlink()
+    for done in (file for part in parts for file in (part, Path(f"{part}.json"))): done.unlink()
     return set(read_log(path).idx.tolist())
 
 # %% ../../nbs/03_logs.ipynb #2afe13da
