@@ -6,6 +6,7 @@
 __all__ = ['anytime_lower', 'certify_until', 'at_least', 'to_within', 'samples_for', 'certify_like', 'sharpened']
 
 # %% ../../nbs/20_anytime.ipynb #a0d6d64d
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ from scipy import special
 from torch import Tensor
 from tqdm import tqdm
 
-from .bounds import check_alpha, clopper_pearson_lower
+from .bounds import check_alpha, check_share, clopper_pearson_lower
 from .settings import Certify, Method
 from .smoothing import Certificate, Noise, SmoothedClassifier
 from ..core.data import check_images
@@ -96,11 +97,16 @@ def certify_until(
                 hits = it.votes(images[active], more, [generators[i] for i in active]) == guess[active][:, None]
                 k[active] += hits.sum(1).cpu().numpy()
                 n[active] += more
-                left = active[~question(k[active], n[active]) & (n[active] < n_max)]
+                left = active[~_answered(question, k[active], n[active]) & (n[active] < n_max)]
                 bar.update(len(active) - len(left))
                 active = left
         bounds = anytime_lower(k, n, alpha)
         return [it.certificate(*row, alpha) for row in zip(guess.tolist(), bounds.tolist(), k.tolist(), n.tolist())]
+
+def _answered(question: _Question, k: np.ndarray, n: np.ndarray) -> np.ndarray:
+    "Which images have had enough; `ValueError` for what is not one boolean for each."
+    if (done := np.asarray(question(k, n))).dtype == bool and done.shape == k.shape: return done
+    raise ValueError(f"the question gave {done.dtype} of shape {done.shape} for {len(k)} images: one bool each is needed")
 
 def _step(n: int, n_max: int) -> int:
     "Samples to the next look: a twentieth of those so far, in whole chunks."
@@ -178,7 +184,7 @@ def samples_for(
     tolerance: float = 0.015,  # radius that may be lost, in units of sigma
 ) -> np.ndarray:  # (images,) samples, whole chunks or `n_max`
     "The fewest samples that are expected to certify within `tolerance * sigma` of `n_max`."
-    tolerance, n_max = real_number("tolerance", tolerance), whole_number("n_max", n_max)
+    tolerance, n_max, share = real_number("tolerance", tolerance), whole_number("n_max", n_max), check_share(share)
     sizes = np.unique((np.geomspace(1, max(1, n_max / CHUNK), 80).round() * CHUNK).clip(max=n_max).tolist() + [n_max])
     sizes = sizes[:, None]
     lost = _expected_radius(smoothed, share, n_max, alpha) - _expected_radius(smoothed, share[None], sizes, alpha)
@@ -253,9 +259,19 @@ def sharpened(
 
         certificates = certify_like(smoothed, images, generators)
         longer = sharpened(smoothed, certificates, generators)
+
+    `ValueError` unless there is a generator for each, of certificates under this noise with Clopper-Pearson bounds.
     """
+    if len(certificates) != len(generators):
+        raise ValueError(f"{len(certificates)} certificates and {len(generators)} generators: one each is needed")
     found = []
     for c, generator in zip(certificates, generators):
+        if (c.sigma, c.noise) != (smoothed.sigma, smoothed.noise.name):
+            raise ValueError(f"a certificate under {c.noise} noise of sigma={c.sigma:g} is none of this classifier's, "
+                             f"{smoothed.noise.name} noise of sigma={smoothed.sigma:g}")
+        if c.n and not math.isclose(c.p_lower, clopper_pearson_lower(c.votes, c.n, c.alpha), abs_tol=1e-9):
+            raise ValueError(f"the bound {c.p_lower:.4f} is not that of {c.votes} votes of {c.n}: only certificates of "
+                             "a fixed number of samples can be sharpened, none of a confidence sequence")
         if not c.n:
             found.append(c)
             continue

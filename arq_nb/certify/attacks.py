@@ -85,6 +85,7 @@ class Attack:
     def __post_init__(self):
         plain = {name: whole_number(name, getattr(self, name)) for name in ("steps", "samples", "n", "halvings")}
         plain["alpha"] = check_alpha(self.alpha)
+        if not isinstance(self.fresh, bool): raise ValueError(f"fresh={self.fresh!r} must be True or False")
         if self.levels is not None: plain["levels"] = whole_number("levels", self.levels)
         for name, value in plain.items(): object.__setattr__(self, name, value)
 
@@ -145,6 +146,7 @@ def _check_attack(
         raise ValueError(f"radii of shape {tuple(radii.shape)} for {len(images)} images: one for all or one each")
     if not ((radii > 0) & radii.isfinite()).all():
         raise ValueError(f"radius {radii.min().item():g}: radii must be positive and finite")
+    radii = radii.clamp(max=math.sqrt(images[0].numel()))   # a longer radius holds all images, and no more
     return tuple(t.to(smoothed.device) for t in (images, labels.long(), radii.expand(len(images))))
 
 # %% ../../nbs/22_attacks.ipynb #abfc07e9
@@ -171,6 +173,8 @@ def pgd(
 
 def _noise_of(images: Tensor, sigma: float, attack: Attack, generator: torch.Generator) -> Callable[[], Tensor]:
     "What draws the noise of a step: the same again, or fresh."
+    if not isinstance(generator, torch.Generator):
+        raise ValueError(f"generator={generator!r} must be a torch.Generator, such as make_generator(0)")
     shape = len(images), attack.samples, *images.shape[1:]
     def draw(): return sigma * torch.randn(shape, generator=generator, device=images.device, dtype=images.dtype)
     if attack.fresh: return draw

@@ -218,7 +218,7 @@ def summary(
     found["median radius"] = _median_interval(log.certified, confidence)
     found["abstention rate"] = _share_interval((log.predict == ABSTAIN) & ~left_out, confidence)
     if left_out.any(): found["left out, wrong guess"] = _share_interval(left_out, confidence)
-    for r in radii: found[f"certified accuracy at {r:g}"] = _share_interval(right & (log.radius >= r), confidence)
+    for r in np.atleast_1d(radii): found[f"certified accuracy at {r:g}"] = _share_interval(right & (log.radius >= r), confidence)
     return found
 
 @patch

@@ -17,6 +17,7 @@ from fastcore.basics import patch
 from torch import Tensor
 
 from .attacks import _gray_levels
+from .bounds import check_share
 from ..core.background import NotFinite
 from ..core.classifiers import gate, precision_of
 from ..core.data import check_images
@@ -51,7 +52,7 @@ class UniformNoise:
 
     def radius(self, p_lower: float | np.ndarray, sigma: float) -> float | np.ndarray:
         "`2 a (p_lower - 1/2)` in the L1 norm, in units of the input; 0 where nothing can be certified."
-        return np.maximum(_WIDTH * sigma * (np.asarray(p_lower) - 0.5), 0.0)
+        return np.maximum(_WIDTH * sigma * (check_share(p_lower) - 0.5), 0.0)
 
 # %% ../../nbs/22a_norms.ipynb #n22a0033
 def _cells(
@@ -218,4 +219,4 @@ class SplittingNoise:
 
     def radius(self, p_lower: float | np.ndarray, sigma: float) -> float | np.ndarray:
         "`width (p_lower - 1/2)` in the L1 norm, in units of the input; 0 where nothing can be certified."
-        return np.maximum(self.width(sigma) / 255 * (np.asarray(p_lower) - 0.5), 0.0)
+        return np.maximum(self.width(sigma) / 255 * (check_share(p_lower) - 0.5), 0.0)

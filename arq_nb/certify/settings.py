@@ -106,6 +106,9 @@ def as_asked(
     cache: object = None,           # a `CertificateCache`, for method="incremental"
 ) -> tuple[SmoothedClassifier, Method]:
     "The classifier as the settings want it, and their method; `ValueError` for what does not fit."
+    if not isinstance(smoothed, SmoothedClassifier):
+        raise ValueError(f"a SmoothedClassifier is needed, not {type(smoothed).__name__}: a network and its noise make "
+                         "one, SmoothedClassifier(network, sigma=0.25)")
     if data is not None: check_seed(settings)
     if settings.backend not in ("float32", precision := smoothed.precision):
         raise ValueError(f"backend={settings.backend!r}, but the classifier computes in {precision}: "

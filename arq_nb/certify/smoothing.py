@@ -20,7 +20,7 @@ from fastcore.basics import patch
 from scipy import stats
 from torch import Tensor
 
-from .bounds import check_alpha, check_enough, clopper_pearson_lower, coin_p
+from .bounds import check_alpha, check_enough, check_share, clopper_pearson_lower, coin_p
 from ..core.background import answers, NotFinite, runs_in_background
 from ..core.classifiers import CheckedClassifier, gate, precision_of
 from ..core.data import check_images
@@ -33,7 +33,7 @@ def certified_radius(
     sigma: float,                 # standard deviation of the noise, in units of the input
 ) -> float | np.ndarray:  # radius in units of the input, 0 where nothing can be certified
     "Radius `sigma * Phi^-1(p_lower)`, or 0 for `p_lower <= 1/2` (Cohen et al. 2019, theorem 1)."
-    return np.maximum(sigma * stats.norm.ppf(p_lower), 0.0)
+    return np.maximum(sigma * stats.norm.ppf(check_share(p_lower)), 0.0)
 
 # %% ../../nbs/02_smoothing.ipynb #1be35f82
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def noise_named(
 ) -> Noise:
     "The noise of a name, and a noise as it is; `ValueError` that lists the names for another."
     if isinstance(noise, type): raise ValueError(f"noise={noise.__name__} is a class: write {noise.__name__}()")
-    if hasattr(noise, "fill") and hasattr(noise, "radius"): return noise
+    if all(hasattr(noise, part) for part in ("name", "fill", "radius")): return noise
     return resolve_name(NOISES[one_of("noise", noise, NOISES)])()
 
 # %% ../../nbs/02_smoothing.ipynb #70e980ca

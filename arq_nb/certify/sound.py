@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .bounds import check_share
 from .smoothing import certified_radius
 
 # %% ../../nbs/21_sound.ipynb #fee110e1
@@ -132,7 +133,7 @@ _ETA = 1.1e-34  # more than the error of the discrete noise for one pixel, see t
 
 def _minus_slack(p_lower: float | np.ndarray) -> np.ndarray:
     "The bound on the probability under the law, from the bound under its table."
-    return np.maximum(np.asarray(p_lower, dtype=np.float64) - _SLACK, 0.0)
+    return np.maximum(check_share(p_lower) - _SLACK, 0.0)
 
 def _fill_from_table(
     buffer: Tensor,              # (copies, height, width, channels) float32, contiguous, overwritten

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from .settings import whole_number
+
 # %% ../../nbs/31_rng.ipynb #d66c614b
 CHUNK = 50  # noise samples drawn at a time; part of what defines a noise stream
 ESTIMATION, SELECTION, CERTIFICATION = 1, 2, 3  # what a noise stream of an image is for
@@ -29,11 +31,12 @@ def make_generator(
     *key: int,                           # its purpose: (seed, image index, purpose), (seed, purpose) or (seed,)
     device: str | torch.device = "cpu",  # where the noise is made
 ) -> torch.Generator:
-    """A generator whose state is mixed from all integers of `key` by NumPy's `SeedSequence`; they are not negative.
+    """A generator whose state is mixed from all integers of `key` by NumPy's `SeedSequence`; `ValueError` for others.
 
     On a CPU the whole state is filled, elsewhere a seed of 63 bits is used. A single integer starts PyTorch's own
     generator on a CPU from 32 bits, as in all earlier versions: this keeps held-out images held out."""
     if not key: raise ValueError("a stream needs a key of at least one integer, such as make_generator(0)")
+    key = tuple(whole_number("a seed, or another part of a key,", part, 0) for part in key)
     mixed = np.random.SeedSequence(key[0], spawn_key=key[1:])
     generator = torch.Generator(device).manual_seed(int(mixed.generate_state(1, np.uint64)[0]) & 0x7FFF_FFFF_FFFF_FFFF)
     if len(key) > 1 and generator.device.type == "cpu": _fill(generator, mixed.generate_state(624))

@@ -7,6 +7,7 @@ __all__ = ['forest_plot']
 
 # %% ../../nbs/24a_evidence.ipynb #e24a0004
 import math
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +21,7 @@ from ..certify.logs import average_certified_radius, CertificateLog, certified_a
 from ..certify.settings import Certify
 from ..certify.smoothing import noise_named
 from ..core.data import ImageData
-from ..core.settings import one_of
+from ..core.settings import one_of, real_number, whole_number
 from .figures import norm_of, style
 
 # %% ../../nbs/24a_evidence.ipynb #e24a0011
@@ -42,7 +43,7 @@ def in_whole(
 ) -> CertificateLog:  # with `idx` the places in the whole test set
     "The same certificates under the places that the images have in the whole set."
     one_of("half", half, HALVES)
-    return replace(log, idx=2 * skip * log.idx + HALVES[half])
+    return replace(log, idx=2 * whole_number("skip", skip) * log.idx + HALVES[half])
 
 # %% ../../nbs/24a_evidence.ipynb #e24a0023
 def certified_radii(
@@ -63,7 +64,8 @@ def certified_radii(
 def check_seeds(
     logs: Sequence[CertificateLog],  # of one method
 ) -> None:
-    "`ValueError` for seeds that differ in noise, samples or alpha, as far as their records tell."
+    "`ValueError` for no seed, or seeds that differ in noise, samples or alpha, as far as their records tell."
+    if not len(logs): raise ValueError("a method without logs: at least one seed is needed")
     if len(most := {log.most for log in logs} - {None}) > 1:
         found = " and ".join(f"{radius:.3f}" for radius in sorted(most))
         raise ValueError(f"seeds of a method differ in noise, samples or alpha: they prove radii of up to {found}")
@@ -78,6 +80,11 @@ class TrainingNoise:
     sd: float            # standard deviation of the ACR over seeds, on the same images
     freedom: float       # degrees of freedom behind it
     chance: float = 0.0  # how much of sd**2 is a matter of these images, and smaller with more of them
+
+    def __post_init__(self):
+        real_number("freedom", self.freedom)
+        for name in ("sd", "chance"):
+            if not 0 <= getattr(self, name) < math.inf: raise ValueError(f"{name}={getattr(self, name)!r} must be at least 0")
 
 def _noise_of(
     tables: Sequence[np.ndarray],  # (seeds, images) radii for each method
@@ -133,8 +140,14 @@ def gap(
 ) -> Gap:
     """ACR of ours minus theirs, image by image, with an interval over images and seeds.
 
-    `ValueError` for logs of different images or norms, and for seeds of other noise, samples or alpha."""
+    Both are taken to have the same training noise; where the noisier one has fewer seeds the interval is too short.
+    `ValueError` for logs of different images or norms, and for seeds of other noise, samples or alpha. Methods that
+    differ in these are compared with a warning."""
     for logs in (ours, theirs): check_seeds(logs)
+    if len(most := {log.most for log in (ours[0], theirs[0])} - {None}) > 1:
+        found = " and ".join(f"{radius:.3f}" for radius in sorted(most))
+        warnings.warn(f"the methods differ in noise, samples or alpha (they prove radii of up to {found}): so may their "
+                      "ACRs for that reason alone", stacklevel=2)
     radii, count = certified_radii([*ours, *theirs]), len(ours)
     each = radii[:count].mean(0) - radii[count:].mean(0)
     return _gap(each, [count, len(theirs)], noise or training_noise([ours, theirs]), confidence)
@@ -183,7 +196,7 @@ def _true_variance(
     images: float,              # variance of the means by the choice of images
     share: float,               # 1 over the number of seeds, on average
 ) -> float | np.ndarray:
-    return np.maximum(seen - share * (noise - chance) - images, 0)
+    return np.maximum(seen - share * noise - max(images - share * chance, 0.0), 0)
 
 def spread(
     policies: Mapping[str, Sequence[CertificateLog]],  # name -> a log for each seed; all of the same images
@@ -206,7 +219,8 @@ def spread(
     noise_drawn = noise.sd**2 * noise.freedom / rng.chisquare(noise.freedom, 100_000)
     drawn, true = _true_variance(seen_drawn, noise_drawn, **about), float(_true_variance(seen, noise.sd**2, **about))
     low, high = np.sqrt(np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])).tolist()
-    reliability = true / (true + noise.sd**2 + images - share * noise.chance) if true else 0.0
+    of_images = max(images - share * noise.chance, 0.0)   # without what training has counted already
+    reliability = true / (true + noise.sd**2 + of_images) if true else 0.0
     return Spread(len(tables), math.sqrt(true), low, high, math.sqrt(seen), noise.sd, math.sqrt(images), reliability)
 
 # %% ../../nbs/24a_evidence.ipynb #e24a0051

@@ -223,12 +223,13 @@ def readable(
     """The table as people read it: means over the seeds, shares in percent, sizes in kB of 1000 bytes.
 
     Seeds from uncommitted code are left out; a method that has no others is marked in its name. `ValueError` for a
-    method that is there twice with the same seed, or with several noise levels, budgets or halves of the images."""
+    method that is there twice with the same seed, with several noise levels, budgets or halves of the images, or called as another is."""
     methods, rows = _by_method(table), {}
     noise = _seed_noise(pd.concat([some for some, _ in methods.values()]))
     for method, (some, mark) in methods.items():
-        texts = _readable_row(some)
-        rows[titles.get(method, method) + mark] = _with_seeds(texts, some, noise) if seeds else texts
+        texts, title = _readable_row(some), titles.get(method, method) + mark
+        if title in rows: raise ValueError(f"two methods are called {title!r}: give each a title of its own")
+        rows[title] = _with_seeds(texts, some, noise) if seeds else texts
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(columns="network")
 
 # %% ../../nbs/24_tables.ipynb #271e08a2

@@ -15,7 +15,8 @@ from pathlib import Path
 from torch import nn
 
 from ..certify.logs import CertificateLog
-from ..certify.settings import Certify, check_seed
+from ..certify.settings import as_asked, Certify, check_seed
+from ..certify.smoothing import SmoothedClassifier
 from ..core.data import check_alike, check_image_data, ImageData
 from ..core.fingerprint import fingerprint
 from ..core.processes import held_by_first, on_first
@@ -122,6 +123,12 @@ def _check_backend(model: nn.Module, policy: Policy, train: ImageData, settings:
     if out is not None and (out / "record.json").exists(): return
     check_backend(model, train.shape, settings.certify.backend, policy, settings.quantizer)
 
+def _check_certify(settings: Finish, sigma: float, cached: bool) -> None:
+    "`ValueError` for what could certify nothing under this noise, before anything is trained."
+    certify, cache = replace(settings.certify, backend="float32"), settings.cache
+    if certify.method == "incremental" and (cache is not None or not cached): return   # `certify` looks at the cache
+    as_asked(SmoothedClassifier(nn.Identity(), sigma), certify, cache=cache if cached else None)
+
 @contextmanager
 def _recorded(out: Path | None, settings: Mapping) -> Iterator[Record | None]:
     "The record of a folder that this process alone writes to; None without a folder."
@@ -158,9 +165,11 @@ def finished(
 ) -> SmoothedNetwork:
     """Fine-tune a policy: the network, not yet certified.
 
-    `ValueError` if the folder holds another network, or one of other images or settings."""
+    `ValueError` if the folder holds another network, or one of other images or settings, and for settings that could
+    certify nothing."""
     check_image_data(train, "train")
     settings, out = _changed(settings, changes), None if out is None else Path(out)
+    _check_certify(settings, sigma, cached=False)
     _check_backend(model, policy, train, settings, out)
     with _recorded(out, _settings(model, policy, train, sigma, settings) if out else {}) as record:
         small, seconds = _trained(model, policy, train, sigma, settings, out)
@@ -181,11 +190,12 @@ def finish(
     """Fine-tune a policy, certify the result from scratch on the test images, and write both down.
 
     `ValueError` if the folder holds the results of another network, policy, images or settings, and before anything
-    is trained for test images of another shape or of unknown classes, and for `seed=None`."""
+    is trained for test images of another shape or of unknown classes, for `seed=None`, and for too few samples."""
     check_alike(train, test, "test")   # before there is anything in the folder
     sigma = real_number("sigma", sigma)
     settings, out = _changed(settings, changes), Path(out)
     check_seed(settings.certify)
+    _check_certify(settings, sigma, cached=True)
     _check_backend(model, policy, train, settings, out)
     with _recorded(out, {**_settings(model, policy, train, sigma, settings), "test": fingerprint(test)}) as record:
         small, seconds = _trained(model, policy, train, sigma, settings, out)

@@ -18,8 +18,10 @@ import torch
 from torch import nn, Tensor
 from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.parameter import is_lazy
 from tqdm import tqdm
 
+from ..core.background import NotFinite
 from ..core.classifiers import gate, in_two_companies, logits_of
 from ..core.data import batch_sizes, batches, check_image_data, ImageData, to_float
 from ..core.memory import memory_kept
@@ -46,6 +48,11 @@ def _batches_and_noise(
         noise = pixels.new_empty(len(pixels) * copies, *pixels.shape[1:])
         yield pixels, noise.normal_(generator=generator), labels
 
+def _not_negative(name: str, value: float) -> float:
+    number = real_number(name, value, -math.inf)
+    if number < 0: raise ValueError(f"{name}={value!r} must be >= 0 and finite")
+    return number
+
 def _noisy(pixels: Tensor, noise: Tensor, sigma: float) -> Tensor:  # (images * copies, channels, height, width)
     "The sum; the copies of an image lie one after the other."
     copies = pixels.repeat_interleave(len(noise) // len(pixels), 0)
@@ -59,7 +66,8 @@ def noisy_batches(
     augmenter: Callable[[Tensor, torch.Generator], Tensor] | None = None,  # e.g. `augment`
     copies: int = 1,                  # of each image, one after the other, each with noise of its own
 ) -> Iterator[tuple[Tensor, Tensor]]:  # noisy images, channels last, and labels
-    "One shuffled pass over `data` with fresh Gaussian noise on every image."
+    "One shuffled pass over `data` with fresh Gaussian noise on every image; `ValueError` for a sigma that is none."
+    sigma = _not_negative("sigma", sigma)
     for pixels, noise, labels in _batches_and_noise(data, batch_size, generator, augmenter, copies):
         yield _noisy(pixels, noise, sigma), labels.repeat_interleave(copies)
 
@@ -92,6 +100,7 @@ def make_optimizer(model: nn.Module, weight_decay: float) -> torch.optim.SGD:
     "SGD with Nesterov momentum 0.9; only the weights of layers decay."
     groups = {True: [], False: []}
     for name, parameter in model.named_parameters():
+        if is_lazy(parameter): raise ValueError(f"{name!r} of a lazy layer has no shape yet: call the network once first")
         decays = parameter.ndim > 1 and not name.endswith("quantizer.scale")
         if parameter.requires_grad: groups[decays].append(parameter)
     groups = [{"params": some, "weight_decay": weight_decay * decays} for decays, some in groups.items()]
@@ -149,11 +158,6 @@ class Recipe:
         "What decides the outcome, for records as version 0.2 wrote them: what is newer only where it is used."
         unused = self.unused() | (set() if self.compiled else {"compiled"})
         return {name: value for name, value in vars(self).items() if name not in unused}
-
-def _not_negative(name: str, value: float) -> float:
-    number = real_number(name, value, -math.inf)
-    if number < 0: raise ValueError(f"{name}={value!r} must be >= 0 and finite")
-    return number
 
 # %% ../../nbs/04_training.ipynb #136d6c56
 def _copies(recipe: Recipe) -> int:
@@ -328,8 +332,15 @@ def evaluate(
     batch_size: int = 200,              # images in one call
     seed: int = 0,                      # of the noise
 ) -> float:
-    "Accuracy with one noisy copy of each image, in evaluation mode; `ValueError` for what is no classifier."
+    """Accuracy with one noisy copy of each image, in evaluation mode; `ValueError` for what is no classifier.
+
+    `NotFinite` for NaN or infinite logits, whose largest would be counted as an answer."""
     check_image_data(data)
     noisy = noisy_batches(data, sigma, batch_size, make_generator(seed, EVALUATION, device=data.images.device))
+    right, finite = 0, True
     with gate(model, *in_two_companies(to_float(data.images[:3]))) as classifier, torch.inference_mode():
-        return float(sum((classifier(images).argmax(1) == labels).sum() for images, labels in noisy)) / len(data)
+        for images, labels in noisy:
+            logits = classifier(images)
+            right, finite = right + (logits.argmax(1) == labels).sum(), logits.isfinite().all() & finite
+    if not finite: raise NotFinite("the classifier gave NaN or infinite logits: they name no class")
+    return float(right) / len(data)
