@@ -106,7 +106,8 @@ def certify_until(
 def _answered(question: _Question, k: np.ndarray, n: np.ndarray) -> np.ndarray:
     "Which images have had enough; `ValueError` for what is not one boolean for each."
     if (done := np.asarray(question(k, n))).dtype == bool and done.shape == k.shape: return done
-    raise ValueError(f"the question gave {done.dtype} of shape {done.shape} for {len(k)} images: one bool each is needed")
+    raise ValueError(f"the question gave {done.dtype} of shape {done.shape} for {len(k)} images: one bool each is "
+                     "needed")
 
 def _step(n: int, n_max: int) -> int:
     "Samples to the next look: a twentieth of those so far, in whole chunks."

@@ -208,7 +208,7 @@ def summary(
     Clean accuracy, the ACR of a classifier that always says the most frequent class (if the record tells the samples),
     the median radius, the abstention rate, certified accuracy at `radii`. Images that a method left out because their
     label said that the guess is wrong are no abstentions; they have a line of their own."""
-    right, found = log.correct > 0, {}
+    right, found, radii = log.correct > 0, {}, np.atleast_1d(radii)
     left_out = np.array([text.strip() == "0" for text in log.extra.get("samples", [""] * len(log))], dtype=bool)
     found["clean accuracy"] = _share_interval(right, confidence)
     acr, low, high = mean_interval(log.certified, confidence)
@@ -218,7 +218,7 @@ def summary(
     found["median radius"] = _median_interval(log.certified, confidence)
     found["abstention rate"] = _share_interval((log.predict == ABSTAIN) & ~left_out, confidence)
     if left_out.any(): found["left out, wrong guess"] = _share_interval(left_out, confidence)
-    for r in np.atleast_1d(radii): found[f"certified accuracy at {r:g}"] = _share_interval(right & (log.radius >= r), confidence)
+    for r in radii: found[f"certified accuracy at {r:g}"] = _share_interval(right & (log.radius >= r), confidence)
     return found
 
 @patch

@@ -84,7 +84,7 @@ class TrainingNoise:
     def __post_init__(self):
         real_number("freedom", self.freedom)
         for name in ("sd", "chance"):
-            if not 0 <= getattr(self, name) < math.inf: raise ValueError(f"{name}={getattr(self, name)!r} must be at least 0")
+            if not 0 <= (it := getattr(self, name)) < math.inf: raise ValueError(f"{name}={it!r} must be at least 0")
 
 def _noise_of(
     tables: Sequence[np.ndarray],  # (seeds, images) radii for each method
@@ -146,8 +146,8 @@ def gap(
     for logs in (ours, theirs): check_seeds(logs)
     if len(most := {log.most for log in (ours[0], theirs[0])} - {None}) > 1:
         found = " and ".join(f"{radius:.3f}" for radius in sorted(most))
-        warnings.warn(f"the methods differ in noise, samples or alpha (they prove radii of up to {found}): so may their "
-                      "ACRs for that reason alone", stacklevel=2)
+        warnings.warn(f"the methods differ in noise, samples or alpha (they prove radii of up to {found}): so may "
+                      "their ACRs, for that reason alone", stacklevel=2)
     radii, count = certified_radii([*ours, *theirs]), len(ours)
     each = radii[:count].mean(0) - radii[count:].mean(0)
     return _gap(each, [count, len(theirs)], noise or training_noise([ours, theirs]), confidence)

@@ -223,7 +223,8 @@ def readable(
     """The table as people read it: means over the seeds, shares in percent, sizes in kB of 1000 bytes.
 
     Seeds from uncommitted code are left out; a method that has no others is marked in its name. `ValueError` for a
-    method that is there twice with the same seed, with several noise levels, budgets or halves of the images, or called as another is."""
+    method that is there twice with the same seed, with several noise levels, budgets or halves of the images, or under
+    another's title."""
     methods, rows = _by_method(table), {}
     noise = _seed_noise(pd.concat([some for some, _ in methods.values()]))
     for method, (some, mark) in methods.items():

@@ -100,7 +100,7 @@ def make_optimizer(model: nn.Module, weight_decay: float) -> torch.optim.SGD:
     "SGD with Nesterov momentum 0.9; only the weights of layers decay."
     groups = {True: [], False: []}
     for name, parameter in model.named_parameters():
-        if is_lazy(parameter): raise ValueError(f"{name!r} of a lazy layer has no shape yet: call the network once first")
+        if is_lazy(parameter): raise ValueError(f"{name!r} has no shape yet (a lazy layer): call the network first")
         decays = parameter.ndim > 1 and not name.endswith("quantizer.scale")
         if parameter.requires_grad: groups[decays].append(parameter)
     groups = [{"params": some, "weight_decay": weight_decay * decays} for decays, some in groups.items()]
