@@ -240,6 +240,9 @@ REFUSED = [(("",), "the header lacks the columns"), ((HEAD, ONE, TWO, ONE), "idx
            ((HEAD, ONE.replace("0.3", "-0.3")), "radius -0.3 must be"),
            ((HEAD, ONE.replace("0.3", "inf")), "radius inf must be finite"),
            ((HEAD, ONE + ":3:4:5"), "neither seconds nor"),
+           ((HEAD, "3\t1\t2\t0.4\t1\t2"), "predict 2 for label 1, yet correct 1"),
+           ((HEAD, "3\t1\t1\t0.4\t2\t2"), "yet correct 2"),
+           ((HEAD, "3\t1\t-1\t0.4\t0\t2"), "predict -1 for label 1, yet correct 0 and radius 0.4"),
            ((HEAD, ONE, TWO.encode() + b"\xe4"), "log.tsv, line 3: not UTF-8 text (byte 0xe4)")]
 
 @pytest.mark.parametrize("lines, sentence", REFUSED, ids=[sentence for _, sentence in REFUSED])

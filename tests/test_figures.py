@@ -174,7 +174,9 @@ def test_halves_and_spreads_that_cannot_be():
     with pytest.raises(ValueError, match="at least 3 policies"): evidence.spread({"a": [LOG], "b": [LOG]})
     alike = {name: [LOG] for name in "abc"}
     assert evidence.spread(alike, evidence.TrainingNoise(0.01, 4)).reliability == 0
-    with pytest.raises(ValueError, match="needs at least 2 images"): evidence.gap([make_log([0.5], [1])] * 2, [])
+    one = make_log([0.5], [1])
+    with pytest.raises(ValueError, match="needs at least 2 images"): evidence.gap([one] * 2, [one])
+    with pytest.raises(ValueError, match="at least one seed"): evidence.gap([LOG], [])
 
 
 def test_logs_of_other_images_are_not_averaged():

@@ -55,9 +55,10 @@ class CertificateLog:
     norm: str = field(default="", repr=False)    # of the radii, "l2" or "l1"; "": unknown
 
     def __post_init__(self):
-        for name in _COLUMNS: object.__setattr__(self, name, np.asarray(getattr(self, name)))
-        sizes = {name: getattr(self, name).shape for name in _COLUMNS}
-        if len(set(sizes.values())) > 1: raise ValueError(f"the columns of a log must be of one length, not {sizes}")
+        for name, kind in zip(_COLUMNS, (int, int, int, float, int, float)):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), kind))
+        if len(sizes := {getattr(self, name).shape for name in _COLUMNS}) > 1:
+            raise ValueError(f"the columns of a log must be of one length, not {sorted(sizes)}")
         if wrong := self.radius[~((self.radius >= 0) & (self.radius < math.inf))].tolist():
             raise ValueError(f"radii of a log must be finite and at least 0, not {wrong[0]}")
 
@@ -257,8 +258,7 @@ def _open_log(path: Path, settings: dict, about: Mapping = {}) -> None:
     columns = [*_COLUMNS, "samples"] if "method" in settings else _COLUMNS
     if not path.exists(): return write_atomically(path, lambda p: p.write_text("\t".join(columns) + "\n"))
     text = path.read_text()
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text: write_atomically(path, lambda p: p.write_text(whole))
+    if text != (whole := text[: text.rfind("\n") + 1]): write_atomically(path, lambda p: p.write_text(whole))
 
 def _rows(places: list[int], labels: list[int], certificates: list[Certificate], seconds: float, samples: bool) -> str:
     "Lines of a log; `samples`: how many each took, for a method that decides it."
