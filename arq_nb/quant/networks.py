@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import CodeType
 
+import numpy as np
 import torch
 from torch import fx, nn, Tensor
 from torch.nn.modules.conv import _ConvNd
@@ -28,6 +29,7 @@ def unwrapped(
     model: nn.Module,  # perhaps compiled, or spread over devices
 ) -> nn.Module:
     "The network inside `torch.compile`, `DataParallel`, `DistributedDataParallel`; `ValueError` if a part is wrapped."
+    if not isinstance(model, nn.Module): raise ValueError(f"model={model!r} must be a network, a torch.nn.Module")
     model = inner_network(model)
     for name, m in model.named_modules():
         if inner_network(m) is not m:
@@ -68,6 +70,18 @@ def one_image(
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"the network cannot be called on one image of input_shape={tuple(input_shape)}: "
                          f"{reason}") from error
+
+# %% ../../nbs/39_networks.ipynb #n39float1
+def check_floats(images: Tensor) -> None:
+    "`ValueError` for images that are bytes or other integers; not for a stand-in of `torch.fx`."
+    if isinstance(images, Tensor) and not images.is_floating_point():
+        raise ValueError(f"images must be float, not {images.dtype}: `arq_nb.core.data.to_float` converts bytes")
+
+def check_finite(pixels: np.ndarray) -> np.ndarray:  # the same
+    "`ValueError` for images with a NaN or infinite pixel."
+    with np.errstate(over="ignore", invalid="ignore"): total = pixels.sum()
+    if np.isfinite(total) or np.isfinite(pixels).all(): return pixels
+    raise ValueError("the images contain NaN or infinite values")
 
 # %% ../../nbs/39_networks.ipynb #b39lay02
 def in_rows(images: Tensor) -> Tensor:

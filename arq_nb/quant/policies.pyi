@@ -7,7 +7,7 @@ from torch import nn, Tensor
 from .layers import QuantizedLayer
 from .quantizers import LSQ, UniformQuantizer
 
-__all__ = ["Policy", "quantize", "calibrate", "dequantize", "freeze"]
+__all__ = ["Policy", "quantize", "calibrate", "dequantize"]
 
 def _check_bits(name: str, bits: object) -> tuple[int, int]: ...
 
