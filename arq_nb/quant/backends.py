@@ -19,7 +19,7 @@ from ..core.settings import BACKENDS, one_of
 from .fused import fuse, keep_freed_memory
 from .int8 import export_int8, Int8
 from .layers import QuantizedLayer
-from .networks import _some_image, check_floats, fold_batch_norm, in_rows, laid_out, traced
+from .networks import _some_image, check_floats, fold_batch_norm, in_rows, laid_out, traced, unwrapped
 from .policies import calibrate, freeze, Policy, quantize
 from .quantizers import UniformQuantizer
 
@@ -72,7 +72,7 @@ def deployed(
     differ, and rounding makes whole steps of them. "int8" runs on a CPU and needs the extra `int8`; `ValueError` as
     `export_int8`. `RuntimeError` if `compiled` and no C++ compiler is found."""
     if one_of("backend", backend, BACKENDS) == "float32":
-        if folded is None: folded = not any(isinstance(m, QuantizedLayer) for m in model.modules())
+        if folded is None: folded = not any(isinstance(m, QuantizedLayer) for m in unwrapped(model).modules())
         fast, last = _fast_float32(model, folded)
         return _in_one_pass(fast, compiled, fused and last)
     if backend == "bfloat16": return BFloat16(model, compiled, fused)

@@ -20,7 +20,7 @@ from torch import nn
 from ..core.settings import _plain
 from .costs import layer_table, LayerInfo, other_bytes, policy_cost
 from .memory import memory_plan, MemoryStep, plan_bytes
-from .policies import Policy
+from .policies import _check_policy, Policy
 from .quantizers import FLOAT_BITS
 
 # %% ../../nbs/08_budgets.ipynb #5ad4e2dd
@@ -177,6 +177,7 @@ def edge_layers(layers: list[LayerInfo]) -> tuple[str, str]:
 
 def pin(policy: Policy, names: Iterable[str], bits: int = 8) -> Policy:
     "`policy` with the layers `names`, or the one of that name, at `bits`; `ValueError` for layers that it lacks."
+    _check_policy(policy)
     names = [names] if isinstance(names, str) else list(names)
     lacking = [n for n in names if not any(n == known or fnmatchcase(n, known) for known in policy.bits)]
     if lacking: raise ValueError(f"names={lacking}: no layers of this policy are called so; it has {policy.layers}")

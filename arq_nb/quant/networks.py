@@ -25,11 +25,14 @@ from ..core.data import takes_channels_last
 from ..core.fingerprint import inner_network
 
 # %% ../../nbs/39_networks.ipynb #77da53ac
+def _check_network(model: object) -> None:
+    if not isinstance(model, nn.Module): raise ValueError(f"model={model!r} must be a network, a torch.nn.Module")
+
 def unwrapped(
     model: nn.Module,  # perhaps compiled, or spread over devices
 ) -> nn.Module:
     "The network inside `torch.compile`, `DataParallel`, `DistributedDataParallel`; `ValueError` if a part is wrapped."
-    if not isinstance(model, nn.Module): raise ValueError(f"model={model!r} must be a network, a torch.nn.Module")
+    _check_network(model)
     model = inner_network(model)
     for name, m in model.named_modules():
         if inner_network(m) is not m:
@@ -56,6 +59,7 @@ def dtype_of(
     model: nn.Module,  # any network
 ) -> torch.dtype:  # float32 for one without weights
     "The precision of the network's weights, which is what it takes."
+    _check_network(model)
     return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
 
 @contextmanager

@@ -7,7 +7,7 @@ from torch import nn, Tensor
 from .layers import QuantizedLayer
 from .quantizers import LSQ, UniformQuantizer
 
-__all__ = ["Policy", "quantize", "calibrate", "dequantize"]
+__all__ = ["Policy", "quantize", "calibrate", "dequantize", "freeze"]
 
 def _check_bits(name: str, bits: object) -> tuple[int, int]: ...
 
@@ -59,12 +59,13 @@ class Policy:
 def _letters(pattern: str) -> int: ...
 def _bits_of(layer: str, patterns: list[str], bits: Mapping[str, tuple[int, int]]) -> tuple[int, int] | None: ...
 def _near(name: str, layers: list[str]) -> str: ...
+def _check_policy(policy: object) -> None: ...
 def _channel_axis(layer: nn.Module) -> int: ...
 def _weight_quantizer(layer: nn.Module, bits: int, kind: type, per_channel: bool, fitted: bool) -> nn.Module: ...
 def _made_once(known: object, key: tuple, weight: Tensor | None, make: Callable[[], nn.Module]) -> nn.Module: ...
 def _check_float(layers: dict[str, nn.Module]): ...
 def one_width(policy: Policy, shared: Mapping[str, str]) -> Policy:
-    """`policy` with one weight bit-width, the largest, for layers that share a weight."""
+    """`policy`, which names all layers, with one weight bit-width, the largest, for those `shared_weights` names."""
 
 def quantize(
     model: nn.Module,
@@ -89,7 +90,7 @@ def calibrate(model: nn.Module, images: Tensor) -> nn.Module:
     inputs."""
 
 def try_once(model: nn.Module, input_shape: Sequence[int]) -> None:
-    """Call `model` on a zero image, so that it is known how each weight is used.
+    """Call `model`, whose state may just have been loaded, on a zero image, to know how each weight is used.
 
     `ValueError` as `calibrate`, which is not needed then."""
 

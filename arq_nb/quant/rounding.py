@@ -40,7 +40,7 @@ def check_steps(
     "`ValueError` unless they are a tensor, and all of them positive and finite."
     if not isinstance(scale, Tensor): raise ValueError(f"a step must be a tensor, not {scale!r}: see torch.tensor")
     good = (scale > 0) & (scale < math.inf)   # NaN is neither
-    if not good.all(): raise ValueError(f"a step must be positive and finite, not {scale[~good].flatten()[0].item()}")
+    if not good.all(): raise ValueError(f"a step must be positive and finite, not {scale[~good].flatten()[0].item():g}")
 
 # %% ../../nbs/05a_rounding.ipynb #b06f4f6f
 @torch.no_grad()

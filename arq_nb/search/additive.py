@@ -173,6 +173,8 @@ def _scale(env: BitWidthEnv, prior: Harms, kinds: np.ndarray) -> np.ndarray:  # 
         most = tuple(max(bits) for bits in zip(*prior[name]))
         fewest = tuple(min(bits) for bits in zip(*prior[name]))
         pair = tuple(low if kind in own else high for kind, low, high in zip(("weight", "activation"), fewest, most))
+        if lacking := {pair, most} - prior[name].keys():
+            raise ValueError(f"the prior has no harm for the layer {name!r} at {min(lacking)}")
         return prior[name][pair] - prior[name][most]
     harm = np.array([of(name, own) for name, own in env.steps])
     if not np.isfinite(harm).all(): raise ValueError("the harms of a prior must be finite")

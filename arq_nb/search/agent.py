@@ -51,9 +51,10 @@ class DDPGConfig:
 
 def _in_range(name: str, value: object, low: float, high: float, ends: str) -> float:
     "`value` as a float; `ValueError` by name unless it lies in the interval, closed where an end is `[` or `]`"
-    number = real_number(name, value, -inf, inf)
+    try: number = real_number(name, value, -inf, inf)
+    except ValueError: number = nan
     if not low <= number <= high or (number, ends[0]) == (low, "(") or (number, ends[1]) == (high, ")"):
-        raise ValueError(f"{name}={value} is out of range: it must lie in {ends[0]}{low}, {high}{ends[1]}")
+        raise ValueError(f"{name}={value!r} is out of range: it must lie in {ends[0]}{low}, {high}{ends[1]}")
     return number
 
 

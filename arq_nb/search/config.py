@@ -80,7 +80,7 @@ def _check_kinds(settings: object, kinds: Mapping[str, type], optional: bool = F
     for name, kind in kinds.items():
         value = getattr(settings, name)
         if not isinstance(value, kind) and not (optional and value is None):
-            raise ValueError(f"{name}={value!r} must be a {kind.__name__}{' or None' * optional}")
+            raise ValueError(f"{name}={value!r} must be of type {kind.__name__}{' or None' * optional}")
 
 def _are_rewards(value: object) -> bool:
     "Whether this is a policy -> reward mapping with something in it."

@@ -22,7 +22,7 @@ from torch import nn
 from ..quant.budgets import Budget, BudgetError, inner_layers
 from ..quant.costs import LayerInfo
 from ..quant.networks import quantizable_layers
-from ..quant.policies import _channel_axis, Policy
+from ..quant.policies import _channel_axis, _check_policy, Policy
 from ..quant.program import _outer_bits, whole_bits
 from ..quant.quantizers import FLOAT_BITS, relative_error
 
@@ -135,6 +135,7 @@ def fit(
     policy: Policy,  # any policy for this network
 ) -> Policy:  # within the budget
     "Pin the first and last layer and walk the others down until the budget allows it; in shared mode, `project`"
+    _check_policy(policy)
     policy = Policy({**self.budget.listed(policy).bits, **self.outer})
     if self.mode == "separate" or self.budget.choices is not None or self.budget.allows(policy):
         return self.budget.fit(policy, self.min_bits, self.outer)
@@ -276,6 +277,7 @@ def actions_from(
     exact: bool = False,  # refuse a policy that no episode ends with
 ) -> np.ndarray:  # float32, (steps,): the middle of each bit-width's share
     "The actions that ask for `policy`; raises `ValueError` for other layers or bits, or unlike bits in shared mode"
+    _check_policy(policy)
     if apart := set(policy.layers) ^ set(self.features):
         raise ValueError(f"policy and environment differ in layers {sorted(apart)}")
     actions = []
