@@ -41,9 +41,8 @@ def step_bytes(
 # %% ../../nbs/07_costs.ipynb #716f6cc9
 _WIDTHS = frozenset({*range(1, 9), FLOAT_BITS})
 
-def _check_widths(*bits: int) -> None:
-    if not _WIDTHS.issuperset(bits):
-        raise ValueError(f"{' by '.join(map(repr, bits))} bits: each must be 1 to 8 or {FLOAT_BITS}")
+def _no_widths(*bits: int) -> ValueError:
+    return ValueError(f"{' by '.join(map(repr, bits))} bits: each must be 1 to 8 or {FLOAT_BITS}")
 
 @dataclass(frozen=True)
 class LayerInfo:
@@ -69,12 +68,12 @@ class LayerInfo:
 
     def bitops(self, weight_bits: int, activation_bits: int) -> int:
         "Bit operations for one image; `ValueError` unless both widths are in 1 to 8 or 32."
-        _check_widths(weight_bits, activation_bits)
+        if not (weight_bits in _WIDTHS and activation_bits in _WIDTHS): raise _no_widths(weight_bits, activation_bits)
         return self.macs * weight_bits * activation_bits
 
     def bytes(self, weight_bits: int, activation_bits: int = FLOAT_BITS) -> int:
         "Whole bytes of the stored weights, and those of the steps of both quantizers; 32 bits have none."
-        _check_widths(weight_bits, activation_bits)
+        if not (weight_bits in _WIDTHS and activation_bits in _WIDTHS): raise _no_widths(weight_bits, activation_bits)
         return whole_bytes(self.weights, weight_bits) + step_bytes(self.channels, weight_bits, activation_bits)
 
 def _layer_info(name: str, m: nn.Module, calls: list[Product], shares: str) -> LayerInfo:
