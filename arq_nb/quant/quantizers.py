@@ -149,7 +149,7 @@ def _calibrated_scale(
     rows, tiny = _rows(x, axis), torch.finfo(torch.float32).tiny
     peak = _peaks(rows)
     peak = torch.where(peak >= tiny, peak, 1.0)   # subnormal numbers count as zero
-    rule = _clip_binary if bits == 1 and signed else _CLIPPING[method]
+    rule = _clip_binary if bits == 1 and signed else _CLIPPING[one_of("method", method, _CLIPPING)]
     scale = peak * rule(_sample(rows) / peak[:, None], bits, signed) / _largest_code(bits, signed)
     scale = torch.where(scale >= tiny, scale, tiny if bits == 1 and signed else peak)   # zeros stay zeros
     return scale.reshape([] if axis is None else [-1 if d == axis % x.ndim else 1 for d in range(x.ndim)])
