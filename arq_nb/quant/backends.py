@@ -14,11 +14,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn, Tensor
 
+from ..core.background import NotFinite
 from ..core.settings import BACKENDS, one_of
 from .fused import fuse, keep_freed_memory
 from .int8 import export_int8, Int8
 from .layers import QuantizedLayer
-from .networks import _some_image, fold_batch_norm, in_rows, laid_out, traced
+from .networks import _some_image, check_floats, fold_batch_norm, in_rows, laid_out, traced, unwrapped
 from .policies import calibrate, freeze, Policy, quantize
 from .quantizers import UniformQuantizer
 
@@ -71,7 +72,7 @@ def deployed(
     differ, and rounding makes whole steps of them. "int8" runs on a CPU and needs the extra `int8`; `ValueError` as
     `export_int8`. `RuntimeError` if `compiled` and no C++ compiler is found."""
     if one_of("backend", backend, BACKENDS) == "float32":
-        if folded is None: folded = not any(isinstance(m, QuantizedLayer) for m in model.modules())
+        if folded is None: folded = not any(isinstance(m, QuantizedLayer) for m in unwrapped(model).modules())
         fast, last = _fast_float32(model, folded)
         return _in_one_pass(fast, compiled, fused and last)
     if backend == "bfloat16": return BFloat16(model, compiled, fused)
@@ -86,8 +87,11 @@ def disagreement(
     images: Tensor,                 # (images, channels, height, width), noise already added
     batch_size: int = 200,          # images in one call
 ) -> float:  # share of `images`, in [0, 1]
-    "How often `f` and `g` choose different classes."
-    return sum((f(x).argmax(1) != g(x).argmax(1)).sum().item() for x in images.split(batch_size)) / len(images)
+    "How often `f` and `g` choose different classes; `ValueError` for logits that are not finite, which choose none."
+    def classes(h: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        if torch.isfinite(logits := h(x)).all(): return logits.argmax(1)
+        raise NotFinite("the classifier gave NaN or infinite logits: there is nothing to compare")
+    return sum((classes(f, x) != classes(g, x)).sum().item() for x in images.split(batch_size)) / len(images)
 
 # %% ../../nbs/09_backends.ipynb #b76d2a5c
 class BFloat16(nn.Module):
@@ -117,7 +121,9 @@ class BFloat16(nn.Module):
         super().__setstate__(state)
         self.model = _in_one_pass(self.model, False, self.fused)
 
-    def forward(self, images: Tensor) -> Tensor: return self.model(images.to(torch.bfloat16)).float()
+    def forward(self, images: Tensor) -> Tensor:
+        check_floats(images)   # which bytes would pass, and mean something else
+        return self.model(images.to(torch.bfloat16)).float()
 
 # %% ../../nbs/09_backends.ipynb #0ff7dccd
 def suitable_backend(

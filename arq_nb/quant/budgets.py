@@ -11,14 +11,16 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from numbers import Real
 
 from fastcore.basics import patch
 from torch import nn
 
+from ..core.settings import _plain
 from .costs import layer_table, LayerInfo, other_bytes, policy_cost
 from .memory import memory_plan, MemoryStep, plan_bytes
-from .policies import Policy
+from .policies import _check_policy, Policy
 from .quantizers import FLOAT_BITS
 
 # %% ../../nbs/08_budgets.ipynb #5ad4e2dd
@@ -57,7 +59,7 @@ class Budget:
 
 # %% ../../nbs/08_budgets.ipynb #3d5b868a
 @patch
-def _resolved(self: Budget, policy: Policy) -> Policy: return policy.resolve([l.name for l in self.layers])
+def _resolved(self: Budget, policy: Policy) -> Policy: return Policy.resolve(policy, [l.name for l in self.layers])
 
 @patch
 def cost(self: Budget, policy: Policy) -> float:
@@ -96,18 +98,16 @@ def _most_bits(self: Budget, name: str) -> tuple[int, int]:
 
 # %% ../../nbs/08_budgets.ipynb #76d9cd96
 @patch(cls_method=True)
-def _limited(
-    cls: Budget,
-    limit: float | None,      # the limit itself,
-    fraction: float | None,   # or as a share of the float cost: exactly one of them
-    **counted,                # the other fields of `Budget`
-) -> Budget:
+def _limited(cls: Budget, limit: float | None, fraction: float | None, **counted) -> Budget:
+    "A budget with this limit, or with this share of the float cost for a limit; `counted` are its other fields."
     if (limit is None) == (fraction is None):
         raise ValueError(f"give a limit or a fraction of the float cost, not both or neither "
                          f"(limit={limit!r}, fraction={fraction!r})")
     budget = cls.__new__(cls)
     vars(budget).update({"overhead": 0, "plan": None, "choices": None, **counted})
-    value = budget.float_cost * fraction if limit is None else limit
+    given = _plain(fraction if limit is None else limit)
+    number = isinstance(given, Real) and not isinstance(given, bool)
+    value = given * (budget.float_cost if limit is None else 1) if number else math.nan
     if not 0 < value < math.inf:
         raise ValueError(f"a budget must be positive and finite, not limit={limit!r}, fraction={fraction!r}")
     vars(budget).update(limit=value)
@@ -115,9 +115,10 @@ def _limited(
 
 def _share(bits: float) -> float:
     "Bit operations of `bits` by `bits` as a share of the float network's."
-    if isinstance(bits, bool) or not isinstance(bits, Real) or not 1 <= bits <= FLOAT_BITS:
+    number = _plain(bits)
+    if isinstance(number, bool) or not isinstance(number, Real) or not 1 <= number <= FLOAT_BITS:
         raise ValueError(f"bits must be a number from 1 to {FLOAT_BITS}, not {bits!r}")
-    return (bits / FLOAT_BITS) ** 2
+    return (number / FLOAT_BITS) ** 2
 
 @patch(cls_method=True)
 def bitops(
@@ -169,22 +170,23 @@ def memory(
                         plan=memory_plan(model, input_shape), **counted)
 
 # %% ../../nbs/08_budgets.ipynb #8a11d477
-def edge_layers(
-    layers: list[LayerInfo],  # of `layer_table`
-) -> tuple[str, str]:
+def edge_layers(layers: list[LayerInfo]) -> tuple[str, str]:
     "Names of the first and the last layer in the order of execution, of those that are called."
     called = [l.name for l in layers if l.macs]
     return called[0], called[-1]
+
+def pin(policy: Policy, names: Iterable[str], bits: int = 8) -> Policy:
+    "`policy` with the layers `names`, or the one of that name, at `bits`; `ValueError` for layers that it lacks."
+    _check_policy(policy)
+    names = [names] if isinstance(names, str) else list(names)
+    lacking = [n for n in names if not any(n == known or fnmatchcase(n, known) for known in policy.bits)]
+    if lacking: raise ValueError(f"names={lacking}: no layers of this policy are called so; it has {policy.layers}")
+    return Policy({**policy.bits, **{n: (bits, bits) for n in names}})
 
 # %% ../../nbs/08_budgets.ipynb #3bee9357
 def inner_layers(layers: list[LayerInfo]) -> list[str]:
     "Names of the layers between the first and the last that are called: those whose bits are searched for."
     return [l.name for l in layers if l.macs and l.name not in edge_layers(layers)]
-
-# %% ../../nbs/08_budgets.ipynb #35848db9
-def pin(policy: Policy, names: Iterable[str], bits: int = 8) -> Policy:
-    "`policy` with weights and activations of the layers `names` at `bits`."
-    return Policy({**policy.bits, **{n: (bits, bits) for n in names}})
 
 # %% ../../nbs/08_budgets.ipynb #3cdac747
 @patch
@@ -299,10 +301,8 @@ def _csv_lines(path: str | os.PathLike) -> list[tuple[int, list[str]]]:
         raise ValueError(f"cannot read a latency table from {path}: {e}") from e
 
 # %% ../../nbs/08_budgets.ipynb #3a8a2e3d
-def _read_latency_table(
-    path: str | os.PathLike,  # CSV with the columns layer, weight bits, activation bits, milliseconds
-) -> dict[str, dict[tuple[int, int], float]]:  # layer -> (weight bits, activation bits) -> milliseconds
-    "Read measured times; `ValueError` with the line's number for a line that is malformed or there twice."
+def _read_latency_table(path: str | os.PathLike) -> dict[str, dict[tuple[int, int], float]]:
+    "Layer -> (weight bits, activation bits) -> milliseconds; `ValueError` with the line's number for a bad line."
     lines, table = _csv_lines(path), {}
     header = [c.strip().lower().replace("_", " ") for c in lines[0][1]] if lines else []
     if header != _LATENCY_COLUMNS:

@@ -116,11 +116,11 @@ def _no_bytes(layer: LayerInfo, weight_bits: int, activation_bits: int) -> float
 def edge_layers(layers: list[LayerInfo]) -> tuple[str, str]:
     """Names of the first and the last layer in the order of execution, of those that are called."""
 
+def pin(policy: Policy, names: Iterable[str], bits: int = 8) -> Policy:
+    """`policy` with the layers `names`, or the one of that name, at `bits`; `ValueError` for layers that it lacks."""
+
 def inner_layers(layers: list[LayerInfo]) -> list[str]:
     """Names of the layers between the first and the last that are called: those whose bits are searched for."""
-
-def pin(policy: Policy, names: Iterable[str], bits: int = 8) -> Policy:
-    """`policy` with weights and activations of the layers `names` at `bits`."""
 
 def _number(x: float) -> str: ...
 

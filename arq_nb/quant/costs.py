@@ -39,6 +39,11 @@ def step_bytes(
     return 4 * (channels * (weight_bits < FLOAT_BITS) + (activation_bits < FLOAT_BITS))
 
 # %% ../../nbs/07_costs.ipynb #716f6cc9
+_WIDTHS = frozenset({*range(1, 9), FLOAT_BITS})
+
+def _no_widths(*bits: int) -> ValueError:
+    return ValueError(f"{' by '.join(map(repr, bits))} bits: each must be 1 to 8 or {FLOAT_BITS}")
+
 @dataclass(frozen=True)
 class LayerInfo:
     """
@@ -62,11 +67,13 @@ class LayerInfo:
     shares: str = ""   # the earlier layer that holds the same weight, which then counts there
 
     def bitops(self, weight_bits: int, activation_bits: int) -> int:
-        "Bit operations for one image, with `weight_bits` and `activation_bits` in 1 to 8 or 32."
+        "Bit operations for one image; `ValueError` unless both widths are in 1 to 8 or 32."
+        if not (weight_bits in _WIDTHS and activation_bits in _WIDTHS): raise _no_widths(weight_bits, activation_bits)
         return self.macs * weight_bits * activation_bits
 
     def bytes(self, weight_bits: int, activation_bits: int = FLOAT_BITS) -> int:
         "Whole bytes of the stored weights, and those of the steps of both quantizers; 32 bits have none."
+        if not (weight_bits in _WIDTHS and activation_bits in _WIDTHS): raise _no_widths(weight_bits, activation_bits)
         return whole_bytes(self.weights, weight_bits) + step_bytes(self.channels, weight_bits, activation_bits)
 
 def _layer_info(name: str, m: nn.Module, calls: list[Product], shares: str) -> LayerInfo:
@@ -119,7 +126,7 @@ def policy_cost(
     layer_cost: Callable[[LayerInfo, int, int], float],   # of a layer, weight bits, activation bits
 ) -> float:
     "Sum of `layer_cost` over the layers; a weight that layers share has the most bits of theirs."
-    policy = policy.resolve([l.name for l in layers])
+    policy = Policy.resolve(policy, [l.name for l in layers])
     policy = one_width(policy, {l.name: l.shares for l in layers if l.shares})
     return sum(layer_cost(l, *policy.bits[l.name]) for l in layers)
 
@@ -161,7 +168,7 @@ def model_size(
     Weights have one step for each output channel, as `quantize` makes them."""
     layers = quantizable_layers(model)
     shared = shared_weights(layers)
-    bits = one_width(policy.resolve(layers), shared).bits
+    bits = one_width(Policy.resolve(policy, layers), shared).bits
     weights = sum(whole_bytes(m.weight.numel(), bits[n][0]) for n, m in layers.items() if n not in shared)
     def channels(n: str) -> int: return 0 if n in shared else layers[n].weight.shape[_channel_axis(layers[n])]
     steps = sum(step_bytes(channels(n), *bits[n]) for n in layers)
@@ -226,7 +233,7 @@ def cost_table(
 ) -> CostTable:
     "Multiply-adds, bit operations, weight bytes and activation bytes of every layer."
     layers, plan = layer_table(model, input_shape), memory_plan(model, input_shape)
-    policy = policy.resolve([l.name for l in layers])
+    policy = Policy.resolve(policy, [l.name for l in layers])
     bits = one_width(policy, {l.name: l.shares for l in layers if l.shares}).bits
     steps, alive = plan_bytes(plan, Policy(bits)), {}
     for step, size in zip(plan, steps): alive[step.layer] = max(size, alive.get(step.layer, 0))

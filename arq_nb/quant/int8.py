@@ -26,7 +26,7 @@ from ..core.fingerprint import fingerprint
 from ..core.rng import CHUNK
 from .exporter import _codes, chosen_logits
 from .layers import _enter, _leave, has_plain_forward, QuantizedLayer
-from .networks import copied, traced, unwrapped
+from .networks import check_finite, check_floats, copied, traced, unwrapped
 from arq_nb.quant.operations import (
     channelwise, check_codes, constant, FUNCTIONS, integer_weight, METHODS, MODULES, openvino_package, operations,
     product, quantized_input,
@@ -278,10 +278,14 @@ def in_background(
     self: Int8,
     images: Tensor,  # (batch, channels, height, width); in float32 and `channels_last` it is read where it lies
 ) -> Callable[[], Tensor]:  # waits, and gives the logits
-    "Begin to compute, and come back at once if few images are under way; until the logits, leave `images` alone."
+    """Begin to compute, and come back at once if few images are under way; until the logits, leave `images` alone.
+
+    `ValueError` for bytes, for NaN or infinite values, and for images of another shape."""
+    check_floats(images)
     if images.shape[1:] != self.shape:
         raise ValueError(f"this program takes images {self.shape}, got a batch {tuple(images.shape)}")
-    pixels, each = images.detach().permute(0, 2, 3, 1).float().contiguous().cpu().numpy(), self.together
+    pixels = check_finite(images.detach().permute(0, 2, 3, 1).float().contiguous().cpu().numpy())
+    each = self.together
     starts = range(0, len(pixels), each)
     logits = np.empty((len(starts) * each, *self.compiled.output().shape[1:]), np.float32)
     with self.lock:

@@ -81,7 +81,9 @@ class Int8:
     def __init__(self, program: object, threads: int | None = None) -> None: ...
     def __call__(self, images: Tensor) -> Tensor: ...
     def in_background(self, images: Tensor) -> Callable[[], Tensor]:
-        """Begin to compute, and come back at once if few images are under way; until the logits, leave `images` alone."""
+        """Begin to compute, and come back at once if few images are under way; until the logits, leave `images` alone.
+
+        `ValueError` for bytes, for NaN or infinite values, and for images of another shape."""
 
     def _start(self, pixels: np.ndarray, logits: np.ndarray) -> None: ...
 

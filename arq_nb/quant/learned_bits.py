@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import nn, Tensor
 
+from ..core.settings import real_number
 from .layers import QuantizedLayer
 from .networks import copied
 from .quantizers import FLOAT_BITS, LSQ, UniformQuantizer
@@ -126,8 +127,8 @@ def bitops_penalty(
     macs: Mapping[str, int],   # layer name -> multiply-adds for one image
     target: float,             # bit operations for one image
 ) -> Tensor:  # scalar, zero at the target
-    "Smooth l1 distance of the bit operations from `target`, in units of the target."
-    share = _learned_bitops(model, macs) / target
+    "Smooth l1 distance of the bit operations from `target`, in units of the target, which is positive."
+    share = _learned_bitops(model, macs) / real_number("target", target)
     return F.smooth_l1_loss(share, torch.ones_like(share))
 
 def learned_bits(

@@ -48,9 +48,10 @@ class Normalize(nn.Module):
         std: Sequence[float],  # one positive value for each channel
     ):
         super().__init__()
-        if len(mean) != len(std) or not len(mean) or min(std) <= 0:
+        both = torch.tensor([*mean, *std], dtype=torch.float32, device="cpu")   # also where the default is "meta"
+        if len(mean) != len(std) or not len(mean) or not both.isfinite().all() or both[len(mean) :].min() <= 0:
             given = f"mean={tuple(mean)}, std={tuple(std)}"
-            raise ValueError(f"mean and std need one value for each channel and std > 0, got {given}")
+            raise ValueError(f"mean and std need one finite value for each channel and std > 0, got {given}")
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(-1, 1, 1), persistent=False)
 

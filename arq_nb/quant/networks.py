@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import CodeType
 
+import numpy as np
 import torch
 from torch import fx, nn, Tensor
 from torch.nn.modules.conv import _ConvNd
@@ -24,10 +25,14 @@ from ..core.data import takes_channels_last
 from ..core.fingerprint import inner_network
 
 # %% ../../nbs/39_networks.ipynb #77da53ac
+def _check_network(model: object) -> None:
+    if not isinstance(model, nn.Module): raise ValueError(f"model={model!r} must be a network, a torch.nn.Module")
+
 def unwrapped(
     model: nn.Module,  # perhaps compiled, or spread over devices
 ) -> nn.Module:
     "The network inside `torch.compile`, `DataParallel`, `DistributedDataParallel`; `ValueError` if a part is wrapped."
+    _check_network(model)
     model = inner_network(model)
     for name, m in model.named_modules():
         if inner_network(m) is not m:
@@ -54,6 +59,7 @@ def dtype_of(
     model: nn.Module,  # any network
 ) -> torch.dtype:  # float32 for one without weights
     "The precision of the network's weights, which is what it takes."
+    _check_network(model)
     return next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
 
 @contextmanager
@@ -68,6 +74,18 @@ def one_image(
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"the network cannot be called on one image of input_shape={tuple(input_shape)}: "
                          f"{reason}") from error
+
+# %% ../../nbs/39_networks.ipynb #n39float1
+def check_floats(images: Tensor) -> None:
+    "`ValueError` for images that are bytes or other integers; not for a stand-in of `torch.fx`."
+    if isinstance(images, Tensor) and not images.is_floating_point():
+        raise ValueError(f"images must be float, not {images.dtype}: `arq_nb.core.data.to_float` converts bytes")
+
+def check_finite(pixels: np.ndarray) -> np.ndarray:  # the same
+    "`ValueError` for images with a NaN or infinite pixel."
+    with np.errstate(over="ignore", invalid="ignore"): total = pixels.sum()
+    if np.isfinite(total) or np.isfinite(pixels).all(): return pixels
+    raise ValueError("the images contain NaN or infinite values")
 
 # %% ../../nbs/39_networks.ipynb #b39lay02
 def in_rows(images: Tensor) -> Tensor:

@@ -29,7 +29,8 @@ from ..core.classifiers import evaluation_mode
 from ..core.data import REFUSED_VIEW
 from ..core.record import write_atomically
 from .layers import follow_weights, has_plain_forward, QuantizedLayer, unfollow_weights, unknown_uses
-from .networks import copied, dtype_of, in_rows, one_image, quantizable_layers, shared_weights, unwrapped
+from .networks import (
+    check_floats, copied, dtype_of, in_rows, one_image, quantizable_layers, shared_weights, unwrapped)
 from .products import open_attention, OpenAttention, recorded_products
 from .quantizers import fixed, FLOAT_BITS, LSQ, PACT, UniformQuantizer
 
@@ -58,6 +59,8 @@ class Policy:
         bits: Mapping[str, tuple[int, int]],         # layer or pattern -> (weight bits, activation bits), 1 to 8 or 32
         default: tuple[int, int] | None = None,      # bits of all other layers: the same as a pattern "*"
     ):
+        if not isinstance(bits, Mapping) or not all(isinstance(name, str) for name in bits):
+            raise ValueError(f"bits={bits!r} must be a mapping: {{'conv1': (4, 8), ...}}")
         if default is not None:
             if "*" in bits: raise ValueError(f"give default={default} or a pattern '*': they mean the same")
             bits = {**bits, "*": default}
@@ -102,7 +105,6 @@ def replace(
     object.__setattr__(policy, "bits", MappingProxyType({**self.bits, name: changed}))
     return policy
 
-# %% ../../nbs/06_policies.ipynb #aa76dc3d
 @patch
 def __str__(self: Policy) -> str:
     "A line for each layer: the bits of its weights and of its input."
@@ -147,6 +149,9 @@ def _near(name: str, layers: list[str]) -> str:
     found = get_close_matches(name, known, n=3, cutoff=0.5) or known[:3]
     return f"{name!r} (there are {', '.join(map(repr, found))})"
 
+def _check_policy(policy: object) -> None:
+    if not isinstance(policy, Policy): raise ValueError(f"{policy=} must be a Policy: Policy({{'conv1': (4, 8)}})")
+
 @patch
 def resolve(
     self: Policy,
@@ -156,6 +161,7 @@ def resolve(
 
     A layer's own name counts before patterns, of these the one with the most letters; `*` fits whatever is left.
     `ValueError` with near names for a name or pattern that fits no layer, and for a layer without bits."""
+    _check_policy(self)   # where somebody gave a dict
     layers = list(quantizable_layers(model) if isinstance(model, nn.Module) else model)
     if self.bits.keys() == set(layers): return self
     patterns = [n for n in self.bits if n not in layers and any(fnmatchcase(l, n) for l in layers)]
@@ -199,11 +205,8 @@ def _check_float(layers: dict[str, nn.Module]):
                 raise ValueError(f"the {own} of layer {name!r} contains NaN or infinite values")
 
 # %% ../../nbs/06_policies.ipynb #ff128000
-def one_width(
-    policy: Policy,               # names all layers
-    shared: Mapping[str, str],    # from `shared_weights`
-) -> Policy:
-    "`policy` with one weight bit-width, the largest, for layers that share a weight."
+def one_width(policy: Policy, shared: Mapping[str, str]) -> Policy:
+    "`policy`, which names all layers, with one weight bit-width, the largest, for those `shared_weights` names."
     if not shared: return policy
     most = {}
     for name, first in shared.items():
@@ -228,7 +231,7 @@ def quantize(
     layers, model = quantizable_layers(model), unwrapped(model)
     _check_float(layers)
     shared = shared_weights(layers)
-    wanted = policy.resolve(layers)
+    wanted = Policy.resolve(policy, layers)
     policy = one_width(wanted, shared)
     if policy != wanted:
         names = [n for n in policy.layers if policy.bits[n] != wanted.bits[n]]
@@ -266,8 +269,7 @@ def calibrate(
     `ValueError` naming a layer if its weight enters a product that would not be rounded, and for a product with a
     weight that belongs to no layer, and for bytes. A layer that is called more than once is fitted to all of its
     inputs."""
-    if not images.is_floating_point():
-        raise ValueError(f"images must be float, not {images.dtype}: `arq_nb.core.data.to_float` converts bytes")
+    check_floats(images)
     def fresh() -> Tensor: return images.to(dtype_of(model), copy=True)   # a network may normalize in place
     try: _calibrate(model, fresh())
     except RuntimeError as error:
@@ -277,11 +279,8 @@ def calibrate(
 
 # %% ../../nbs/06_policies.ipynb #3fc5e7ce
 @torch.no_grad()
-def try_once(
-    model: nn.Module,                   # quantized and calibrated, such as one whose state has just been loaded
-    input_shape: Sequence[int],         # (channels, height, width) of one image
-) -> None:
-    """Call `model` on a zero image, so that it is known how each weight is used.
+def try_once(model: nn.Module, input_shape: Sequence[int]) -> None:
+    """Call `model`, whose state may just have been loaded, on a zero image, to know how each weight is used.
 
     `ValueError` as `calibrate`, which is not needed then."""
     with one_image(model, input_shape) as image, evaluation_mode([*model.modules()]), recorded_products(model, image):
@@ -312,9 +311,7 @@ def dequantize(
 class NeverCalled(nn.Module):
     "In place of the input quantizer of a layer that no calibration has reached, such as one of an auxiliary head."
 
-    def __init__(self,
-        layer_name: str,  # for the error
-    ):
+    def __init__(self, layer_name: str):
         super().__init__()
         self.layer_name = layer_name
 

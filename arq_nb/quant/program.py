@@ -6,13 +6,16 @@
 __all__ = ['integer_program']
 
 # %% ../../nbs/08a_integer_program.ipynb #p08imp000
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from scipy.optimize import LinearConstraint, milp
 
+from ..core.settings import real_number, whole_number
 from .budgets import _number, Budget, BudgetError, edge_layers, inner_layers, pin
 from .policies import Policy
+from .quantizers import FLOAT_BITS
 
 # %% ../../nbs/08a_integer_program.ipynb #07541b9f
 def _solve(harm: np.ndarray, member: np.ndarray, extra: np.ndarray, room: float) -> np.ndarray:
@@ -41,6 +44,14 @@ def _pair_costs(budget: Budget, base: Policy, choices: Sequence[tuple[str, tuple
     return np.array([budget.cost(base.replace(name, *pair)) for name, pair in choices]) - budget.cost(base)
 
 # %% ../../nbs/08a_integer_program.ipynb #p08outr1
+def whole_bits(min_bits: int, max_bits: int, edge_bits: int, least: int = 2) -> tuple[int, int, int]:
+    "The three widths as ints; `ValueError` by name for what is no width, or out of order."
+    given = dict(min_bits=min_bits, max_bits=max_bits, edge_bits=edge_bits)
+    low, high, edge = (whole_number(name, value) for name, value in given.items())
+    if least <= low <= high <= 8 and edge in (*range(1, 9), FLOAT_BITS): return low, high, edge
+    raise ValueError(f"{min_bits=}, {max_bits=}, {edge_bits=}: need {least} <= min_bits <= max_bits <= 8, and 1 to 8 "
+                     f"or {FLOAT_BITS} bits at the edges")
+
 def _outer_bits(
     budget: Budget,  # what a policy may cost
     least: Policy,   # with the fewest bits that a layer may get
@@ -69,19 +80,21 @@ def integer_program(
     """The policy with the least sum of harms: a multiple-choice knapsack, solved exactly.
 
     Exactly means to 1e-10 of the largest harm, the solver's absolute tolerance; harms of ten decades need not be told.
-    `BudgetError` if no choice fits; `ValueError` if an inner layer has no harms, or costs are no sum over layers.
-    Where layers share a weight the budget is kept, but the sum need not be the least."""
+    `BudgetError` if no choice fits; `ValueError` for an inner layer without harms, a harm that is not
+    finite, and costs that are no sum over layers. Where layers share a weight the budget is kept, but the sum need not
+    be the least."""
     if budget.plan is not None: raise _NoSum(budget)
     names = inner_layers(budget.layers)
     if missing := [n for n in names if not sensitivity.get(n)]:
         raise ValueError(f"no sensitivity for the layers {missing}")
-    choices = [(n, pair) for n in names for pair in sensitivity[n]]
+    edge_bits, choices = whole_number("edge_bits", edge_bits), [(n, pair) for n in names for pair in sensitivity[n]]
+    harm = np.array([real_number(f"harm of {n!r} at {p}", sensitivity[n][p], -math.inf, math.inf) for n, p in choices])
     def each(pick: Callable) -> Policy:   # a pair for each layer; those with nothing to choose as all of them would
         other = (pick(b for _, pair in choices for b in pair),) * 2
         return budget.listed(Policy({l.name: pick(sensitivity.get(l.name) or [other]) for l in budget.layers}))
     outer = _outer_bits(budget, each(min), each(max), edge_bits)
     base = Policy({l.name: outer.get(l.name) or min(sensitivity[l.name]) for l in budget.layers})
-    extra, harm = _pair_costs(budget, base, choices), np.array([sensitivity[n][pair] for n, pair in choices])
+    extra = _pair_costs(budget, base, choices)
     member = np.array([[n == name for n, _ in choices] for name in names], dtype=float)
     least = budget.cost(base) + sum(extra[row > 0].min() for row in member)
     if not budget._within(least):

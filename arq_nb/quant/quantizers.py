@@ -14,7 +14,8 @@ import torch
 from fastcore.basics import patch
 from torch import nn, Tensor
 
-from .rounding import in_precision, on_grid, rounding_gradients, rounds_on_grid
+from ..core.settings import one_of
+from .rounding import check_steps, in_precision, on_grid, rounding_gradients, rounds_on_grid
 from .steps import least_squares_clip
 
 # %% ../../nbs/05_quantizers.ipynb #3b50e481
@@ -83,6 +84,12 @@ def _binarize(x: Tensor, scale: Tensor, step_gradient: float = 1.0) -> Tensor:
     "One signed bit: `scale` times the sign of `x`, differentiable in both (Rastegari et al. 2016)."
     return _Binarize.apply(x, scale, step_gradient)
 
+def _quantized(x: Tensor, scale: Tensor, bits: int, signed: bool = True, step_gradient: float = 1.0) -> Tensor:
+    "`fake_quantize` by a step that is known to be good."
+    if not x.is_floating_point(): raise ValueError(f"only floats can be rounded to a grid, not {x.dtype}")
+    if bits == 1 and signed: return _binarize(x, scale, step_gradient)
+    return _FakeQuantize.apply(x, scale, *integer_range(bits, signed), step_gradient)
+
 def fake_quantize(
     x: Tensor,                   # any shape
     scale: Tensor,               # step, broadcastable to `x`, positive
@@ -92,9 +99,11 @@ def fake_quantize(
 ) -> Tensor:  # same shape as `x`, every value on the grid
     """`x` rounded onto a `bits`-wide grid of step `scale`, differentiable in both (Esser et al. 2020).
 
-    With 1 signed bit it is `scale` times the sign of `x`."""
-    if bits == 1 and signed: return _binarize(x, scale, step_gradient)
-    return _FakeQuantize.apply(x, scale, *integer_range(bits, signed), step_gradient)
+    With 1 signed bit it is `scale` times the sign of `x`. `ValueError` for integers, and for a step that is not
+    positive and finite, unless it is learned, on a GPU or compiled: it is not looked at there."""
+    known = isinstance(scale, Tensor) and (scale.requires_grad or scale.device.type != "cpu")
+    if not known and not torch.compiler.is_compiling(): check_steps(scale)
+    return _quantized(x, scale, bits, signed, step_gradient)
 
 # %% ../../nbs/05_quantizers.ipynb #df803a4d
 def _rows(x: Tensor, axis: int | None) -> Tensor:
@@ -134,19 +143,13 @@ _CLIPPING = {"minmax": _clip_minmax, "percentile": _clip_percentile, "mse": _cli
 
 @torch.no_grad()
 def _calibrated_scale(
-    x: Tensor,                 # the values to represent
-    bits: int,                 # bit-width, 1 to 8
-    signed: bool = True,       # signed or unsigned grid
-    axis: int | None = None,   # channel axis, or None for one scale
-    method: str = "mse",       # "minmax", "percentile" (99.9 %) or "mse"; 1 signed bit always takes the mean magnitude
+    x: Tensor, bits: int, signed: bool = True, axis: int | None = None, method: str = "mse"
 ) -> Tensor:  # step: a scalar, or one per channel shaped to broadcast against `x`
-    "The step that suits `x`; `ValueError` for NaN, infinite or no values and for an unknown method."
-    if method not in _CLIPPING:
-        raise ValueError(f"calibration method {method!r} is unknown: choose from {', '.join(_CLIPPING)}")
+    "The step that suits `x`, for 1 signed bit its mean magnitude; `ValueError` for NaN, infinite or no values."
     rows, tiny = _rows(x, axis), torch.finfo(torch.float32).tiny
     peak = _peaks(rows)
     peak = torch.where(peak >= tiny, peak, 1.0)   # subnormal numbers count as zero
-    rule = _clip_binary if bits == 1 and signed else _CLIPPING[method]
+    rule = _clip_binary if bits == 1 and signed else _CLIPPING[one_of("method", method, _CLIPPING)]
     scale = peak * rule(_sample(rows) / peak[:, None], bits, signed) / _largest_code(bits, signed)
     scale = torch.where(scale >= tiny, scale, tiny if bits == 1 and signed else peak)   # zeros stay zeros
     return scale.reshape([] if axis is None else [-1 if d == axis % x.ndim else 1 for d in range(x.ndim)])
@@ -167,16 +170,17 @@ class UniformQuantizer(nn.Module):
         self,
         bits: int,                   # bit-width, 1 to 8
         signed: bool | None = None,  # grid; None: signed if the calibration data has a negative value
-        axis: int | None = None,     # channel axis for one step per channel, None for one in all
+        axis: int | None = None,     # channel axis for one step per channel, -1 for the last; None for one in all
         channels: int = 1,           # number of channels along `axis`
         ndim: int = 4,               # dimensions of the tensor when `axis` is given
         method: str = "mse",         # calibration rule: "minmax", "percentile" or "mse"
     ):
         super().__init__()
-        _check_bits(bits)
-        self.bits, self.axis, self.method, self.known_sign = int(bits), axis, method, signed
+        if axis not in (None, *range(-ndim, ndim)): raise ValueError(f"{axis=} of a tensor with {ndim} dimensions")
+        self.bits, self.axis = _check_bits(bits), axis if axis is None else axis % ndim
+        self.method, self.known_sign = one_of("method", method, _CLIPPING), signed
         self.per_sample = True   # the first dimension is the batch; False for weights
-        shape = () if axis is None else [channels if d == axis else 1 for d in range(ndim)]
+        shape = () if axis is None else [channels if d == self.axis else 1 for d in range(ndim)]
         self.register_buffer("sign", torch.tensor(_OPEN, dtype=torch.uint8))
         self._make_scale(torch.ones(shape))
         self.signed, self.calibrated = signed is None or bool(signed), False
@@ -209,7 +213,8 @@ def adopt(
     scale: Tensor,  # step, in the shape of `self.scale`
     signed: bool,   # the grid's sign
 ) -> UniformQuantizer:
-    "Take over a step and a sign."
+    "Take over a step and a sign; `ValueError` for a step that is not positive and finite."
+    check_steps(scale)
     self.signed = signed
     with torch.no_grad():
         self.sign.fill_(int(signed))
@@ -230,7 +235,7 @@ def calibrate(
 
 @patch
 def _rounded(self: UniformQuantizer, x: Tensor, scale: Tensor, step_gradient: float = 1.0) -> Tensor:
-    return fake_quantize(x, scale, self.integer_bits, self.signed, step_gradient)
+    return _quantized(x, scale, self.integer_bits, self.signed, step_gradient)
 
 @patch
 def forward(self: UniformQuantizer, x: Tensor) -> Tensor:
@@ -306,14 +311,9 @@ def clip_penalty(
 
 # %% ../../nbs/05_quantizers.ipynb #4b4ea93b
 class FixedQuantizer(nn.Module):
-    "Rounding with constants, for inference."
+    "Rounding with constants, for inference: values times `inverse`, to integers within the `limits`, times `step`."
 
-    def __init__(
-        self,
-        step: float,     # distance of the levels
-        inverse: float,  # what values are multiplied by before they are rounded
-        limits: tuple[int, int],  # smallest and largest integer
-    ):
+    def __init__(self, step: float, inverse: float, limits: tuple[int, int]):
         super().__init__()
         self.step, self.inverse, self.limits = step, inverse, limits
 
@@ -339,7 +339,7 @@ def fixed(
 # %% ../../nbs/05_quantizers.ipynb #fe6ecf43
 def relative_error(
     x: Tensor,                # values to round
-    bits: int,                # 2 to 8, or 32 for no rounding
+    bits: int,                # 1 to 8, or 32 for no rounding
     axis: int | None = None,  # of the channels, each with its own step; None: one for all
 ) -> float:  # in [0, 1] with a sensible step
     "Share of the energy of `x` that rounding destroys; 0 for zeros, which lose nothing."

@@ -30,10 +30,12 @@ class _Binarize(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]: ...
 
 def _binarize(x: Tensor, scale: Tensor, step_gradient: float = 1.0) -> Tensor: ...
+def _quantized(x: Tensor, scale: Tensor, bits: int, signed: bool = True, step_gradient: float = 1.0) -> Tensor: ...
 def fake_quantize(x: Tensor, scale: Tensor, bits: int, signed: bool = True, step_gradient: float = 1.0) -> Tensor:
     """`x` rounded onto a `bits`-wide grid of step `scale`, differentiable in both (Esser et al. 2020).
 
-    With 1 signed bit it is `scale` times the sign of `x`."""
+    With 1 signed bit it is `scale` times the sign of `x`. `ValueError` for integers, and for a step that is not
+    positive and finite, unless it is learned, on a GPU or compiled: it is not looked at there."""
 
 def _rows(x: Tensor, axis: int | None) -> Tensor: ...
 def _sample(rows: Tensor, most: int = 65536) -> Tensor: ...
@@ -61,8 +63,8 @@ class UniformQuantizer(nn.Module):
     """
 
     bits: Any
-    axis: int | None
-    method: str
+    axis: Any
+    method: Any
     known_sign: bool | None
     per_sample: bool
     signed: Any
@@ -88,7 +90,7 @@ class UniformQuantizer(nn.Module):
         """Bit-width of the grid."""
 
     def adopt(self, scale: Tensor, signed: bool) -> UniformQuantizer:
-        """Take over a step and a sign."""
+        """Take over a step and a sign; `ValueError` for a step that is not positive and finite."""
 
     def calibrate(self, x: Tensor) -> UniformQuantizer:
         """Choose sign (where it is open) and step from `x`; `ValueError` for NaN, infinite or no values."""
@@ -141,7 +143,7 @@ def clip_penalty(model: nn.Module) -> Tensor:
     """The regularizer of PACT (Choi et al. 2018, section 3): add it to the loss times a small weight."""
 
 class FixedQuantizer(nn.Module):
-    """Rounding with constants, for inference."""
+    """Rounding with constants, for inference: values times `inverse`, to integers within the `limits`, times `step`."""
 
     step: float
     inverse: float

@@ -6,6 +6,8 @@
 __all__ = []
 
 # %% ../../nbs/05a_rounding.ipynb #fb2c4c32
+import math
+
 import torch
 from torch import nn, Tensor
 
@@ -30,6 +32,15 @@ def on_grid(
     if torch.compiler.is_compiling(): rounded = steps.round().clamp(qmin, qmax) * scale   # it is fused anyway
     else: rounded = steps.round_().clamp_(qmin, qmax).mul_(scale)
     return in_precision(rounded, x)
+
+# %% ../../nbs/05a_rounding.ipynb #r05astep1
+def check_steps(
+    scale: Tensor,  # one step, or several
+) -> None:
+    "`ValueError` unless they are a tensor, and all of them positive and finite."
+    if not isinstance(scale, Tensor): raise ValueError(f"a step must be a tensor, not {scale!r}: see torch.tensor")
+    good = (scale > 0) & (scale < math.inf)   # NaN is neither
+    if not good.all(): raise ValueError(f"a step must be positive and finite, not {scale[~good].flatten()[0].item():g}")
 
 # %% ../../nbs/05a_rounding.ipynb #b06f4f6f
 @torch.no_grad()

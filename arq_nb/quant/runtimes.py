@@ -23,6 +23,7 @@ from torch import Tensor
 from ..core.settings import one_of
 from .exporter import export_package
 from .int8 import images_together, Int8, kernels_saturate
+from .networks import check_finite, check_floats
 from .operations import openvino_package
 
 # %% ../../nbs/43d_runtimes.ipynb #43d00007
@@ -153,9 +154,10 @@ class _InOnnxRuntime(_Named):
         self,
         images: Tensor,  # (batch, channels, height, width)
     ) -> Tensor:  # logits, float32, on the same device
+        check_floats(images)
         if images.shape[1:] != self.shape:
             raise ValueError(f"{self.path} takes images {self.shape}, got a batch {tuple(images.shape)}")
-        pixels, each = images.detach().float().contiguous().cpu().numpy(), self.together
+        pixels, each = check_finite(images.detach().float().contiguous().cpu().numpy()), self.together
         missing = -len(pixels) % each
         if missing: pixels = np.pad(pixels, [(0, missing), (0, 0), (0, 0), (0, 0)])
         name = self.session.get_inputs()[0].name

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from fastcore.basics import patch
 
+from ..core.settings import real_number
 from ..quant.policies import Policy
 from ..quant.program import integer_program
 from .environment import BitWidthEnv
@@ -77,9 +78,10 @@ class AdditiveModel:
         rewards: Sequence[float],    # in any unit
     ) -> "AdditiveModel":  # itself
         "Learn from rewards, and from those of the other searches; what was fitted before is forgotten."
+        if len(policies) != len(rewards): raise ValueError(f"{len(policies)} policies and {len(rewards)} rewards")
         known = [(policies, rewards), *self.earlier]
         whose = np.repeat(np.arange(len(known)), [len(some) for _, some in known])
-        y = np.array([reward for _, some in known for reward in some], float)
+        y = np.array([real_number("reward", r, -math.inf, math.inf) for _, some in known for r in some])
         x = _rounding(self.env, [policy for some, _ in known for policy in some])
         self.shift, inside = y[whose == 0].mean() if len(rewards) else 0.0, _within(y, whose)
         self.unit = math.sqrt((inside**2).mean()) or 1.0 if len(y) else 1.0
@@ -142,7 +144,12 @@ def best_policy(
     env: BitWidthEnv,     # knows the budget and the decisions
     harms: np.ndarray,    # of each decision at the fewest bits
 ) -> Policy:  # that an episode can end with
-    "The policy with the least sum of harms; `ValueError` for a budget that is no sum over layers."
+    """The policy with the least sum of harms.
+
+    `ValueError` for a budget that is no sum over layers, and unless there is a finite harm for each decision."""
+    harms = np.asarray(harms, dtype=float)
+    if harms.shape != (len(env.steps),) or not np.isfinite(harms).all():
+        raise ValueError(f"harms={harms} must be {len(env.steps)} finite numbers, one for each decision")
     harms = np.maximum(harms, max(np.abs(harms).mean(), 1e-12) / 100)
     policy = integer_program(env.budget, _table(env, harms), env.edge_bits)
     return env.project(env.actions_from(policy))
@@ -166,6 +173,8 @@ def _scale(env: BitWidthEnv, prior: Harms, kinds: np.ndarray) -> np.ndarray:  # 
         most = tuple(max(bits) for bits in zip(*prior[name]))
         fewest = tuple(min(bits) for bits in zip(*prior[name]))
         pair = tuple(low if kind in own else high for kind, low, high in zip(("weight", "activation"), fewest, most))
+        if lacking := {pair, most} - prior[name].keys():
+            raise ValueError(f"the prior has no harm for the layer {name!r} at {min(lacking)}")
         return prior[name][pair] - prior[name][most]
     harm = np.array([of(name, own) for name, own in env.steps])
     if not np.isfinite(harm).all(): raise ValueError("the harms of a prior must be finite")

@@ -55,7 +55,9 @@ class AdditiveModel:
         """Harms as they may well be."""
 
 def best_policy(env: BitWidthEnv, harms: np.ndarray) -> Policy:
-    """The policy with the least sum of harms; `ValueError` for a budget that is no sum over layers."""
+    """The policy with the least sum of harms.
+
+    `ValueError` for a budget that is no sum over layers, and unless there is a finite harm for each decision."""
 
 def _table(env: BitWidthEnv, harms: np.ndarray) -> dict[str, dict[tuple[int, int], float]]: ...
 def _scale(env: BitWidthEnv, prior: Harms, kinds: np.ndarray) -> np.ndarray: ...

@@ -16,7 +16,7 @@ from fastcore.basics import patch
 from torch import Generator, nn, Tensor
 from torch.nn import functional as F
 
-from ..core.settings import whole_number
+from ..core.settings import real_number, whole_number
 
 # %% ../../nbs/12_agent.ipynb #a62e79ab
 @dataclass(frozen=True)
@@ -42,16 +42,21 @@ class DDPGConfig:
     updates_per_step: int = 1  # gradient updates for each step of a finished episode
 
     def __post_init__(self):
-        for name in ("hidden", "batch_size", "buffer_size"): whole_number(name, getattr(self, name))
-        for name in ("warmup_episodes", "updates_per_step"): whole_number(name, getattr(self, name), 0)
-        for name in ("actor_lr", "critic_lr", "noise"): _check(self, name, 0, inf, "[)")
-        for name in ("discount", "baseline_decay"): _check(self, name, 0, 1, "[]")
-        for name in ("tau", "noise_decay"): _check(self, name, 0, 1, "(]")
+        least = dict(hidden=1, batch_size=1, buffer_size=1, warmup_episodes=0, updates_per_step=0)
+        plain = {name: whole_number(name, getattr(self, name), low) for name, low in least.items()}
+        for name in ("actor_lr", "critic_lr", "noise"): plain[name] = _in_range(name, getattr(self, name), 0, inf, "[)")
+        for name in ("discount", "baseline_decay"): plain[name] = _in_range(name, getattr(self, name), 0, 1, "[]")
+        for name in ("tau", "noise_decay"): plain[name] = _in_range(name, getattr(self, name), 0, 1, "(]")
+        for name, value in plain.items(): object.__setattr__(self, name, value)
 
-def _check(config: DDPGConfig, name: str, low: float, high: float, ends: str) -> None:
-    value = getattr(config, name)
-    if not low <= value <= high or (value, ends[0]) == (low, "(") or (value, ends[1]) == (high, ")"):
-        raise ValueError(f"{name}={value} is out of range: it must lie in {ends[0]}{low}, {high}{ends[1]}")
+def _in_range(name: str, value: object, low: float, high: float, ends: str) -> float:
+    "`value` as a float; `ValueError` by name unless it lies in the interval, closed where an end is `[` or `]`"
+    try: number = real_number(name, value, -inf, inf)
+    except ValueError: number = nan
+    if not low <= number <= high or (number, ends[0]) == (low, "(") or (number, ends[1]) == (high, ")"):
+        raise ValueError(f"{name}={value!r} is out of range: it must lie in {ends[0]}{low}, {high}{ends[1]}")
+    return number
+
 
 # %% ../../nbs/12_agent.ipynb #a90c012b
 def _mlp(
@@ -88,13 +93,7 @@ class _Actor(nn.Module):
 
 class _Critic(nn.Module):
     "The value of taking an action: `(batch, obs_dim)` and `(batch, act_dim)` in, `(batch,)` out"
-    def __init__(
-        self,
-        obs_dim: int,  # entries of an observation
-        act_dim: int,  # entries of an action
-        hidden: int,  # units in each hidden layer
-        generator: Generator,  # source of the initial weights
-    ):
+    def __init__(self, obs_dim: int, act_dim: int, hidden: int, generator: Generator):   # as for the actor
         super().__init__()
         self.net = _mlp(obs_dim + act_dim, 1, hidden, generator)
 

@@ -10,17 +10,21 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from types import SimpleNamespace
 from typing import Protocol, runtime_checkable
 
 from fastcore.basics import patch
+from torch import nn
 
+from ..certify.incremental import _check_replays_suffice
 from ..certify.settings import Certify
+from ..certify.smoothing import SmoothedClassifier
 from ..core.data import ImageData
 from ..core.settings import one_of, real_number, spread, whole_number
 from ..quant.budgets import Budget
 from ..quant.policies import Policy
-from ..quant.quantizers import FLOAT_BITS
-from .agent import DDPGConfig
+from ..quant.program import whole_bits
+from .agent import _in_range, DDPGConfig
 from .environment import _MODES, BitWidthEnv
 from ..train.training import Recipe
 
@@ -71,6 +75,13 @@ _OF_SEARCH = ("mode", "min_bits", "max_bits", "edge_bits", "n_p", "gamma", "rewa
 _PROPOSALS = ("thompson", "mutation", "ranked", "ranked without actor", "actor", "actor in the model", "evolution",
               "random")
 
+def _check_kinds(settings: object, kinds: Mapping[str, type], optional: bool = False) -> None:
+    "`ValueError` by name for a setting of another kind; None may be one if it is `optional`."
+    for name, kind in kinds.items():
+        value = getattr(settings, name)
+        if not isinstance(value, kind) and not (optional and value is None):
+            raise ValueError(f"{name}={value!r} must be of type {kind.__name__}{' or None' * optional}")
+
 def _are_rewards(value: object) -> bool:
     "Whether this is a policy -> reward mapping with something in it."
     return isinstance(value, Mapping) and bool(value) and all(isinstance(key, Policy) for key in value)
@@ -111,6 +122,10 @@ class SearchConfig(metaclass=_ByName):
     progress: bool = True              # show progress bars
 
     def __post_init__(self):
+        _check_kinds(self, dict(recipe=Recipe, certify=Certify, agent=DDPGConfig))
+        _check_kinds(self, dict(prior=Mapping, judge=Judge, test=ImageData), optional=True)
+        if not isinstance(self.warm_starts, Sequence) or not all(isinstance(p, Policy) for p in self.warm_starts):
+            raise ValueError(f"warm_starts={self.warm_starts!r} must be a list of policies")
         if self.proposals not in _PROPOSALS:
             raise ValueError(f"proposals={self.proposals!r}: choose from {', '.join(_PROPOSALS)}")
         if self.reward not in _REWARDS: raise ValueError(f"reward={self.reward!r}: choose from {', '.join(_REWARDS)}")
@@ -119,12 +134,13 @@ class SearchConfig(metaclass=_ByName):
         if self.judge is not None and self.weights != "own":
             raise ValueError(f"a judge and weights={self.weights!r}: give one of the two, a judge has its own")
         one_of("mode", self.mode, _MODES)
-        least = dict(samples=1, n_p=1, candidates=1, min_bits=2, max_bits=2, edge_bits=1, seed=0)
-        for name, low in least.items(): object.__setattr__(self, name, whole_number(name, getattr(self, name), low))
-        if not 2 <= self.min_bits <= self.max_bits <= 8 or self.edge_bits not in (*range(1, 9), FLOAT_BITS):
-            raise ValueError(f"min_bits={self.min_bits}, max_bits={self.max_bits}, edge_bits={self.edge_bits}: need "
-                             f"2 <= min_bits <= max_bits <= 8, and 1 to 8 or {FLOAT_BITS} bits at the edges")
-        for name in ("gamma", "reward_scale", "change"): real_number(name, getattr(self, name))
+        least = dict(samples=1, n_p=1, candidates=1, seed=0)
+        plain = {name: whole_number(name, getattr(self, name), low) for name, low in least.items()}
+        bits = whole_bits(self.min_bits, self.max_bits, self.edge_bits)
+        plain |= dict(zip(("min_bits", "max_bits", "edge_bits"), bits))
+        plain["gamma"] = _in_range("gamma", self.gamma, 0, 1, "(]")
+        for name in ("reward_scale", "change"): plain[name] = real_number(name, getattr(self, name))
+        for name, value in plain.items(): object.__setattr__(self, name, value)
         if (self.certify.skip, self.certify.max) != (1, None):
             raise ValueError("skip and max are no settings of a search: it uses all of the held-out images, give fewer")
         if not isinstance(self.earlier, Sequence) or not all(map(_are_rewards, self.earlier)):
@@ -156,6 +172,22 @@ def changed(
     recipe, certify = (changes.get(name, getattr(self, name)) for name in ("recipe", "certify"))
     own, recipe, fresh = spread(changes, self, recipe, certify)
     return replace(own, recipe=recipe, certify=replace(fresh, batch_size=certify.batch_size))
+
+# %% ../../nbs/12a_search_settings.ipynb #s12enou1
+def check_config(config: object) -> None:
+    "`ValueError` for what are no settings of a search, such as a dict of them."
+    if isinstance(config, SearchConfig): return
+    raise ValueError(f"config={config!r} must be a SearchConfig: SearchConfig(epochs=2), or one that is `changed`")
+
+def check_enough_samples(model: nn.Module, sigma: float, config: SearchConfig, replays: bool = True) -> None:
+    "`ValueError` for samples or error probabilities with which nothing could be certified; nothing is computed for it."
+    c, classifier = config.certify, SmoothedClassifier(model, sigma, noise=config.certify.noise)
+    classifier.check_samples(c.n, c.alpha)
+    if not replays: return
+    if c.alpha + c.alpha_zeta >= 1:
+        raise ValueError(f"alpha={c.alpha:g} and alpha_zeta={c.alpha_zeta:g} add up to {c.alpha + c.alpha_zeta:g}: a "
+                         "replayed certificate may be wrong with their sum, which must be below 1")
+    _check_replays_suffice(SimpleNamespace(settings=c), classifier, config.n_p, c.alpha_zeta)
 
 # %% ../../nbs/12a_search_settings.ipynb #s12flat2
 @patch

@@ -3,6 +3,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+from torch import nn
 from ..certify.settings import Certify
 from ..core.data import ImageData
 from ..quant.budgets import Budget
@@ -53,6 +54,7 @@ _WEIGHTS: tuple[str, ...]
 _OF_SEARCH: tuple[str, ...]
 _PROPOSALS: tuple[str, ...]
 
+def _check_kinds(settings: object, kinds: Mapping[str, type], optional: bool = False) -> None: ...
 def _are_rewards(value: object) -> bool: ...
 
 @dataclass(frozen=True)
@@ -104,3 +106,9 @@ class SearchConfig(metaclass=_ByName):
         """What decides the outcome of a search, on one level as version 0.2 wrote it down; what is newer, if it is used."""
 
     def _unusual(self, *names: str) -> dict: ...
+
+def check_config(config: object) -> None:
+    """`ValueError` for what are no settings of a search, such as a dict of them."""
+
+def check_enough_samples(model: nn.Module, sigma: float, config: SearchConfig, replays: bool = True) -> None:
+    """`ValueError` for samples or error probabilities with which nothing could be certified; nothing is computed for it."""

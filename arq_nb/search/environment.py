@@ -22,8 +22,8 @@ from torch import nn
 from ..quant.budgets import Budget, BudgetError, inner_layers
 from ..quant.costs import LayerInfo
 from ..quant.networks import quantizable_layers
-from ..quant.policies import _channel_axis, Policy
-from ..quant.program import _outer_bits
+from ..quant.policies import _channel_axis, _check_policy, Policy
+from ..quant.program import _outer_bits, whole_bits
 from ..quant.quantizers import FLOAT_BITS, relative_error
 
 # %% ../../nbs/11_environment.ipynb #7d1817e2
@@ -59,11 +59,9 @@ def _layer_features(layers: list[LayerInfo]) -> np.ndarray:  # float32, (layers,
 # %% ../../nbs/11_environment.ipynb #0f7bff42
 _MODES = {"separate": (("weight",), ("activation",)), "shared": (("weight", "activation"),)}
 
-def _check_settings(budget: Budget, evaluate: object, mode: str, min_bits: int, max_bits: int) -> None:
+def _check_settings(budget: Budget, evaluate: object, mode: str) -> None:
     if not callable(evaluate): raise ValueError(f"evaluate={evaluate!r} must be a function from a Policy to a reward")
     if mode not in _MODES: raise ValueError(f"unknown mode {mode!r}: allowed are {', '.join(map(repr, _MODES))}")
-    if not 2 <= min_bits <= max_bits <= 8:
-        raise ValueError(f"min_bits={min_bits}, max_bits={max_bits}: need 2 <= min_bits <= max_bits <= 8")
     if (called := sum(layer.macs > 0 for layer in budget.layers)) < 3:
         raise ValueError(f"nothing to decide in {called} layer(s): the first and the last are fixed, so a network "
                          "needs at least 3 that are called")
@@ -109,7 +107,8 @@ class BitWidthEnv(gymnasium.Env):
         max_bits: int = 8,  # most bits an action gives
         edge_bits: int = 8,  # bits of the first and last layer, which are no steps but are counted
     ):
-        _check_settings(budget, evaluate, mode=mode, min_bits=min_bits, max_bits=max_bits)
+        _check_settings(budget, evaluate, mode=mode)
+        min_bits, max_bits, edge_bits = whole_bits(min_bits, max_bits, edge_bits)
         self.budget, self.evaluate, self.mode = _asked_for(budget, min_bits, max_bits, mode), evaluate, mode
         self.min_bits, self.max_bits, self.edge_bits = min_bits, max_bits, edge_bits
         self.outer = _outer(self.budget, min_bits, max_bits, edge_bits)
@@ -136,6 +135,7 @@ def fit(
     policy: Policy,  # any policy for this network
 ) -> Policy:  # within the budget
     "Pin the first and last layer and walk the others down until the budget allows it; in shared mode, `project`"
+    _check_policy(policy)
     policy = Policy({**self.budget.listed(policy).bits, **self.outer})
     if self.mode == "separate" or self.budget.choices is not None or self.budget.allows(policy):
         return self.budget.fit(policy, self.min_bits, self.outer)
@@ -151,6 +151,7 @@ def uniform_policy(
     edge_bits: int = 8,   # bits of the first and the last layer
 ) -> Policy:
     "The largest policy within `budget` that gives the same bits to all inner layers; `BudgetError` if there is none"
+    min_bits, max_bits, edge_bits = whole_bits(min_bits, max_bits, edge_bits, least=1)
     budget = _asked_for(budget, min_bits, max_bits)
     outer, widths = _outer(budget, min_bits, max_bits, edge_bits), range(max_bits, min_bits - 1, -1)
     steps = [Policy({**_everywhere(budget, bits).bits, **outer}) for bits in widths]
@@ -159,12 +160,22 @@ def uniform_policy(
     return budget.fit(steps[first - 1], min_bits, outer) if cut and first else steps[first]
 
 # %% ../../nbs/11_environment.ipynb #86a43a5f
+def _numbers(actions: Sequence[float], steps: int) -> list[float]:
+    "The actions; `ValueError` unless there is one in [0, 1] for each step"
+    try: values = np.asarray(actions, dtype=float)
+    except (TypeError, ValueError): raise ValueError(f"actions {actions!r} are not numbers") from None
+    if values.shape != (steps,):
+        raise ValueError(f"actions of shape {values.shape}: expected ({steps},), one number for each step")
+    if not ((values >= 0) & (values <= 1)).all(): raise ValueError(f"actions {values} are outside of [0, 1]")
+    return values.tolist()
+
 @patch
 def project(
     self: BitWidthEnv,
     actions: Sequence[float],  # one per step, in [0, 1]
 ) -> Policy:  # within the budget; no single bit more would be, unless that is a table of times
-    "The policy that the budget allows to these actions, read as wishes"
+    "The policy that the budget allows to these actions, read as wishes; `ValueError` for what is no action"
+    actions = _numbers(actions, len(self.steps))
     if self.budget.choices is not None: return self.fit(self._asked(actions))
     policy, bits = self.uniform(self.min_bits), [self.min_bits] * len(self.steps)
     wishes = [_action_to_wish(a, self.min_bits, self.max_bits) for a in actions]
@@ -184,7 +195,7 @@ def project(
 def _asked(self: BitWidthEnv, actions: Sequence[float]) -> Policy:
     "The bits that actions ask for, whatever they cost"
     policy = self.uniform(self.max_bits)
-    for (name, kinds), a in zip(self.steps, actions):
+    for (name, kinds), a in zip(self.steps, _numbers(actions, len(self.steps))):
         bits = _action_to_bits(a, self.min_bits, self.max_bits)
         policy = policy.replace(name, **dict.fromkeys(kinds, bits))
     return self.budget.listed(policy)
@@ -266,6 +277,7 @@ def actions_from(
     exact: bool = False,  # refuse a policy that no episode ends with
 ) -> np.ndarray:  # float32, (steps,): the middle of each bit-width's share
     "The actions that ask for `policy`; raises `ValueError` for other layers or bits, or unlike bits in shared mode"
+    _check_policy(policy)
     if apart := set(policy.layers) ^ set(self.features):
         raise ValueError(f"policy and environment differ in layers {sorted(apart)}")
     actions = []
@@ -299,15 +311,15 @@ def proxy_reward(
     seed: int = 0,  # of the sample that stands for the activations
 ) -> Callable[[Policy], float]:  # policy -> reward in [-1, 0]
     "A cheap reward: minus the mean share of energy that rounding the policy's weights and activations destroys"
-    widths, layers = (*range(2, 9), FLOAT_BITS), quantizable_layers(model)
+    widths, layers = (*range(1, 9), FLOAT_BITS), quantizable_layers(model)
     sample = torch.randn(20_000, generator=torch.Generator().manual_seed(seed)).relu()
     activation = {b: relative_error(sample, b) for b in widths}
     def errors(m): return {b: relative_error(m.weight, b, _channel_axis(m)) for b in widths}
     weight = {name: errors(m) for name, m in layers.items()}
 
     def reward(policy: Policy) -> float:
-        lost = sum(weight[name][w] + activation[a] for name, (w, a) in policy.bits.items())
-        return -lost / (2 * len(policy.bits))
+        bits = Policy.resolve(policy, weight).bits
+        return -sum(weight[name][w] + activation[a] for name, (w, a) in bits.items()) / (2 * len(bits))
     return reward
 
 # %% ../../nbs/11_environment.ipynb #9c88e15d

@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -88,9 +89,14 @@ def finals(
     seeds: int = 3,                      # of the last rung
     out: str | os.PathLike | None = None,  # folder for the answers, from which stopped finals go on; None keeps nothing
 ) -> Finals:
-    "Successive halving by longer and longer training. `ValueError` for a result that knows no network."
+    """Successive halving by longer and longer training.
+
+    `ValueError` for a result that knows no network, and for epochs that do not rise."""
     if found.origin is None: raise ValueError("this result knows no network: make the judges and call `halving`")
     holdout = check_alike(found.origin.train, holdout, "holdout")
+    epochs = [whole_number("epochs", length) for length in epochs]
+    if not epochs or any(more <= less for less, more in pairwise(epochs)):
+        raise ValueError(f"epochs={epochs} must rise from rung to rung, and there must be one")
     count, seeds = whole_number("count", count), whole_number("seeds", seeds)
     own = {f"search {place + 1}": policy for place, policy in enumerate(found.ranking[:count])}
     policies, rungs = own | dict(guests), []

@@ -36,7 +36,7 @@ from ..core.settings import real_number
 from ..quant.backends import check_backend, deployed
 from ..quant.policies import Policy, quantize
 from ..quant.quantizers import FLOAT_BITS
-from .config import Evaluation, Judge, SearchConfig
+from .config import check_config, check_enough_samples, Evaluation, Judge, SearchConfig
 from ..train.finish import tune
 from ..train.network import smoothed
 from ..train.training import evaluate
@@ -50,6 +50,7 @@ class _NetworkJudge:
     original_acr = math.nan   # of a judge that looks at no radius
 
     def __init__(self, model: nn.Module, train: ImageData, holdout: ImageData, sigma: float, config: SearchConfig):
+        check_config(config)
         holdout = check_alike(train, holdout, "holdout")
         real_number("sigma", sigma)
         check_backend(model, train.shape, config.certify.backend)
@@ -142,11 +143,12 @@ class RadiusJudge(_NetworkJudge):
         config: SearchConfig = SearchConfig(),  # its recipe, certificates, `n_p`, `gamma`, `reward_scale`
         kept: Path | None = None,  # file for what is found out about the float network; None: it is not kept
     ):
+        super().__init__(model, train, holdout, sigma, config)
         replays = config.reward == "bound" and config.certify.method == "incremental"
         if replays and config.n_p > config.certify.n:
             raise ValueError(f"n_p={config.n_p} votes are to be replayed, but only n={config.certify.n} of the float "
                              "network are kept: give n_p as well, or a larger n")
-        super().__init__(model, train, holdout, sigma, config)
+        if config.reward == "bound": check_enough_samples(model, sigma, config, replays)   # before anything is trained
         self.cache = None
         if replays:
             votes = CertificateCache.kept(kept, self._about(), self._votes) if kept else self._votes()
@@ -244,9 +246,23 @@ class AccuracyJudge(_NetworkJudge):
 
 # %% ../../nbs/13_judges.ipynb #ba68ad00
 def _timed(judge: Judge, policy: Policy) -> tuple[Evaluation, float]:
-    "An answer, and its seconds."
+    "An answer, and its seconds; `ValueError` for a reward that is not finite."
     begin = time.perf_counter()
-    return judge.evaluate(policy), time.perf_counter() - begin
+    answer = judge.evaluate(policy)
+    if math.isfinite(answer.reward): return answer, time.perf_counter() - begin
+    raise ValueError(f"the judge gave the reward {answer.reward} for {policy.text}: a reward must be finite")
+
+def _for_json(numbers: Mapping) -> dict:
+    "The same with None in place of numbers that JSON does not know."
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in numbers.items()}
+
+def _read_answers(path: Path) -> dict:
+    "The content of a judge's file; `ValueError` with its path if it is none."
+    try: found = json.loads(path.read_text())
+    except (OSError, ValueError) as error: raise ValueError(f"{path} cannot be read ({error}): delete it") from error
+    if not isinstance(found, dict) or not {"identity", "setup_seconds", "answers"} <= found.keys():
+        raise ValueError(f"{path} does not hold a judge's answers: delete it, or choose another file")
+    return _for_json({**found, "answers": [*map(_for_json, found["answers"])]})
 
 class KeptJudge:
     """
@@ -261,15 +277,15 @@ class KeptJudge:
     def __init__(
         self,
         make: Callable[[], Judge],    # makes the judge; its time counts as `setup_seconds`
-        path: Path,                   # where the answers are kept
+        path: str | Path,             # where the answers are kept
         identity: Mapping,            # what the answers depend on, as plain JSON
         check: Callable[[], None] | None = None,  # called before each judgment, may raise
     ):
-        self.make, self.path, self.identity, self.check = make, path, identity, check
+        self.make, self.path, self.identity, self.check = make, Path(path), identity, check
         new = {"identity": identity, "setup_seconds": 0.0, "answers": []}
-        kept = on_first(lambda: json.loads(path.read_text()) if path.exists() else new)
+        kept = on_first(lambda: _read_answers(self.path) if self.path.exists() else new)
         check_same(path, by_kind(kept["identity"]), by_kind(identity), remedy="delete it")
-        self.kept, self.known = kept, {a["policy"]: a for a in kept["answers"]}
+        self.kept, self.known = kept, {a["policy"]: a for a in kept["answers"] if a["reward"] is not None}
 
     def name(self, policy: Policy) -> str:
         "What a policy is called in the file: its bits, the layers in the order of the first one that was asked about."
@@ -283,26 +299,27 @@ class KeptJudge:
         begin = time.perf_counter()
         judge = self.make()
         seconds = max(self.kept["setup_seconds"], time.perf_counter() - begin)
-        self.kept |= {"original_acr": getattr(judge, "original_acr", math.nan), "setup_seconds": seconds}
+        self.kept |= _for_json({"original_acr": getattr(judge, "original_acr", math.nan), "setup_seconds": seconds})
         return judge
 
     @property
     def original_acr(self) -> float:
         "Of the float network on the held-out images."
-        if "original_acr" in self.kept: return self.kept["original_acr"]
-        return getattr(self.judge, "original_acr", math.nan)
+        known = self.kept["original_acr"] if "original_acr" in self.kept else getattr(self.judge, "original_acr", None)
+        return math.nan if known is None else known
 
     def evaluate(self, policy: Policy) -> Evaluation:
         "The answer to `policy`, from the file if it is there."
         if (name := self.name(policy)) not in self.known: self._ask(policy, name)
-        return Evaluation(*(self.known[name][k] for k in ("reward", "acr", "accuracy")))
+        said = (self.known[name][k] for k in ("reward", "acr", "accuracy"))
+        return Evaluation(*(math.nan if number is None else number for number in said))
 
     def _ask(self, policy: Policy, name: str) -> None:
         if self.check is not None: self.check()
         self._keep(name, *_timed(self.judge, policy))
 
     def _keep(self, name: str, evaluation: Evaluation, seconds: float) -> None:
-        mine = {"policy": name, **asdict(evaluation), "seconds": round(seconds, 3)}
+        mine = {"policy": name, **_for_json(asdict(evaluation)), "seconds": round(seconds, 3)}
         self.known[name] = answer = on_first(lambda: mine)
         self.kept["answers"].append(answer)
         if rank_and_world_size()[0] == 0: write_atomically(self.path, lambda p: p.write_text(json.dumps(self.kept)))

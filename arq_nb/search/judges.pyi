@@ -106,6 +106,8 @@ class AccuracyJudge(_NetworkJudge):
     def _worth(self, acr: float, accuracy: float) -> Evaluation: ...
 
 def _timed(judge: Judge, policy: Policy) -> tuple[Evaluation, float]: ...
+def _for_json(numbers: Mapping) -> dict: ...
+def _read_answers(path: Path) -> dict: ...
 
 class KeptJudge:
     """
@@ -125,7 +127,7 @@ class KeptJudge:
     known: Any
 
     def __init__(
-        self, make: Callable[[], Judge], path: Path, identity: Mapping, check: Callable[[], None] | None = None
+        self, make: Callable[[], Judge], path: str | Path, identity: Mapping, check: Callable[[], None] | None = None
     ) -> None: ...
     def name(self, policy: Policy) -> str:
         """What a policy is called in the file: its bits, the layers in the order of the first one that was asked about."""

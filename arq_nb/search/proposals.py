@@ -16,10 +16,11 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from ..core.settings import whole_number
 from ..quant.policies import Policy
 from ..quant.program import _NoSum
 from .additive import AdditiveModel, best_policy
-from .agent import _noise_at, DDPG, truncated_normal
+from .agent import _in_range, _noise_at, DDPG, truncated_normal
 from .config import SearchConfig
 from .environment import BitWidthEnv, rollout, uniform_policy
 
@@ -48,6 +49,7 @@ class Proposals:
 
     def __init__(self, env: BitWidthEnv, config: SearchConfig = SearchConfig()):
         self.env, self.config, self.given = env, config, given_policies(env, config.warm_starts)
+        self.model({})   # a guess, or rewards, of another network are refused before anything is judged
 
     @property
     def game(self) -> gymnasium.Env:
@@ -289,7 +291,8 @@ class _Evolution(Proposals):
         probability: float = 0.1,  # of a redrawn decision in a mutation
     ):
         super().__init__(env, config)
-        self.population, self.parents, self.probability = population, parents, probability
+        self.population, self.parents = whole_number("population", population), whole_number("parents", parents)
+        self.probability = _in_range("probability", probability, 0, 1, "(]")
 
     def ideas(self, judged, rng):
         while len(judged) < self.population: yield self.env.actions_from(random_policy(self.env, rng)), "random"

@@ -21,7 +21,7 @@ from ..quant.budgets import Budget, inner_layers
 from ..quant.costs import check_layers
 from ..quant.policies import Policy
 from ..quant.program import integer_program
-from .config import Evaluation, Judge, SearchConfig
+from .config import check_config, Evaluation, Judge, SearchConfig
 from .judges import AccuracyJudge, judge_many
 from .proposals import _Evolution, Proposals, proposals_for
 from .search import play, row_policy, search, SearchResult
@@ -36,6 +36,7 @@ def agent_search(
     """The loop of `search` with any judge and without a folder: as many episodes as `policies`.
 
     `ValueError` for a budget of another network, or of other shapes, than the judge's."""
+    check_config(config)
     return _searched(judge, proposals_for(config.environment(budget), config), policies)
 
 def _check_fits(judge: Judge, budget: Budget) -> None:
@@ -60,6 +61,7 @@ def haq(
     config: SearchConfig = SearchConfig(),  # all other settings
 ) -> SearchResult:  # `acr` is NaN in its history: HAQ does not look at it
     "HAQ: all decisions by the DDPG actor, with clean accuracy as the reward."
+    check_config(config)
     config = replace(config, proposals="actor", judge=AccuracyJudge(model, train, holdout, sigma, config))
     return search(model, train, holdout, budget=budget, sigma=sigma, policies=policies, out=out, config=config)
 
@@ -81,7 +83,8 @@ def random_search(
     executor: Executor | None = None,       # where policies are judged side by side; None: here, one after the other
 ) -> SearchResult:
     "The cut uniform policy, then random policies."
-    config = config.changed(proposals="random")
+    check_config(config)
+    config, policies = config.changed(proposals="random"), whole_number("policies", policies)
     if executor is not None:
         _check_fits(judge, budget)   # before anything is judged
         some, proposals = {}, proposals_for(config.environment(budget), config)
@@ -101,7 +104,8 @@ def evolutionary_search(
     probability: float = 0.1,     # of a redrawn decision in a mutation
 ) -> SearchResult:
     "A random population, then crossover and mutation of the best policies so far (after Guo et al. 2020)."
-    begin = min(population, max(1, whole_number("policies", policies) // 3))
+    check_config(config)
+    begin = min(whole_number("population", population), max(1, whole_number("policies", policies) // 3))
     return _searched(judge, _Evolution(config.environment(budget), config, begin, parents, probability), policies)
 
 # %% ../../nbs/17_rivals.ipynb #55381d92

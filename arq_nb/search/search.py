@@ -35,7 +35,7 @@ from ..quant.budgets import Budget
 from ..quant.costs import check_layers
 from ..quant.policies import Policy
 from .additive import AdditiveModel
-from .config import Evaluation, Judge, SearchConfig
+from .config import check_config, Evaluation, Judge, SearchConfig
 from .environment import BitWidthEnv, rollout
 from .judges import RadiusJudge
 from .proposals import Proposals, proposals_for
@@ -263,9 +263,10 @@ def _with_settings_beside(function: Callable[..., SearchResult]) -> Callable[...
     def called(*args, **options):
         options = {_OLDER.get(name, name): value for name, value in options.items()}
         settings = {name: options.pop(name) for name in [*options] if name not in signature.parameters}
-        if not settings: return function(*args, **options)
         given = signature.bind_partial(*args, **options).arguments
-        return function(**{**given, "config": given.get("config", SearchConfig()).changed(**settings)})
+        config = given.get("config", SearchConfig())
+        check_config(config)
+        return function(**{**given, "config": config.changed(**settings)}) if settings else function(*args, **options)
     return called
 
 # %% ../../nbs/15_search.ipynb #s15judg1

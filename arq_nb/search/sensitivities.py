@@ -35,7 +35,7 @@ from ..quant.networks import dtype_of, laid_out
 from ..quant.policies import _channel_axis, calibrate, Policy, quantize
 from ..quant.program import integer_program
 from ..quant.quantizers import FLOAT_BITS, relative_error
-from .config import SearchConfig
+from .config import check_config, check_enough_samples, SearchConfig
 from ..train.training import learning_rate, make_optimizer, noisy_batches, Recipe
 
 # %% ../../nbs/18_sensitivities.ipynb #c63dc6b5
@@ -101,8 +101,8 @@ class Curvature:
     seed: int = 0          # of order, noise and signs
 
     def __post_init__(self):
-        for name in ("draws", "batches", "batch_size"): whole_number(name, getattr(self, name))
-        whole_number("seed", self.seed, 0)
+        for name, least in dict(draws=1, batches=1, batch_size=1, seed=0).items():
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
 
 def _average_traces(
     model: nn.Module,          # float network, trained with noise; not changed
@@ -144,6 +144,13 @@ def _squared_errors(
     by_weight = {n: errors(m.weight, _channel_axis(m), 1) for n, m in layers.items()}
     return {n: (by_weight[n], errors(inputs.values[n], None, len(images))) for n in names}
 
+def _widths(bits: Iterable[int]) -> tuple[int, ...]:
+    "Bit-widths to choose from; `ValueError` for none of them, and for what is none."
+    allowed = (*range(1, 9), FLOAT_BITS)
+    found = tuple(bits) if isinstance(bits, Iterable) else ()
+    if found and all(b in allowed and not isinstance(b, bool) for b in found): return tuple(map(int, found))
+    raise ValueError(f"bits={found or bits!r} must be a list of widths, each 1 to 8 or {FLOAT_BITS}")
+
 def hessian_sensitivity(
     model: nn.Module,          # float network, trained with noise; not changed
     data: ImageData,           # training images
@@ -153,7 +160,7 @@ def hessian_sensitivity(
     **changes: object,         # fields of `Curvature` that are to differ
 ) -> dict[str, dict[tuple[int, int], float]]:  # inner layer -> (weight bits, activation bits) -> harm
     "Average Hessian trace times squared rounding error (HAWQ-V2, HAWQ-V3), weights plus activations."
-    settings, names = changed(settings, **changes), inner_layers(layer_table(model, data.shape))
+    settings, bits, names = changed(settings, **changes), _widths(bits), inner_layers(layer_table(model, data.shape))
     stream = make_generator(settings.seed, JUDGMENT, device=data.images.device)
     images, _ = next(noisy_batches(data, sigma, 128, stream))
     traces = _average_traces(model, data, sigma, names, settings)
@@ -217,6 +224,9 @@ def acr_sensitivity(
     """Loss of average certified radius when one layer alone is quantized, without fine-tuning, by replayed votes.
 
     None is less than its standard error over the images."""
+    check_config(config)
+    check_enough_samples(model, sigma, config)
+    bits = _widths(bits)
     c, device, names = config.certify, str(train.images.device), inner_layers(layer_table(model, train.shape))
     holdout = holdout.with_classes(train.classes)
     def smooth(f): return SmoothedClassifier(f, sigma, batch_size=c.batch_size, device=device, noise=c.noise)
@@ -245,7 +255,10 @@ def acr_program(
     joint: bool = False,       # see `acr_sensitivity`
     config: SearchConfig = SearchConfig(),  # also its `edge_bits`
 ) -> Policy:
-    "Integer programming on each layer's loss of average certified radius."
+    """Integer programming on each layer's loss of average certified radius.
+
+    `ValueError` for a budget of another network, or of other shapes."""
+    check_layers(budget.layers, model, train.shape)
     sensitivity = acr_sensitivity(model, train, holdout, sigma=sigma, bits=bits, joint=joint, config=config)
     return integer_program(budget, sensitivity, config.edge_bits)
 

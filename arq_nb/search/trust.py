@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import kendalltau
 
+from arq_nb.core.settings import whole_number
+
 # %% ../../nbs/16a_trust.ipynb #d7dacf97
 @dataclass(frozen=True)
 class Agreement:
@@ -57,11 +59,15 @@ def agreement(
     draws: int = 1_000,         # of the interval
     seed: int = 0,              # of those
 ) -> Agreement:
-    "Kendall's tau of judged and finished policies, over all and over the better half; `ValueError` below 6 policies."
+    """Kendall's tau of judged and finished policies, over all and over the better half.
+
+    `ValueError` below 6 policies, and for what is no finite number."""
     judged, finished = (np.asarray(values, dtype=float) for values in (judged, finished))
     if len(judged) != len(finished): raise ValueError(f"{len(judged)} policies are judged and {len(finished)} finished")
     if len(judged) < 6: raise ValueError(f"an order of {len(judged)} policies says too little: give at least 6")
-    best = _better(finished)
+    for name, values in (("judged", judged), ("finished", finished)):
+        if not np.isfinite(values).all(): raise ValueError(f"{name}={values.tolist()} must be finite numbers")
+    best, draws = _better(finished), whole_number("draws", draws)
     low, high = np.nanquantile(_redrawn_taus(judged, finished, _draws(len(judged), draws, seed)), [0.025, 0.975])
     return Agreement(_tau(judged, finished), float(low), float(high), _tau(judged[best], finished[best]), len(judged))
 
