@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from .data import DataError, ImageData, load_digits_data, to_float
-from .files import _files_below, class_folders, load_image_folder
+from .files import _files_below, _hidden, class_folders, load_image_folder
 
 # %% ../../nbs/34_archives.ipynb #a0d81edd
 def source_digest(
@@ -75,6 +75,17 @@ def unpack(
     if held not in (now, archive.name):   # version 0.1 wrote the name alone
         raise DataError(f"{dest}: already holds {held}; give another folder to unpack {now}, or delete it")
     return dest
+
+# %% ../../nbs/34_archives.ipynb #a0d81ed2
+def unpacked(
+    root: str | Path,   # a folder, or an archive
+    place: str | Path,  # folder for what archives hold
+) -> Path:  # the folder that has train in it
+    "A folder as it is; of an archive what it holds, without a folder around all of it."
+    if not (root := Path(root)).is_file(): return root
+    folder = unpack(root, Path(place) / root.name.split(".")[0])
+    inside = [p for p in folder.iterdir() if not _hidden(p.name)]
+    return inside[0] if len(inside) == 1 and (inside[0] / "train").is_dir() else folder
 
 # %% ../../nbs/34_archives.ipynb #36a6cbf2
 def _data_root() -> Path:  # the folder that holds the archives
@@ -202,8 +213,8 @@ def say_seen(
     def rows(data): return [hash(image.tobytes()) for image in data.images.cpu().numpy()]
     known = {*rows(train)} if train.shape == test.shape else {}
     if seen := sum(row in known for row in rows(test)):
-        warnings.warn(f"{seen} of the {len(test)} test images are also among the {len(train)} training images, pixel by "
-                      "pixel: what is measured on them says nothing about new images", stacklevel=3)
+        warnings.warn(f"{seen} of the {len(test)} test images are also among the {len(train)} training images, pixel "
+                      "by pixel: what is measured on them says nothing about new images", stacklevel=3)
 
 def drop_seen_twins(
     train: ImageData,     # of several sources

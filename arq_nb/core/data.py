@@ -151,7 +151,7 @@ def subset(self: ImageData,
             if indices.dtype != torch.bool: indices = indices.long()
         labels = self.labels[indices]
     except (IndexError, TypeError, ValueError) as error:
-        raise DataError(f"{self.name or 'images'}, {len(self)} in all: no choice of {indices!r:.99}: {error}") from error
+        raise DataError(f"{self.name or 'images'}, {len(self)}: no choice of {indices!r:.99}: {error}") from error
     name = f"{self.name or 'images'}, {len(labels)} of {len(self)}"
     return ImageData(self.images[indices], labels, self.classes, name)
 
