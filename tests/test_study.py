@@ -15,8 +15,16 @@ from arq_nb.certify.logs import CertificateLog
 from arq_nb.certify.settings import Certify
 from arq_nb.certify.smoothing import ABSTAIN
 from arq_nb.core.record import load_tensors
-from arq_nb.lab.stages import (_kept_judge, _parts, by_search, by_uniform_bits, FinishStage, Images, PolicyStage,
-                               TrainStage)
+from arq_nb.lab.stages import (
+    _kept_judge,
+    _parts,
+    by_search,
+    by_uniform_bits,
+    FinishStage,
+    Images,
+    PolicyStage,
+    TrainStage,
+)
 from arq_nb.lab.study import load_study, missing, Place, run, run_study, Stage, workers
 from arq_nb.lab.tables import measure
 from arq_nb.quant.budgets import Budget

@@ -9,7 +9,6 @@ __all__ = ['Run']
 import difflib
 import importlib
 import json
-import math
 import os
 import re
 import sys
