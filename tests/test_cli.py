@@ -224,7 +224,41 @@ def test_networks_that_are_none(name, complaint, tmp_path, monkeypatch, arq):
     assert not Path("run").exists()
 
 
+def test_a_run_is_about_the_same_images_from_everywhere(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    for place in ("here", "there"): (tmp_path / place / "mine.py").write_text(NETWORKS)
+    monkeypatch.chdir(tmp_path / "here")
+    Run("folder", ("photos",), "mine:make", holdout=3).save(tmp_path / "run")
+    monkeypatch.chdir(tmp_path / "there")
+    found = Run.load(tmp_path / "run")
+    assert found.root == (str(tmp_path / "here" / "photos"),)
+    assert found.home == str(tmp_path / "here")
+    assert Run("folder", ("./photos/",)) == Run("folder", ("photos",))
+    older = json.loads((tmp_path / "run" / "run.json").read_text()) | {"root": ["photos"]}
+    (tmp_path / "run" / "run.json").write_text(json.dumps({k: v for k, v in older.items() if k != "home"}))
+    found = Run.load(tmp_path / "run")   # as an older version has written it
+    assert (found.root, found.home) == ((str(tmp_path / "there" / "photos"),), str(tmp_path / "there"))
+
+
 # The commands
+
+def test_a_photograph_that_comes_after_training_is_noticed(tmp_path, monkeypatch, arq):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    Path("mine.py").write_text(NETWORKS)
+    root = album(tmp_path / "album", test=("apple", "berry", "cherry"), count=6)
+    words = ["--data", "folder", "--root", root, "--holdout", "3", "--model", "mine:make", "--augmentation", "none"]
+    assert arq("train", "--out", "my run", *words, "--epochs", "1")[0] == 0
+    photos(tmp_path / "album/test/apple/c_new", count=1)
+    assert arq("certify", "--out", "my run", "--network", "float32", *QUICK)[0] == 0   # other test images only
+    photos(tmp_path / "album/train/apple/c_new", count=1)
+    for command in (["search"], ["certify", "--network", "float32"]):
+        code, text = arq(*command, "--out", "my run")
+        assert code == 2
+        assert "training images have come, gone or changed since" in text
+    assert "arq-nb train --out 'new run'" in arq("search", "--out", "new run")[1]
+
 
 def test_the_advice_of_each_error_can_be_followed(tmp_path, monkeypatch, arq):
     monkeypatch.chdir(tmp_path)
@@ -277,6 +311,11 @@ def test_commands_go_on_and_refuse_the_folder_of_other_settings(tmp_path, arq):
     (["certify"], "holds no run"), (["report"], "holds no run"),
     (["train", "--data", "cifar10"], "--data cifar10 needs --root: where are the images?"),
     (["train", "--holdout", "2000"], "can hold out 1..1436 images, got 2000 (--holdout on the command line)"),
+    (["train", "--root", "photos"], "--root photos is not for the digits"),
+    (["train", "--sigma", "0"], "sigma (--sigma)=0.0 must be a positive number"),
+    (["train", "--holdout", "0"], "holdout (--holdout)=0 must be a whole number of at least 1"),
+    (["train", "--start", "nowhere.safetensors"], "nowhere.safetensors: no such weights file"),
+    (["demo", "--policies", "0"], "policies=0 must be a whole number of at least 1"),
     (["train", "--epochs", "0"], "epochs=0 must be a whole number of at least 1")])
 def test_one_line_for_what_cannot_be_done(words, complaint, tmp_path, arq):
     code, text = arq(*words, "--out", tmp_path / "nowhere")

@@ -25,7 +25,7 @@ from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset
 from torchvision.datasets import CIFAR10, ImageFolder
 from tqdm import tqdm
 
-from arq_nb.core.archives import find_data, load_dataset, unpack
+from arq_nb.core.archives import find_data, load_dataset, source_digest, unpack
 from arq_nb.core.classifiers import evaluation_mode, gate, in_two_companies, logits_of
 from arq_nb.core.data import augment, batch_sizes, concat, DataError, ImageData
 from arq_nb.core.files import _image_files, load_image_folder, read_image, scale_16_bits
@@ -144,6 +144,20 @@ def test_links_are_followed_except_upwards_and_to_nowhere(tmp_path):
     assert found == ["apple/a.png", "apple/b.png", "berry/a.png", "cherry/a.png"]
     (linked / "damson").symlink_to(linked / "unmounted")
     with refused("damson: a link to", DataError): _image_files(linked)
+
+
+def test_a_change_behind_a_link_is_seen(tmp_path):
+    tree(tmp_path / "pool", "cat/a.png", "dog/a.png")
+    (tmp_path / "own" / "train").mkdir(parents=True)
+    for name in ("cat", "dog"): (tmp_path / "own" / "train" / name).symlink_to(tmp_path / "pool" / name)
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "train").symlink_to(tmp_path / "own" / "train")
+    digests = [[source_digest(tmp_path / name) for name in ("own", "linked")]]
+    tree(tmp_path / "pool", "cat/b.png")
+    digests.append([source_digest(tmp_path / name) for name in ("own", "linked")])
+    os.utime(tmp_path / "pool" / "cat" / "b.png", ns=(1, 1))   # overwritten by as many bytes
+    digests.append([source_digest(tmp_path / name) for name in ("own", "linked")])
+    assert all(len({*own}) == 3 for own in zip(*digests))
 
 
 def test_files_that_are_not_read_are_named(tmp_path):
@@ -318,6 +332,20 @@ def test_images_of_other_kinds_are_brought_together():
     assert of((torch.zeros(1, 4, 4), 0), (torch.zeros(4, 4), 1), size=8, channels=3, convert=True).shape == (3, 8, 8)
 
 
+@pytest.mark.parametrize("how", [{"size": 8}, {"channels": 3}])
+def test_four_channels_are_not_taken_for_transparency(how):
+    with refused("are for 1 or 3 channels, this image has 4", DataError):
+        of((np.full((4, 4, 4), 200, np.uint8), 0), convert=True, **how)
+
+
+def test_a_picture_in_color_does_not_become_gray_unasked():
+    gray = RED.convert("L")
+    with refused("list[1]: a RGB image, and the first one is gray: give channels=3", DataError):
+        of((gray, 0), (RED, 1), convert=True)
+    assert of((RED, 0), (gray, 1), convert=True).shape == (3, 4, 4)
+    assert of((gray, 0), (RED, 1), convert=True, channels=1).shape == (1, 4, 4)
+
+
 def test_five_channels_are_taken_as_they_are():
     five = torch.zeros(5, 4, 4, dtype=torch.uint8)
     assert of((five, 0), (five, 1)).shape == (5, 4, 4)
@@ -386,6 +414,19 @@ def test_what_is_no_data_set(toy):
     assert ImageData.from_dataset(list(Stream())).classes == ["0", "1"]
     with refused("list: the data set is empty", DataError): ImageData.from_dataset([])
     with refused("ImageData has no length or no items by number", DataError): ImageData.from_dataset(toy)
+
+
+def test_a_random_transform_is_frozen_with_a_word():
+    class Noise(Twelve):
+        def __getitem__(self, i): return torch.rand(3, 4, 4), i % 3
+    with pytest.warns(UserWarning, match="Noise gives other images each time, which are drawn once and kept"):
+        ImageData.from_dataset(Noise())
+
+
+def test_names_that_stand_twice_get_their_numbers():
+    cranes = Twelve()
+    cranes.classes = [("crane",), ("macaw",), ("crane",)]
+    assert ImageData.from_dataset(cranes).classes == ["crane (0)", "macaw", "crane (2)"]
 
 
 def test_class_names_of_parts_and_joins():

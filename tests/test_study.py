@@ -15,11 +15,20 @@ from arq_nb.certify.logs import CertificateLog
 from arq_nb.certify.settings import Certify
 from arq_nb.certify.smoothing import ABSTAIN
 from arq_nb.core.record import load_tensors
-from arq_nb.lab.stages import _kept_judge, by_search, by_uniform_bits, FinishStage, Images, PolicyStage, TrainStage
+from arq_nb.lab.stages import (
+    _kept_judge,
+    _parts,
+    by_search,
+    by_uniform_bits,
+    FinishStage,
+    Images,
+    PolicyStage,
+    TrainStage,
+)
 from arq_nb.lab.study import load_study, missing, Place, run, run_study, Stage, workers
 from arq_nb.lab.tables import measure
 from arq_nb.quant.budgets import Budget
-from arq_nb.quant.models import resnet8
+from arq_nb.quant.models import resnet8, resnet20
 from arq_nb.quant.policies import Policy
 from arq_nb.search.agent import DDPGConfig
 from arq_nb.search.judges import KeptJudge, RadiusJudge, SearchConfig
@@ -294,6 +303,24 @@ def test_a_changed_result_is_refused(toys, tmp_path):
     path = Place(tmp_path, stage).folder / "result.json"
     path.write_text(path.read_text().replace('"steps": 5', '"steps": 6'))
     with pytest.raises(ValueError, match="settings"): Place(tmp_path, stage).result()
+
+
+def test_photographs_that_come_after_a_stage_are_noticed(tmp_path):
+    from test_cli import album, photos
+    three = ("apple", "berry", "cherry")
+    images = Images("folder", (album(tmp_path / "album", three, three, count=6),), held_out=3, size=8, convert=True)
+    assert Images(images.data, images.roots, convert=False).unused() == ["channels", "convert"]
+    net = TrainStage(resnet20, images, 0.25, Recipe(epochs=1))
+    quick = Finish(Recipe(epochs=1), Certify(n0=10, n=20))
+    one = FinishStage(net, "float", quick)
+    for _ in range(2): assert run([one], tmp_path / "study") == []
+    photos(tmp_path / "album/test/apple/c_more", count=1, mode="RGBA")
+    _parts.cache_clear()   # as in the next process
+    with pytest.raises(ValueError, match="finish-.* was made with other settings: images=.*give the study another"):
+        run([one, replace(one, seed=1)], tmp_path / "study")
+    assert run([one, replace(one, seed=1)], tmp_path / "another") == []
+    (tmp_path / "album").rename(tmp_path / "lost")
+    assert run([one], tmp_path / "another") == []   # what is made needs no images
 
 
 def test_images_and_budgets_are_checked(tmp_path, monkeypatch):

@@ -24,17 +24,17 @@ import torch
 from torch import Tensor
 
 from .data import DataError, ImageData, load_digits_data, to_float
-from .files import class_folders, load_image_folder
+from .files import _files_below, _hidden, class_folders, load_image_folder
 
 # %% ../../nbs/34_archives.ipynb #a0d81edd
 def source_digest(
     path: str | Path,  # an archive or another file, or a folder
 ) -> str:  # 16 hexadecimal digits of SHA-256
-    "A text that changes with the bytes of a file, or with the names and sizes of the files in a folder."
+    "A text that changes with the bytes of a file, or with names, sizes and times of the files that a folder shows."
     path, digest = Path(path), hashlib.sha256()
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file())
-        names = "".join(f"{p.relative_to(path)} {p.stat().st_size}\n" for p in files)
+        files = [(os.path.relpath(f, path), os.stat(f)) for f in _files_below(path) if os.path.exists(f)]
+        names = "".join(f"{name} {about.st_size} {about.st_mtime_ns}\n" for name, about in files)
         digest.update(names.encode("utf-8", "surrogatepass"))
     else:
         with open(path, "rb") as file:
@@ -75,6 +75,17 @@ def unpack(
     if held not in (now, archive.name):   # version 0.1 wrote the name alone
         raise DataError(f"{dest}: already holds {held}; give another folder to unpack {now}, or delete it")
     return dest
+
+# %% ../../nbs/34_archives.ipynb #a0d81ed2
+def unpacked(
+    root: str | Path,   # a folder, or an archive
+    place: str | Path,  # folder for what archives hold
+) -> Path:  # the folder that has train in it
+    "A folder as it is; of an archive what it holds, without a folder around all of it."
+    if not (root := Path(root)).is_file(): return root
+    folder = unpack(root, Path(place) / root.name.split(".")[0])
+    inside = [p for p in folder.iterdir() if not _hidden(p.name)]
+    return inside[0] if len(inside) == 1 and (inside[0] / "train").is_dir() else folder
 
 # %% ../../nbs/34_archives.ipynb #36a6cbf2
 def _data_root() -> Path:  # the folder that holds the archives
@@ -193,6 +204,17 @@ def _twins(data: ImageData, others: ImageData) -> Tensor:  # bool, (images,)
         ours, theirs = data.labels == label, others.labels == label
         if ours.any(): found[ours] = ~_apart(data.subset(ours), others.subset(theirs))
     return found
+
+def say_seen(
+    train: ImageData,  # all that is trained on, or helps to choose
+    test: ImageData,   # what is reported
+) -> None:
+    "A warning that counts the test images which are training images as well, pixel by pixel."
+    def rows(data): return [hash(image.tobytes()) for image in data.images.cpu().numpy()]
+    known = {*rows(train)} if train.shape == test.shape else {}
+    if seen := sum(row in known for row in rows(test)):
+        warnings.warn(f"{seen} of the {len(test)} test images are also among the {len(train)} training images, pixel "
+                      "by pixel: what is measured on them says nothing about new images", stacklevel=3)
 
 def drop_seen_twins(
     train: ImageData,     # of several sources

@@ -56,7 +56,9 @@ class ImageData:
                 raise DataError(f"{self.name or 'ImageData'}: {what} must be {how}")
         n, k, images, labels = len(self.images), len(self.classes), self.images, self.labels
         problem = None
-        if images.dtype != torch.uint8 or images.ndim != 4:
+        if isinstance(self.classes, (str, bytes, set, frozenset, dict)) or len({*map(str, self.classes)}) < k:
+            problem = f"classes must be a list of different names in label order, got {self.classes!r:.99}"
+        elif images.dtype != torch.uint8 or images.ndim != 4:
             problem = f"images must be uint8 (N, C, H, W), got {images.dtype} {tuple(images.shape)}"
         elif n == 0: problem = "at least 1 image is needed, got 0"
         elif labels.dtype != torch.int64 or labels.shape != (n,):
@@ -67,10 +69,8 @@ class ImageData:
         if problem: raise DataError(f"{self.name or 'ImageData'}: {problem}")
 
     def __len__(self) -> int: return len(self.images)
-
     def __repr__(self) -> str:
         return f"ImageData({self.name!r}: {len(self)} images of {self.shape}, {len(self.classes)} classes)"
-
     @property
     def shape(self) -> tuple[int, int, int]:
         "Channels, height and width of an image."
@@ -144,12 +144,14 @@ def subset(self: ImageData,
     indices: Tensor | Sequence[int] | slice,  # positions, a mask of bool, or a slice
 ) -> ImageData:  # the chosen images, in the order asked for
     "Some of the images."
-    if not isinstance(indices, slice):
-        indices = torch.as_tensor(indices, device=self.labels.device)
-        if indices.is_floating_point() and len(indices):
-            raise DataError("positions are whole numbers, or a mask of bool, not floats")
-        if indices.dtype != torch.bool: indices = indices.long()
-    labels = self.labels[indices]
+    try:
+        if not isinstance(indices, slice):
+            indices = torch.as_tensor(indices if hasattr(indices, "__len__") else [*indices]).to(self.labels.device)
+            if indices.is_floating_point() and len(indices): raise TypeError("positions are whole numbers, not floats")
+            if indices.dtype != torch.bool: indices = indices.long()
+        labels = self.labels[indices]
+    except (IndexError, TypeError, ValueError) as error:
+        raise DataError(f"{self.name or 'images'}, {len(self)}: no choice of {indices!r:.99}: {error}") from error
     name = f"{self.name or 'images'}, {len(labels)} of {len(self)}"
     return ImageData(self.images[indices], labels, self.classes, name)
 
@@ -221,8 +223,7 @@ def with_classes(self: ImageData,
     if list(classes) == self.classes: return self
     there = self.labels.cpu().unique().tolist()
     place = class_places([self.classes[i] for i in there], classes, self.name or "images")
-    table = torch.full((len(self.classes),), -1)
-    for i in there: table[i] = place[self.classes[i]]
+    table = torch.tensor([place.get(name, -1) for name in self.classes])
     return replace(self, labels=table.to(self.labels.device)[self.labels], classes=list(classes))
 
 # %% ../../nbs/32_data.ipynb #40b53101
@@ -297,8 +298,7 @@ def augment(
     def draw(high, *shape):
         return torch.randint(high, shape, generator=generator, device=generator.device).to(images.device)
     shift, mirrored = draw(2 * pad + 1, 2, n, 1), draw(2, n, 1).bool() & flip
-    rows = shift[0] + torch.arange(height, device=images.device)
-    columns = shift[1] + torch.arange(width, device=images.device)
+    rows, columns = (s + torch.arange(side, device=images.device) for s, side in zip(shift, (height, width)))
     columns = torch.where(mirrored, columns.flip(1), columns)
     pixels = F.pad(images, [pad] * 4).permute(0, 2, 3, 1)
     sample = torch.arange(n, device=images.device)[:, None, None]

@@ -19,8 +19,9 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset
 from tqdm import tqdm
 
+from .archives import say_seen
 from .data import DataError, ImageData
-from .files import checked_size, pixels_of, scale_16_bits
+from .files import _say_if_dark, checked_size, pixels_of, scale_16_bits
 from .rng import make_generator
 from .settings import whole_number
 
@@ -36,7 +37,14 @@ def _in_label_order(names: object, what: str, kind: type = Iterable) -> list[str
     if not found or found[0] != found[-1]:
         raise DataError(f"{what}: {names!r:.99} is neither a list of names in label order nor a dict of names and "
                         "labels 0, 1, ...: give classes=[...] to ImageData.from_dataset")
-    return [", ".join(map(str, n)) if isinstance(n, (tuple, list)) else str(n) for n in found[0]]  # of synonyms all
+    names = [", ".join(map(str, n)) if isinstance(n, (tuple, list)) else str(n) for n in found[0]]  # of synonyms all
+    return [f"{name} ({i})" if names.count(name) > 1 else name for i, name in enumerate(names)]
+
+def _relabels(dataset: object, count: int) -> bool:
+    "Does a data set of torchvision give other labels than those that its class names stand for?"
+    if (change := getattr(dataset, "target_transform", None)) is None: return False
+    try: return [_class_index(change(k), "") for k in range(count)] != [*range(count)]
+    except Exception: return True   # somebody else's code, asked about a label that it does not know
 
 def _class_names(dataset: object) -> list[str] | None:
     "The names that a data set of torch, or the one inside it, gives its classes."
@@ -49,7 +57,11 @@ def _class_names(dataset: object) -> list[str] | None:
     for what, kind in (("classes", Iterable), ("class_to_idx", Mapping)):
         names = getattr(dataset, what, None)
         if names is None or isinstance(names, Sized) and not len(names): continue
-        return _in_label_order(names, f"{what} of {type(dataset).__name__}", kind)
+        names = _in_label_order(names, f"{what} of {type(dataset).__name__}", kind)
+        if not _relabels(dataset, len(names)): return names
+        warnings.warn(f"{type(dataset).__name__} has a target_transform, so its labels are not those of its classes "
+                      f"{names[:8]}: give the names that they have now, classes=[...]", stacklevel=4)
+        return None
     inner = getattr(dataset, "dataset", None)
     return None if inner is None else _class_names(inner)
 
@@ -115,6 +127,8 @@ def _check_dataset(dataset: object) -> None:
                         "or list(itertools.islice(dataset, n)) if it never ends")
     if len(dataset) == 0: raise DataError(f"{type(dataset).__name__}: the data set is empty")
 
+def _is_color(image: Image.Image) -> bool: return len(image.getbands()) > 2 or image.mode in ("P", "PA")
+
 def _item_pixels(
     image: object,         # Pillow's, a tensor or an array
     where: str,            # for errors
@@ -127,16 +141,42 @@ def _item_pixels(
     if isinstance(image, (Tensor, np.ndarray)):
         pixels, rounding = _array_pixels(image, where)
         if size is None and channels in (None, len(pixels)): return pixels, rounding
-        if len(pixels) not in (1, 3, 4):
-            raise DataError(f"{where}: size= and channels= are for 1, 3 or 4 channels, this image has {len(pixels)}")
+        if len(pixels) not in (1, 3):   # a fourth one may be anything; Pillow's images say that theirs is transparency
+            raise DataError(f"{where}: size= and channels= are for 1 or 3 channels, this image has {len(pixels)}: give "
+                            "images of Pillow, or leave size= and channels= away")
         image = Image.fromarray(pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).contiguous().numpy())
     if not isinstance(image, Image.Image):
         raise DataError(f"{where}: a {type(image).__name__} is no image; allowed are Pillow images, tensors and NumPy "
                         "arrays")
-    channels = channels or (3 if len(image.getbands()) > 2 or image.mode in ("P", "PA") else 1)
+    channels = channels or (3 if _is_color(image) else 1)
     return pixels_of(image, where, size, channels, convert), rounding
 
 # %% ../../nbs/33b_datasets.ipynb #cdf7c2aa
+def _check_mixed(image: object, where: str, channels: int | None, convert: bool) -> None:
+    "`DataError` for a picture in color among gray ones, if nobody has said what all are to become."
+    if convert and channels == 1 and isinstance(image, Image.Image) and _is_color(image):
+        raise DataError(f"{where}: a {image.mode} image, and the first one is gray: give channels=3, and the gray ones "
+                        "become RGB, or channels=1, and all become gray")
+
+def _drawn(dataset: object, where: str, images: Tensor, **how: object) -> None:
+    "Warn if the first images are others when they are read once more."
+    again = (_item_pixels(_item(dataset, i, where)[0], where, **how)[0] for i in range(min(5, len(images))))
+    if any(not torch.equal(pixels, image) for pixels, image in zip(again, images)):
+        warnings.warn(f"{where} gives other images each time, which are drawn once and kept here: leave random "
+                      "transforms out, and augment while training", stacklevel=3)
+
+def _numbered(labels: list[int], where: str) -> list[str]:
+    "Names for classes that have none; a warning names those without images."
+    there, count = {*labels}, max(labels) + 1
+    if count > 100_000:
+        raise DataError(f"{where}: label {count - 1} would be one of {count} classes, and {len(there)} have images: "
+                        "number them 0, 1, ..., or give classes=")
+    if empty := [k for k in range(count) if k not in there]:
+        some = ", ".join(map(str, empty[:8])) + (", ..." if len(empty) > 8 else "")
+        warnings.warn(f"{where}: no images of {len(empty)} of the {count} classes 0..{count - 1}: {some}; number them "
+                      "0, 1, ..., unless more images have those", stacklevel=3)
+    return [str(k) for k in range(count)]
+
 def read_dataset(
     dataset: Dataset,                       # with a length, and (image, label) pairs as items
     classes: Sequence[str] | None = None,   # names in label order; None: the data set's own
@@ -149,11 +189,13 @@ def read_dataset(
     "Read a data set of torch into memory; `DataError` names the item that cannot be used."
     _check_dataset(dataset)
     kind, most, labels, images = type(dataset).__name__, 0.0, [], None
-    size, channels = checked_size(size, channels)
+    size, asked = checked_size(size, channels)
+    channels = asked
     known = _class_names(dataset) if classes is None else _in_label_order(classes, "classes")
     for i in tqdm(range(len(dataset)), "reading", delay=3, leave=False, disable=not progress):
         where = f"{name or kind}[{i}]"
         image, label = _item(dataset, i, where)
+        if asked is None: _check_mixed(image, where, channels, convert)
         try: pixels, rounding = _item_pixels(image, where, size, channels, convert)
         except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow decodes only now
             raise DataError(f"{where}: cannot be decoded as an image ({error})") from error
@@ -168,12 +210,15 @@ def read_dataset(
     if most > 1e-3:
         warnings.warn(f"{name or kind}: floats that are no multiples of 1/255 were rounded to bytes, by up to "
                       f"{most / 255:.4f}", stacklevel=2)
-    classes = known or [str(k) for k in range(max(labels) + 1)]
+    classes = known or _numbered(labels, name or kind)
     for i, label in enumerate(labels):
         if not 0 <= label < len(classes):
             raise DataError(f"{name or kind}[{i}]: label {label} is none of the {len(classes)} classes "
                             f"0..{len(classes) - 1}")
+    _say_if_dark(images, f"{name or kind}[0]")
+    _drawn(dataset, name or kind, images, size=size, channels=channels, convert=convert)
     return ImageData(images, torch.tensor(labels), classes, name or f"{kind}: {len(images)} images")
+
 
 # %% ../../nbs/33b_datasets.ipynb #f0372f5f
 _Source = str | Path | Dataset | ImageData
@@ -223,11 +268,12 @@ def images(
             raise DataError(f"{root} has no folder {' and no folder '.join(missing)}: {root}/train/<class> and "
                             f"{root}/test/<class> are read, or other places by images(train, test)")
         train, test = root / "train", root / "test"
-    whole_number("hold_out", hold_out)
+    hold_out, seed = whole_number("hold_out", hold_out), whole_number("seed", seed, 0)
     how = dict(size=size, channels=channels, convert=convert)
     everything = _read(train, None, **how)
     rest, held_out = everything.split(hold_out, make_generator(seed))
     tested = _read(test, everything.classes, **how).with_classes(everything.classes)
     if tested.shape != everything.shape:
         raise DataError(f"test images are {tested.shape}, training images {everything.shape}: give size= and channels=")
+    say_seen(everything, tested)
     return Images(rest, held_out, tested)

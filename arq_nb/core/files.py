@@ -228,7 +228,8 @@ def _say_if_dark(images: Tensor, first: str) -> None:
     "Warn if nothing is brighter than an eighth of white: 12 bits in 16-bit files, or class numbers, look like that."
     if (most := images.max().item()) < 32:
         warnings.warn(f"{first} and the other {len(images) - 1} images are nearly black: no value is above {most} of "
-                      "255. If the files hold 10 or 12 bits in 16, scale them to 65535 first", stacklevel=3)
+                      "255. If the files hold 10 or 12 bits in 16, scale them to 65535 first; white that is 1 or 16 "
+                      "in yours, to 255", stacklevel=3)
 
 def load_image_folder(
     root: str | Path,  # folder with one subfolder of images for each class

@@ -15,6 +15,7 @@ import math
 import os
 import re
 import socket
+import stat
 import sys
 import textwrap
 import warnings
@@ -44,8 +45,13 @@ def write_atomically(
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        partial.touch()
+        mode = stat.S_IMODE(partial.stat().st_mode)   # what others may read is up to the umask, whoever writes
+        partial.unlink()
         write(partial)
+        os.chmod(partial, mode)
         os.replace(partial, path)
+    except SafetensorError as error: raise OSError(f"{path} cannot be written: {error}") from error
     finally: partial.unlink(missing_ok=True)
 
 # %% ../../nbs/36_record.ipynb #121dbe0e

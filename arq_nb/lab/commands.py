@@ -6,11 +6,13 @@
 __all__ = []
 
 # %% ../../nbs/25c_commands.ipynb #k0000004
+import hashlib
 import json
 import math
-import re
+import warnings
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -23,26 +25,26 @@ from ..certify.settings import Certify
 from ..certify.smoothing import SmoothedClassifier
 from ..core.data import ImageData
 from ..core.fingerprint import fingerprint
-from ..core.record import Record, write_atomically
+from ..core.processes import held_by_first, on_first
+from ..core.record import check_same, one_writer, plain, Record, write_atomically
 from ..core.rng import make_generator
-from ..core.settings import changed
+from ..core.settings import changed, whole_number
 from .figures import bits_per_layer, certified_accuracy_curves, save_figure
-from .runs import Run
+from .runs import _BITS, _budget, _NAMES, _policy_of, _searched, Run
 from .search_figures import search_history
 from .tables import markdown, measure, Measured, readable
-from ..quant.budgets import Budget, edge_layers, pin
-from ..quant.costs import layer_table
+from ..quant.budgets import Budget, edge_layers
+from ..quant.costs import layer_table, LayerInfo
 from ..quant.latency import measure_latency
 from ..quant.models import load_weights, save_weights
 from ..quant.networks import in_channels_last
 from ..quant.policies import Policy
 from ..quant.quantizers import FLOAT_BITS
 from ..quant.runtimes import load_exported
-from ..search.environment import uniform_policy
 from ..search.judges import SearchConfig
 from ..search.search import read_history, search, SearchResult
 from ..train.finish import Finish, finish
-from ..train.network import load, smoothed
+from ..train.network import certify_record, load, smoothed
 from ..train.training import fit, Recipe
 
 # %% ../../nbs/25c_commands.ipynb #a633dd09
@@ -53,15 +55,22 @@ def train_run(
     start: str | None = None,   # safetensors file with weights to start from; None: random weights
 ) -> nn.Module:  # the float network
     "Train the run's network with noise; writes float.safetensors."
-    if (out / "run.json").exists(): run.save(out)  # the folder of another run is refused before anything is read
+    new, state = not (out / "run.json").exists(), out / "training.safetensors"
+    if not new: run.save(out)   # the folder of another run is refused before anything is read
     train, _, _ = run.images(out)
     model = run.network(len(train.classes))
     run.check_network(model, train)
-    run.save(out)
     if start is not None: load_weights(model, start)
+    run.save(out)
     model = in_channels_last(model, train.shape)
     recipe = changed(recipe, seed=run.seed, augmenter=run.augmenter)
-    history = fit(model, train, run.sigma, recipe, checkpoint=out / "training.safetensors")
+    try: history = fit(model, train, run.sigma, recipe, checkpoint=state)
+    except (ValueError, FloatingPointError):   # a training that was refused leaves the folder to others
+        if new and not state.exists(): (out / "run.json").unlink()
+        raise
+    if (loss := history[-1]["loss"]) > 100 * (guess := math.log(len(train.classes))):
+        raise ValueError(f"the training loss is {loss:.3g}, that of a guess {guess:.3g}: train in another folder, with "
+                         f"a smaller learning rate (--lr) than {recipe.lr:g}")
     save_weights(model, out / "float.safetensors")
     print(f"trained on {len(train)} images: accuracy under noise {history[-1]['accuracy']:.3f}, "
           f"{sum(h['seconds'] for h in history):.0f} s")
@@ -90,23 +99,6 @@ def latency_run(
     return times
 
 # %% ../../nbs/25c_commands.ipynb #0c3fd5dc
-def _budget(
-    out: Path,                    # run folder, for its table of times
-    model: nn.Module,             # float network
-    shape: tuple[int, int, int],  # (channels, height, width) of one image
-    **limit: float | None,        # bits, size_kb, fraction or milliseconds; 4 bits if all are None
-) -> Budget:
-    given = {name: value for name, value in limit.items() if value is not None}
-    if len(given) > 1:
-        names = " and ".join(f"--{name.replace('_', '-')} {value:g}" for name, value in given.items())
-        raise ValueError(f"{names}: a search has one budget, give one of them")
-    if "size_kb" in given: return Budget.size(model, shape, limit_bytes=given["size_kb"] * 1000)
-    if "milliseconds" not in given: return Budget.bitops(model, shape, **given)
-    if (table := out / "latency.csv").exists(): return Budget.latency(model, shape, table, limit=given["milliseconds"])
-    raise ValueError(f"--milliseconds needs the times of this machine: first run `arq-nb latency --out {out}`")
-
-_BITS = "min_bits", "max_bits", "edge_bits"   # settings of a search that uniform rivals have, too
-
 def search_run(
     out: Path,                     # run folder
     policies: int = 24,            # how many to try
@@ -120,66 +112,21 @@ def search_run(
     "Search the policy with the largest certified radius in a budget; writes search/policy.json, search/history.csv."
     run = Run.load(out)
     train, holdout, _ = run.images(out)
-    model = run.trained(out, len(train.classes))
+    model = run.trained(out, len(train.classes), train)
     if finetune_images is not None: _, train = train.split(finetune_images, make_generator(run.seed, 1))
     limit = dict(bits=bits, size_kb=size_kb, fraction=fraction, milliseconds=milliseconds)
     budget = _budget(out, model, train.shape, **limit)
     state, noted = (out / "search" / name for name in ("state.safetensors", "budget.json"))
-    if not state.exists():  # a search that goes on has its budget
-        about = limit | {name: getattr(config, name) for name in _BITS}
-        write_atomically(noted, lambda p: p.write_text(json.dumps(about) + "\n"))
     config = config.changed(seed=run.seed, augmenter=run.augmenter)
-    try: return search(model, train, holdout, budget, run.sigma, policies=policies, out=out / "search", config=config)
-    except ValueError:   # a search that was refused leaves no budget to others
-        if not state.exists(): noted.unlink(missing_ok=True)
-        raise
+    with held_by_first(lambda: one_writer(noted)):   # one search at a time: the budget is that of whoever is at it
+        if begins := on_first(lambda: not state.exists()):   # a search that goes on has its budget
+            about = limit | {name: getattr(config, name) for name in _BITS}
+            on_first(lambda: write_atomically(noted, lambda p: p.write_text(json.dumps(about) + "\n")))
+        try: return search(model, train, holdout, budget, run.sigma, policies, out / "search", config)
+        except ValueError:   # a search that was refused leaves no budget to others
+            if begins and not state.exists(): noted.unlink(missing_ok=True)
+            raise
 
-# %% ../../nbs/25c_commands.ipynb #3ddf6633
-def _uniform_policy(
-    bits: int,         # of the inner layers, before some lose one
-    model: nn.Module,  # float network
-    shape: tuple[int, int, int],  # (channels, height, width) of one image
-    budget: Budget,    # of the search
-    min_bits: int = 2,   # its fewest bits of an inner layer
-    max_bits: int = 8,   # its most
-    edge_bits: int = 8,  # its bits of the first and the last layer
-) -> Policy:
-    "`bits` in all but the first and the last layer, cut to the cost of `bits` everywhere, or to the budget."
-    if bits <= min_bits: return pin(Policy.uniform(model, bits, bits), edge_layers(budget.layers), edge_bits)
-    less, limit = (budget.cost(Policy.uniform(model, b, b)) for b in (bits - 1, bits))
-    if less < budget.limit < limit: limit = budget.limit
-    counted = Budget.size(model, shape, limit_bytes=limit) if budget.name == "bytes" else \
-        Budget.bitops(model, shape, limit=limit)
-    return uniform_policy(counted, True, min_bits=min_bits, max_bits=max(bits, max_bits), edge_bits=edge_bits)
-
-def _searched(out: Path) -> tuple[dict, dict]:
-    "The budget of the run's search, as `_budget` takes it, and its bits; the usual where an older version wrote none."
-    path = out / "search" / "budget.json"
-    limit = json.loads(path.read_text()) if path.exists() else {}
-    return limit, {name: limit.pop(name, getattr(SearchConfig(), name)) for name in _BITS}
-
-_NAMES = {"float32": "float32", **{f"uniform{bits}": f"uniform {bits}-bit" for bits in range(8, 0, -1)}, "arq": "ARQ"}
-
-def _policy_of(
-    network: str,       # "float32", "uniform1" to "uniform8", "arq", or the path of a policy.json
-    out: Path,          # run folder
-    model: nn.Module,   # float network
-    shape: tuple[int, int, int],  # (channels, height, width) of one image
-) -> Policy:
-    "The policy that a name or a file stands for."
-    if network == "float32": return Policy.uniform(model, FLOAT_BITS, FLOAT_BITS)
-    if uniform := re.fullmatch("uniform([1-8])", network):
-        limit, allowed = _searched(out)
-        budget = _budget(out, model, shape, **limit | {"milliseconds": None})
-        return _uniform_policy(int(uniform[1]), model, shape, budget, **allowed)
-    if network == "arq":
-        if (out / "search" / "policy.json").exists(): return Policy.load(out / "search" / "policy.json")
-        raise ValueError(f"{out} holds no search: start with `arq-nb search --out {out}`")
-    if network.endswith(".json") and Path(network).stem in _NAMES:
-        raise ValueError(f"--network {network}: reports call another network {Path(network).stem!r}, rename the file")
-    if network.endswith(".json"): return Policy.load(network)
-    raise ValueError(f"unknown network {network!r}: choose from float32, uniform1 to uniform8 and arq, or give a "
-                     "policy .json file")
 
 # %% ../../nbs/25c_commands.ipynb #k0000010
 def certify_run(
@@ -190,25 +137,43 @@ def certify_run(
     settings: Finish = Finish(),  # how to fine-tune and certify; seed and augmentation are the run's
 ) -> CertificateLog:
     "Fine-tune a network and certify it on the test images, or a file as it is; writes networks/NAME."
-    run = Run.load(out)
+    run, folder = Run.load(out), out / "networks" / Path(network).stem
     if network.endswith(".onnx"): return _certify_file(out, Path(network), runtime, run, settings)
     if runtime is not None: raise ValueError(f"--runtime {runtime} runs .onnx files, and {network} is none")
     train, _, test = run.images(out)
-    model = run.trained(out, len(train.classes))
+    _check_chosen(test, settings.certify)
+    model = run.trained(out, len(train.classes), train)
     policy = _policy_of(network, out, model, train.shape)
+    _check_kept(folder, changed(settings.certify, seed=run.seed))
     if finetune_images is not None: _, train = train.split(finetune_images, make_generator(run.seed, 2))
     own = dict(seed=run.seed, augmenter=run.augmenter)
     if settings.certify.method == "incremental":
         own["cache"] = _float_votes(out, model, test, changed(settings.certify, seed=run.seed))
-    folder = out / "networks" / Path(network).stem
     return finish(model, policy, train, test, run.sigma, folder, settings, **own)
+
+def _check_chosen(test: ImageData, certify: Certify) -> None:
+    "Warn if the first so many images are of a few classes, as in a folder, where they come class by class."
+    labels = test.labels[::certify.skip][:certify.max].unique().tolist()
+    if certify.max is None or len(labels) >= min(certify.max, len(test.labels.unique())): return
+    spread, names = math.ceil(len(test) / certify.max), ", ".join(test.classes[k] for k in labels[:8])
+    warnings.warn(f"--max {certify.max} takes the first images of {test.name}, which are of {len(labels)} of its "
+                  f"{len(test.classes)} classes ({names}): --skip {spread} spreads them", stacklevel=3)
+
+def _check_kept(folder: Path, certify: Certify) -> None:
+    "`ValueError` for other certificates of a network that is there, with what to do; its fine-tuning need not be lost."
+    if not (folder / "settings.json").exists(): return
+    there, asked = Record.read(folder / "settings.json"), plain(certify_record(certify, certify.seed))
+    there = {name: there[name] for name in ("certify", *asked) if name in there}
+    check_same(folder, there, asked, "to keep both, rename that folder, which reports go on to show, and copy its "
+               "training.safetensors and training.safetensors.json into a new one of the old name: the same command "
+               "then certifies what was fine-tuned")
 
 def _float_votes(out: Path, model: nn.Module, test: ImageData, certify: Certify) -> CertificateCache:
     "Every vote of the certified float network, kept beside it."
     folder = out / "networks" / "float32"
     if not (folder / "record.json").exists():
         raise ValueError("--method incremental goes on from the votes of the float network: first run "
-                         f"`arq-nb certify --out {out} --network float32`")
+                         f"`arq-nb certify --out {quote(str(out))} --network float32`")
     original = load(folder, model)
     asked = dict(n0=certify.n0, n=certify.n, alpha=certify.alpha, seed=certify.seed)
     path = folder / f"votes-{fingerprint({**asked, 'noise': certify.noise, 'network': original.network})}.safetensors"
@@ -219,10 +184,21 @@ def _float_votes(out: Path, model: nn.Module, test: ImageData, certify: Certify)
     return cache
 
 # %% ../../nbs/25c_commands.ipynb #dc607e89
+def _folder_of(out: Path, file: Path) -> Path:
+    "For the certificates of an .onnx file; not that of a network which `certify` has finished, or would finish."
+    taken, said = out / "networks" / file.stem, out / "networks" / file.stem / "exported.json"
+    if file.stem not in _NAMES and not (taken / "policy.json").exists(): return taken
+    own = said.exists() and hashlib.sha256(file.read_bytes()).hexdigest() in Record.read(said)["sha256"]
+    if own: return taken.with_name(f"{file.stem}-onnx")
+    raise ValueError(f"--network {file}: reports call another network {file.stem!r}, rename the file, or export that "
+                     f"network again with `arq-nb export --out {quote(str(out))} --network {quote(file.stem)}`")
+
 def _certify_file(out: Path, file: Path, runtime: str | None, run: Run, settings: Finish) -> CertificateLog:
     "Certify an exported network, ours or another's, in a runtime; nothing is trained."
-    classifier, folder = load_exported(file, runtime), out / "networks" / file.stem
+    classifier, folder = load_exported(file, runtime), _folder_of(out, file)
     _, _, test = run.images(out)
+    _check_chosen(test, settings.certify)
+    if names := json.loads(classifier.notes.get("classes", "[]")): test = test.with_classes(names)
     certify = changed(settings.certify, seed=run.seed)
     under_noise = SmoothedClassifier(classifier, run.sigma, certify.batch_size, noise=certify.noise)
     log = certify_dataset(under_noise, test, folder / "certificates.tsv", certify, progress=settings.progress)
@@ -246,10 +222,14 @@ def export_run(
     "Write a finished network as a file for other programs."
     folder, file = out / "networks" / Path(network).stem, file or out / f"{Path(network).stem}.onnx"
     if not (folder / "policy.json").exists():
-        raise ValueError(f"{folder} holds no finished network: run `arq-nb certify --out {out} --network {network}` "
-                         "first")
+        raise ValueError(f"{folder} holds no finished network: run `arq-nb certify --out {quote(str(out))} "
+                         f"--network {quote(network)}` first")
     small = load(folder, Run.load(out).trained(out, Record.read(folder / "record.json")["classes"]))
     small.export(file)
+    if file.suffix == ".onnx":   # known again when it is certified
+        noted = folder / "exported.json"
+        known = Record.read(noted)["sha256"] if noted.exists() else []
+        Record.of(file, {"sha256": [hashlib.sha256(file.read_bytes()).hexdigest(), *known]}).write(noted)
     print(f"{file}: {file.stat().st_size / 1000:.1f} kB, {small}")
     return file
 
@@ -263,7 +243,8 @@ def _measured(folder: Path, search_seconds: float) -> Measured:
 def _noted(folder: Path) -> dict:
     "What is noted of a network of the run and of its certificates."
     about = folder / "certificates.tsv.json"
-    return (Record.read(about) if about.exists() else {}) | Record.read(folder / "record.json")
+    log = Record.read(about) if about.exists() else {}
+    return log | ({"test": log["images"]} if "images" in log else {}) | Record.read(folder / "record.json")
 
 def _certified(records: dict[str, dict]) -> str:
     "How networks were certified, with the error probability of all steps: once, if all were alike, else for each."
@@ -276,31 +257,54 @@ def _certified(records: dict[str, dict]) -> str:
     if len({*texts.values()}) == 1: return how(next(iter(records.values())))
     return "NOT ALIKE: " + "; ".join(f"{name}: {text}" for name, text in texts.items())
 
+_SHARED = {"test images": ("test",), "float network": ("network",), "training images": ("train",), "fine-tuning":
+           ("epochs", "lr", "batch_size", "weight_decay", "augmenter", "consistency", "recipe", "quantizer")}
+
+def _unlike(records: dict[str, dict]) -> str:
+    "What else networks should share and do not: only the test images, for files, which nobody here has trained."
+    said = ""
+    for what, names in _SHARED.items():
+        told = {_NAMES.get(name, name): {k: about[k] for k in names if k in about} for name, about in records.items()
+                if what == "test images" or "epochs" in about}
+        told = {name: one for name, one in told.items() if one}   # an older version did not write all of it
+        differ = [k for k in names if len({repr(one.get(k)) for one in told.values()}) > 1]
+        texts = (f"{name}: {', '.join(f'{k} = {one[k]}' for k in differ if k in one)}" for name, one in told.items())
+        if differ: said += f"; {what} NOT ALIKE: {'; '.join(texts)}"
+    return said
+
+
 # %% ../../nbs/25c_commands.ipynb #k0figs01
 def _keep(fig: Figure, path: Path) -> None:
     "A figure goes to its file and nowhere else."
     save_figure(fig, path)
     plt.close(fig)
 
-def _save_figures(out: Path, run: Run, logs: dict[str, CertificateLog], record: dict):
+def _save_figures(out: Path, run: Run, logs: dict[str, CertificateLog], layers: list[LayerInfo]):
     figures, searched = out / "figures", out / "search"
     _keep(certified_accuracy_curves(logs, sigma=run.sigma), figures / "certified_accuracy.png")
     if not (searched / "summary.json").exists(): return
     original = json.loads((searched / "summary.json").read_text())["original_acr"]
     _keep(search_history(read_history(searched / "history.csv"), original), figures / "search.png")
-    layers = layer_table(run.network(record["classes"]), tuple(record["input_shape"]))
-    _keep(bits_per_layer({"ARQ": Policy.load(searched / "policy.json")}, layers), figures / "bits.png")
+    certified = out / "networks" / "arq" / "policy.json"   # of an earlier search, perhaps; the table has this one
+    policy = Policy.load(certified if certified.exists() else searched / "policy.json")
+    _keep(bits_per_layer({"ARQ": policy}, layers), figures / "bits.png")
 
 # %% ../../nbs/25c_commands.ipynb #k0repo01
-def _edges(folders: list[Path]) -> str:
+def _edges(folders: list[Path], layers: list[LayerInfo]) -> str:
     "Bits of the first and the last layer: once, if all quantized networks of the run are alike, else for each."
     texts = {}
     for folder in (f for f in folders if f.name != "float32" and (f / "policy.json").exists()):
-        first, *_, last = Policy.load(folder / "policy.json").text.split()
+        bits = Policy.load(folder / "policy.json").resolve([layer.name for layer in layers]).bits
+        first, last = ("{}/{}".format(*bits[name]) for name in edge_layers(layers))
         texts[_NAMES.get(folder.name, folder.name)] = first if first == last else f"{first} and {last}"
     said = "; first and last layer"
     if len({*texts.values()}) <= 1: return f"{said}, if quantized: {[*texts.values()][0]} bits" if texts else ""
     return f"{said} NOT ALIKE: " + "; ".join(f"{name}: {text} bits" for name, text in texts.items())
+
+def _earlier(out: Path) -> bool:
+    "Is the certified ARQ network that of an earlier search than the one in the folder?"
+    both = [out / "networks" / "arq" / "policy.json", out / "search" / "policy.json"]
+    return all(path.exists() for path in both) and Policy.load(both[0]) != Policy.load(both[1])
 
 def report_run(
     out: Path,  # run folder
@@ -309,18 +313,22 @@ def report_run(
     run, order = Run.load(out), list(_NAMES)
     folders = sorted((p.parent for p in out.glob("networks/*/record.json")),
                      key=lambda f: (order.index(f.name) if f.name in order else len(order), f.name))
-    if not folders: raise ValueError(f"{out} holds no certificates yet: run `arq-nb certify --out {out}` first")
+    if not folders: raise ValueError(f"{out} holds no certificates yet: run `arq-nb certify --out "
+                                  f"{quote(str(out))}` first")
     summary = out / "search" / "summary.json"
-    search_seconds = json.loads(summary.read_text())["seconds"] if summary.exists() else 0
+    earlier = "; ARQ: of an earlier search than that in search/, whose seconds are not in the table" * _earlier(out)
+    search_seconds = json.loads(summary.read_text())["seconds"] if summary.exists() and not earlier else 0
     networks = [_measured(folder, search_seconds) for folder in folders]
     shown, records = readable(measure(networks)), {f.name: _noted(f) for f in folders}
+    first = records[folders[0].name]
+    layers = layer_table(run.network(first["classes"]), tuple(first["input_shape"]))
     unit = "bytes" if _searched(out)[0].get("size_kb") else "bit operations"
-    caption = (f"{run.model}, sigma = {run.sigma}, {_certified(records)}{_edges(folders)}; uniform: cut to the "
-               f"{unit} of these bits everywhere; seconds: search, fine-tuning and certification")
+    caption = (f"{run.model}, sigma = {run.sigma}, {_certified(records)}{_unlike(records)}{_edges(folders, layers)}; "
+               f"uniform: cut to the {unit} of these bits everywhere; seconds: search, fine-tuning and certification"
+               f"{earlier}")
     write_atomically(out / "report.md", lambda p: p.write_text(f"{markdown(shown)}\n\n{caption}\n"))
-    _save_figures(out, run, {one.method: one.log for one in networks}, records[folders[0].name])
-    text = shown.to_string(col_space={heading: len(heading) + 2 for heading in shown})
-    table = f"{text}\n\n{caption}"
+    _save_figures(out, run, {one.method: one.log for one in networks}, layers)
+    table = f"{shown.to_string(col_space={heading: len(heading) + 2 for heading in shown})}\n\n{caption}"
     print(f"\n{table}\n\nfigures in {out / 'figures'}")
     return table
 
@@ -334,8 +342,9 @@ def demo_run(
     device: str = "cpu",        # "cpu" or "cuda"
 ) -> str:  # the table
     "ARQ on scikit-learn's digits: train with noise, search at 4-bit-equivalent BitOPs, certify three networks, report."
+    settings = Finish(Recipe(epochs=5, lr=0.02), Certify(n=1_000, max=images))
+    policies = whole_number("policies", policies)   # before anything is trained
     train_run(out, Run(seed=seed, holdout=200, device=device), Recipe(epochs=epochs, lr=0.2))
     search_run(out, policies, config=SearchConfig(n_p=200))
-    settings = Finish(Recipe(epochs=5, lr=0.02), Certify(n=1_000, max=images))
     for network in ("float32", "uniform4", "arq"): certify_run(out, network, settings=settings)
     return report_run(out)

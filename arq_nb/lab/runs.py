@@ -9,14 +9,15 @@ __all__ = ['Run']
 import difflib
 import importlib
 import json
-import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
+from shlex import quote
 
 import torch
 import torchvision
@@ -24,18 +25,25 @@ from fastcore.basics import patch
 from torch import nn
 from torchvision.models import get_model, list_models
 
-from ..core.archives import drop_seen_twins, load_dataset, unpack
+from ..core.archives import drop_seen_twins, load_dataset, say_seen, source_digest, unpacked
 from ..core.classifiers import logits_of
 from ..core.data import augment, concat, ImageData, to_float
 from ..core.fingerprint import fingerprint
-from ..core.record import check_same, Record
+from ..core.record import check_same, load_tensors, Record
 from ..core.rng import make_generator
-from ..core.settings import real_number, whole_number
+from ..core.settings import one_of, real_number, whole_number
 from .stages import decoded_once
+from ..quant.budgets import Budget, edge_layers, pin
 from ..quant.models import create_model, load_weights, normalized
 from ..quant.networks import dtype_of, in_channels_last
+from ..quant.policies import Policy
+from ..quant.quantizers import FLOAT_BITS
+from ..search.environment import uniform_policy
+from ..search.judges import SearchConfig
 
 # %% ../../nbs/25b_runs.ipynb #2113a83c
+_AUGMENTERS = {"mirror": augment, "shift": partial(augment, flip=False), "none": None}
+
 @dataclass(frozen=True)
 class Run:
     """
@@ -55,14 +63,20 @@ class Run:
     size: int | None = None     # with "folder": side of the square to resize and crop to; None: as they are
     channels: int = 3           # with "folder": 3 (RGB) or 1 (gray)
     convert: bool = False       # with "folder": convert images of another kind instead of refusing them
+    augmentation: str | None = None  # for training: "mirror" (and shift), "shift" or "none"; None: mirror, not digits
+    _home = None                # folder of a network of one's own, noted in run.json
 
     def __post_init__(self):
         for f in fields(self):  # numbers of NumPy and PyTorch are written to run.json too
             if hasattr(value := getattr(self, f.name), "item"): object.__setattr__(self, f.name, value.item())
         root = (self.root,) if isinstance(self.root, (str, os.PathLike)) else self.root
-        object.__setattr__(self, "root", tuple(map(os.fspath, root)))
-        if real_number("sigma", self.sigma, -math.inf) < 0: raise ValueError(f"sigma={self.sigma!r} must be >= 0")
-        for name in ("seed", "holdout"): object.__setattr__(self, name, whole_number(name, getattr(self, name), 0))
+        object.__setattr__(self, "root", tuple(map(os.path.abspath, root)))   # the same images from wherever it is read
+        if root and self.data == "digits":
+            raise ValueError(f"--root {root[0]} is not for the digits, which come with the library: add --data folder")
+        real_number("sigma (--sigma)", self.sigma)
+        for name, least in (("seed", 0), ("holdout", 1)):
+            object.__setattr__(self, name, whole_number(f"{name} (--{name})", getattr(self, name), least))
+        if self.augmentation is not None: one_of("augmentation (--augmentation)", self.augmentation, _AUGMENTERS)
         chosen = [name for name in ("size", "channels", "convert") if getattr(self, name) != getattr(Run, name)]
         if chosen and self.data != "folder":
             raise ValueError(f"{chosen[0]} (--{chosen[0]}) is for --data folder; the images of {self.data} are as they "
@@ -78,7 +92,7 @@ class Run:
     ) -> None:
         "Write `run.json`, or make sure that it says the same."
         if (out / "run.json").exists(): return check_same(out, asdict(Run.load(out)), asdict(self))
-        Record.of(out, asdict(self)).write(out / "run.json")
+        Record.of(out, asdict(self)).write(out / "run.json", home=os.getcwd())
 
     @classmethod
     def load(
@@ -87,29 +101,23 @@ class Run:
     ) -> "Run":
         "Read `run.json`."
         if not (out / "run.json").exists():
-            raise ValueError(f"{out} holds no run: start with `arq-nb train --out {out}`")
+            raise ValueError(f"{out} holds no run: start with `arq-nb train --out {quote(str(out))}`")
         found = Record.read(out / "run.json")
+        home = found.pop("home", None)
         if unknown := found.keys() - {f.name for f in fields(cls)}:
             raise ValueError(f"{out / 'run.json'} has settings that this version of arq_nb does not know: "
                              f"{', '.join(sorted(unknown))}")
-        return cls(**found)
+        run = cls(**found)
+        object.__setattr__(run, "_home", home)
+        return run
 
 # %% ../../nbs/25b_runs.ipynb #42918baa
-def _unpacked(root: str, out: Path) -> Path:
-    path = Path(root)
-    return unpack(path, out / "images" / path.name.split(".")[0]) if path.is_file() else path
-
-def _stamps(root: Path) -> list:
-    "Names, sizes and times of all files: they change with any of them."
-    files = sorted(p for p in root.rglob("*") if p.is_file())
-    return [(str(p.relative_to(root)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-
 @patch
 def _decoded(self: Run, out: Path, root: Path | None, split: str, **reading: object) -> ImageData:
     "Images of one root; once there is a run, they are decoded for all of its commands."
     decode = partial(load_dataset, self.data, root, split, **reading)
     if root is None or not (out / "run.json").exists(): return decode()
-    key = json.dumps([self.data, split, reading, str(root), fingerprint(_stamps(root))])
+    key = json.dumps([self.data, split, reading, str(root), source_digest(root)])
     return decoded_once(out / "images" / split, key, decode)
 
 @patch
@@ -120,7 +128,7 @@ def images(
     "Load what the run is about."
     if self.data != "digits" and not self.root:
         raise ValueError(f"--data {self.data} needs --root: where are the images?")
-    roots = [_unpacked(r, out) for r in self.root] or [None]
+    roots = [unpacked(r, out / "images") for r in self.root] or [None]
     reading = dict(size=self.size, channels=self.channels, convert=self.convert) if self.data == "folder" else {}
     train = self._decoded(out, roots[0], "train", **reading)
     if self.data == "folder": reading["classes"] = train.classes
@@ -129,34 +137,35 @@ def images(
     if test.shape != train.shape:
         raise ValueError(f"{test.name}: images of {test.shape}, but those for training have {train.shape}; bring them "
                          "to one size with --size")
+    if len(roots) == 1 and self.data == "folder": say_seen(train, test)
     train, holdout = train.split(self.holdout, make_generator(self.seed))
     if len(roots) > 1: train = drop_seen_twins(train, holdout, test)
     return tuple(d.to(self.device) for d in (train, holdout, test))
 
 @patch(as_prop=True)
 def augmenter(self: Run) -> Callable | None:
-    "Random crops and mirror images, but not for digits, whose mirror images are no digits."
-    return None if self.data == "digits" else augment
+    "What is done to training images; unless it was said, nothing to digits, whose mirror images are no digits."
+    return _AUGMENTERS[self.augmentation or ("none" if self.data == "digits" else "mirror")]
 
 # %% ../../nbs/25b_runs.ipynb #4882d06c
 @contextmanager
-def _importing_from_here() -> Iterator[str]:
-    "Modules in the current folder can be imported, as in `python -m`."
-    sys.path.insert(0, here := os.getcwd())
+def _importing_from(home: str) -> Iterator[None]:
+    "Modules in a folder can be imported, as in `python -m`."
+    sys.path.insert(0, home)
     importlib.invalidate_caches()
-    try: yield here
-    finally: sys.path.remove(here)
+    try: yield
+    finally: sys.path.remove(home)
 
-def _own_network(name: str, classes: int) -> nn.Module:
+def _own_network(name: str, classes: int, home: str) -> nn.Module:
     "What `my_module:make` gives; every accident is a `ValueError` that names it."
     module, _, function = name.partition(":")
     if not all(part.isidentifier() for part in (*module.split("."), function)):
         raise ValueError(f"--model {name}: write my_module:make for a function make in my_module.py")
     if module.endswith(".py"): raise ValueError(f"--model {name}: write {module[:-3]}:{function}, without .py")
-    with _importing_from_here() as here:
+    with _importing_from(home):
         try: make = getattr(importlib.import_module(module), function)
         except ModuleNotFoundError as e:
-            raise ValueError(f"--model {name}: {e}; modules are looked for in {here} and among the installed "
+            raise ValueError(f"--model {name}: {e}; modules are looked for in {home} and among the installed "
                              "ones") from e
         except Exception as e:  # the module's own code may raise anything
             raise ValueError(f"--model {name}: {type(e).__name__} while importing: {e}") from e
@@ -175,9 +184,10 @@ _MODELS = ("resnet8", "resnet20", "resnet50", "mobilenet_v2", "vit_b_16")  # of 
 def _network_by_name(
     name: str,     # of chapter 1, of torchvision's classifiers, or "my_module:make"
     classes: int,  # length of the logits
+    home: str,     # folder of your own modules
 ) -> nn.Module:  # takes pixels in [0, 1]; random weights
     "A network for `--model`."
-    if ":" in name: return _own_network(name, classes)
+    if ":" in name: return _own_network(name, classes, home)
     if name in _MODELS: return create_model(name, num_classes=classes)
     known = list_models(module=torchvision.models)  # classifiers only; other tasks have modules of their own
     if name not in known:
@@ -188,6 +198,11 @@ def _network_by_name(
     alone = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
     return normalized(get_model(name, weights=None, num_classes=classes, **alone))
 
+@patch(as_prop=True)
+def home(self: Run) -> str:
+    "Where a module of yours is looked for: where the run was begun, if that is still there, or here."
+    return self._home if self._home and os.path.isdir(self._home) else os.getcwd()
+
 @patch
 def network(
     self: Run,
@@ -196,7 +211,7 @@ def network(
     "The run's network with random weights, the same ones for the same seed."
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(self.seed)
-        return _network_by_name(self.model, classes).to(self.device)
+        return _network_by_name(self.model, classes, self.home).to(self.device)
 
 # %% ../../nbs/25b_runs.ipynb #r0000009
 @patch
@@ -224,9 +239,79 @@ def trained(
     self: Run,
     out: Path,     # run folder
     classes: int,  # length of the logits
+    train: ImageData | None = None,  # the training images that there are now
 ) -> nn.Module:  # in eval mode, channels last
-    "The float network that `arq-nb train` left."
+    "The float network that `arq-nb train` left; `ValueError` if it was trained on other images."
     if not (out / "float.safetensors").exists():
-        raise ValueError(f"{out} holds no trained network: start with `arq-nb train --out {out}`")
+        raise ValueError(f"{out} holds no trained network: start with `arq-nb train --out {quote(str(out))}`")
+    if train is not None and (state := out / "training.safetensors").exists():
+        then = json.loads(load_tensors(state)[0].get("settings", "{}")).get("images", now := fingerprint(train))
+        check_same(out / "float.safetensors", {"images": then}, {"images": now},
+                   "training images have come, gone or changed since: bring them back, or train in another folder")
     network = load_weights(self.network(classes), out / "float.safetensors")
     return in_channels_last(network.eval())
+
+# %% ../../nbs/25b_runs.ipynb #r0pol002
+def _budget(
+    out: Path,                    # run folder, for its table of times
+    model: nn.Module,             # float network
+    shape: tuple[int, int, int],  # (channels, height, width) of one image
+    **limit: float | None,        # bits, size_kb, fraction or milliseconds; 4 bits if all are None
+) -> Budget:
+    given = {name: value for name, value in limit.items() if value is not None}
+    if len(given) > 1:
+        names = " and ".join(f"--{name.replace('_', '-')} {value:g}" for name, value in given.items())
+        raise ValueError(f"{names}: a search has one budget, give one of them")
+    if "size_kb" in given: return Budget.size(model, shape, limit_bytes=given["size_kb"] * 1000)
+    if "milliseconds" not in given: return Budget.bitops(model, shape, **given)
+    if (table := out / "latency.csv").exists(): return Budget.latency(model, shape, table, limit=given["milliseconds"])
+    raise ValueError(f"--milliseconds needs the times of this machine: first run "
+                     f"`arq-nb latency --out {quote(str(out))}`")
+
+_BITS = "min_bits", "max_bits", "edge_bits"   # settings of a search that uniform rivals have, too
+
+def _uniform_policy(
+    bits: int,         # of the inner layers, before some lose one
+    model: nn.Module,  # float network
+    shape: tuple[int, int, int],  # (channels, height, width) of one image
+    budget: Budget,    # of the search
+    min_bits: int = 2,   # its fewest bits of an inner layer
+    max_bits: int = 8,   # its most
+    edge_bits: int = 8,  # its bits of the first and the last layer
+) -> Policy:
+    "`bits` in all but the first and the last layer, cut to the cost of `bits` everywhere, or to the budget."
+    if bits <= min_bits: return pin(Policy.uniform(model, bits, bits), edge_layers(budget.layers), edge_bits)
+    less, limit = (budget.cost(Policy.uniform(model, b, b)) for b in (bits - 1, bits))
+    if less < budget.limit < limit: limit = budget.limit
+    counted = Budget.size(model, shape, limit_bytes=limit) if budget.name == "bytes" else \
+        Budget.bitops(model, shape, limit=limit)
+    return uniform_policy(counted, True, min_bits=min_bits, max_bits=max(bits, max_bits), edge_bits=edge_bits)
+
+def _searched(out: Path) -> tuple[dict, dict]:
+    "The budget of the run's search, as `_budget` takes it, and its bits; the usual where an older version wrote none."
+    path = out / "search" / "budget.json"
+    limit = json.loads(path.read_text()) if path.exists() else {}
+    return limit, {name: limit.pop(name, getattr(SearchConfig(), name)) for name in _BITS}
+
+_NAMES = {"float32": "float32", **{f"uniform{bits}": f"uniform {bits}-bit" for bits in range(8, 0, -1)}, "arq": "ARQ"}
+
+def _policy_of(
+    network: str,       # "float32", "uniform1" to "uniform8", "arq", or the path of a policy.json
+    out: Path,          # run folder
+    model: nn.Module,   # float network
+    shape: tuple[int, int, int],  # (channels, height, width) of one image
+) -> Policy:
+    "The policy that a name or a file stands for."
+    if network == "float32": return Policy.uniform(model, FLOAT_BITS, FLOAT_BITS)
+    if uniform := re.fullmatch("uniform([1-8])", network):
+        limit, allowed = _searched(out)
+        budget = _budget(out, model, shape, **limit | {"milliseconds": None})
+        return _uniform_policy(int(uniform[1]), model, shape, budget, **allowed)
+    if network == "arq":
+        if (out / "search" / "policy.json").exists(): return Policy.load(out / "search" / "policy.json")
+        raise ValueError(f"{out} holds no search: start with `arq-nb search --out {quote(str(out))}`")
+    if network.endswith(".json") and Path(network).stem in _NAMES:
+        raise ValueError(f"--network {network}: reports call another network {Path(network).stem!r}, rename the file")
+    if network.endswith(".json"): return Policy.load(network)
+    raise ValueError(f"unknown network {network!r}: choose from float32, uniform1 to uniform8 and arq, or give a "
+                     "policy .json file")

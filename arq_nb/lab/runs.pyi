@@ -1,12 +1,17 @@
 # Written by tools/stubs.py: edit the notebooks.
+from typing import Any
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from torch import nn
 from ..core.data import ImageData
+from ..quant.budgets import Budget
+from ..quant.policies import Policy
 
 __all__ = ["Run"]
+_AUGMENTERS: dict[str, Any | None | partial]
 
 @dataclass(frozen=True)
 class Run:
@@ -28,6 +33,8 @@ class Run:
     size: int | None = None
     channels: int = 3
     convert: bool = False
+    augmentation: str | None = None
+    _home: None
 
     def __post_init__(self) -> None: ...
     def save(self, out: Path) -> None:
@@ -43,7 +50,11 @@ class Run:
 
     @property
     def augmenter(self) -> Callable | None:
-        """Random crops and mirror images, but not for digits, whose mirror images are no digits."""
+        """What is done to training images; unless it was said, nothing to digits, whose mirror images are no digits."""
+
+    @property
+    def home(self) -> str:
+        """Where a module of yours is looked for: where the run was begun, if that is still there, or here."""
 
     def network(self, classes: int) -> nn.Module:
         """The run's network with random weights, the same ones for the same seed."""
@@ -51,15 +62,31 @@ class Run:
     def check_network(self, model: nn.Module, data: ImageData) -> None:
         """Ask the network about two images in its precision; `ValueError` unless it gives logits for the classes of `data`."""
 
-    def trained(self, out: Path, classes: int) -> nn.Module:
-        """The float network that `arq-nb train` left."""
+    def trained(self, out: Path, classes: int, train: ImageData | None = None) -> nn.Module:
+        """The float network that `arq-nb train` left; `ValueError` if it was trained on other images."""
 
-def _unpacked(root: str, out: Path) -> Path: ...
-def _stamps(root: Path) -> list: ...
 @contextmanager
-def _importing_from_here() -> Iterator[str]: ...
-def _own_network(name: str, classes: int) -> nn.Module: ...
+def _importing_from(home: str) -> Iterator[None]: ...
+def _own_network(name: str, classes: int, home: str) -> nn.Module: ...
 
 _MODELS: tuple[str, ...]
 
-def _network_by_name(name: str, classes: int) -> nn.Module: ...
+def _network_by_name(name: str, classes: int, home: str) -> nn.Module: ...
+def _budget(out: Path, model: nn.Module, shape: tuple[int, int, int], **limit: float | None) -> Budget: ...
+
+_BITS: tuple[str, ...]
+
+def _uniform_policy(
+    bits: int,
+    model: nn.Module,
+    shape: tuple[int, int, int],
+    budget: Budget,
+    min_bits: int = 2,
+    max_bits: int = 8,
+    edge_bits: int = 8,
+) -> Policy: ...
+def _searched(out: Path) -> tuple[dict, dict]: ...
+
+_NAMES: dict[str, str]
+
+def _policy_of(network: str, out: Path, model: nn.Module, shape: tuple[int, int, int]) -> Policy: ...

@@ -17,16 +17,14 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from ..certify.logs import read_log
-from ..core.archives import drop_seen_twins, find_data, load_dataset, source_digest, unpack
+from ..core.archives import drop_seen_twins, find_data, load_dataset, say_seen, source_digest, unpacked
 from ..core.data import concat, ImageData
 from ..core.fingerprint import fingerprint
 from ..core.processes import on_first
-from ..core.record import plain, Record, write_atomically
+from ..core.record import check_same, load_tensors, plain, Record, save_tensors
 from ..core.rng import make_generator
 from ..core.settings import changed
 from .evidence import test_half
@@ -88,6 +86,12 @@ class Images:
     held_out: int = 100           # training images that the study trains no network on
     test: int | None = None       # at most so many test images, evenly spread; None: all
     size: int | None = None       # side of the images, where `load_dataset` is to resize them
+    channels: int = 3             # with "folder": 3 (RGB) or 1 (gray)
+    convert: bool = False         # with "folder": convert images of another kind instead of refusing them
+
+    def unused(self) -> list[str]:
+        "What is younger than stored results, so that their stages keep their names."
+        return [name for name in ("channels", "convert") if getattr(self, name) == getattr(Images, name)]
 
     def read(
         self,
@@ -95,7 +99,8 @@ class Images:
         split: str,         # "train" or "test"
     ) -> ImageData:
         "The images of one root."
-        return load_dataset(self.data, root, split, **({} if self.size is None else {"size": self.size}))
+        chosen = {k: v for k in ("size", "channels", "convert") if (v := getattr(self, k)) != getattr(Images, k)}
+        return load_dataset(self.data, root, split, **chosen)
 
     def found(self) -> list[Path]:
         "The roots as they are on this machine; `ValueError` for one that is not there."
@@ -111,7 +116,7 @@ class Images:
 # %% ../../nbs/25a_stages.ipynb #a7aabcf9
 def _joined(images: Images, split: str, folder: Path) -> ImageData:
     "The training images of all roots, or the test images of the last one."
-    paths = [unpack(p, folder / p.name.split(".")[0]) if p.is_file() else p for p in images.found()] or [None]
+    paths = [unpacked(p, folder) for p in images.found()] or [None]
     first, *others = [images.read(path, split) for path in (paths if split == "train" else paths[-1:])]
     for other in others: first = concat(first, other)
     return first
@@ -125,10 +130,20 @@ def _decoded(images: Images, split: str, folder: Path) -> ImageData:
 def _parts(images: Images, folder: Path, device: str) -> _Parts:
     both = _decoded(images, "train", folder), _decoded(images, "test", folder)
     all_train, test = (data.to(device).with_classes(both[0].classes) for data in both)
+    if images.data == "folder" and len(images.roots) == 1: say_seen(all_train, test)
     train, pool = all_train.split(images.held_out, make_generator(0))
     if len(images.roots) > 1: train = drop_seen_twins(train, pool, test)
     skip = None if images.test is None else math.ceil(len(test) / images.test)
     return _Parts(all_train, train, test, skip, images.held_out)
+
+def _check_images(at: Place, images: Images, then: str | None, now: Callable[[], ImageData]) -> None:
+    "`ValueError` for a stage of other images than there are now; a study that was sent without any is only read."
+    if then is None or not any((at.root / "images").glob("*.safetensors")): return
+    try: images.found()
+    except ValueError: return
+    check_same(at.folder, {"images": then}, {"images": fingerprint(now())},
+               f"bring the images back that were in {', '.join(images.roots)}, or give the study another folder")
+
 
 # %% ../../nbs/25a_stages.ipynb #a1d2fbbf
 def decoded_once(
@@ -142,12 +157,10 @@ def decoded_once(
         if path.exists(): return
         data = decode()
         about = {"key": key, "classes": json.dumps(data.classes), "name": data.name}
-        tensors = {"images": data.images.contiguous(), "labels": data.labels}
-        write_atomically(path, lambda p: save_file(tensors, p, about))
+        save_tensors(path, {"images": data.images, "labels": data.labels}, about)
     on_first(fill)
-    with safe_open(path, "pt") as f:
-        about, tensors = f.metadata(), [f.get_tensor(name) for name in ("images", "labels")]
-    return ImageData(*tensors, json.loads(about["classes"]), about["name"])
+    about, tensors = load_tensors(path)
+    return ImageData(tensors["images"], tensors["labels"], json.loads(about["classes"]), about["name"])
 
 # %% ../../nbs/25a_stages.ipynb #44896697
 @dataclass(frozen=True)
@@ -163,6 +176,11 @@ class TrainStage(Stage):
     sigma: float                     # noise, in units of the input
     recipe: Recipe = Recipe()        # how long, how fast, with which seed
     start: str | None = None         # .safetensors file with weights to begin with; None: random ones
+
+    def check(self, at: Place) -> None:
+        if not (state := at.folder / "training.safetensors").exists(): return
+        then = json.loads(load_tensors(state)[0].get("settings", "{}")).get("images")
+        _check_images(at, self.images, then, lambda: self.images.parts(at).train)
 
     def untrained(self, at: Place) -> nn.Module:
         "The network as it is made, on the device of `at`."
@@ -301,6 +319,10 @@ class FinishStage(Stage):
 
     @property
     def float_stage(self) -> Stage: return getattr(self.chosen, "float_stage", self.chosen)
+
+    def check(self, at: Place) -> None:
+        if not (made := at.folder / "settings.json").exists(): return
+        _check_images(at, self.float_stage.images, Record.read(made).get("test"), lambda: self.test(at))
 
     def test(self, at: Place) -> ImageData:
         "The images that are certified, from the study of `at`."

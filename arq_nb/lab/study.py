@@ -7,6 +7,7 @@ __all__ = ['Stage', 'Place', 'provenance', 'missing', 'run', 'measured', 'load_s
 
 # %% ../../nbs/25_study.ipynb #992fdcb4
 import importlib
+import inspect
 import math
 import os
 import platform
@@ -67,6 +68,9 @@ class Stage:
     def measured(self, at: "Place") -> Measured | None:
         "A line of the table, from the study of `at`, for a stage that measures a network; None for others."
 
+    def check(self, at: "Place") -> None:
+        "`ValueError` if what was made of it, in the study of `at`, was made of what has changed since."
+
     @property
     def noted(self) -> dict:
         "The fields as plain data."
@@ -125,10 +129,6 @@ class Place:
         if on_first(lambda: time.time() >= self.until): raise OutOfTime
 
 # %% ../../nbs/25_study.ipynb #ba6971db
-def _cpu() -> str:
-    "Name of the CPU."
-    return f"{processor()['name'] or platform.machine()}, {torch.get_num_threads()} threads"
-
 def _git(root: Path, *words: str) -> str | None:
     "What git says; None where there is no git, no repository, or no such file in it."
     try: done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True)
@@ -165,7 +165,8 @@ def provenance(
     device: str = "cpu",  # where the work is done
 ) -> dict:  # plain JSON
     "Where, when and with what a result is made; the commit ends in `-dirty` if the code differed from it."
-    chip = torch.cuda.get_device_name(device) if device.startswith("cuda") else _cpu()
+    cpu = f"{processor()['name'] or platform.machine()}, {torch.get_num_threads()} threads"
+    chip = torch.cuda.get_device_name(device) if device.startswith("cuda") else cpu
     used = {"arq_nb": __version__, "python": platform.python_version()}
     used |= {name: version(name) for name in ("torch", "torchvision")}
     commit, files = code_state()
@@ -230,6 +231,7 @@ def run(
 ) -> list[Stage]:  # what is still missing
     "Make the missing stages, with a line for each. An error is raised when all has ended that does not need its stage."
     until, error, over, failed = time.time() + 60 * minutes, None, False, set()
+    for one in (one for s in stages for one in (*_behind(s).values(), s)): one.check(Place(folder, one, device))
     waiting, busy = on_first(lambda: missing(stages, folder)), {}
     while waiting or busy:
         ready = [] if over else [s for s in _ready(waiting, busy.values()) if failed.isdisjoint(_behind(s))]
@@ -304,7 +306,10 @@ def load_study(
                          "rename the file")
     if not hasattr(module, name): raise ValueError(f"{study}: {module.__name__} has no {name!r}")
     found = getattr(module, name)
-    if callable(found): found = found(*arguments)
+    if callable(found):
+        try: inspect.signature(found).bind(*arguments)
+        except TypeError as error: raise ValueError(f"{study}: {name}{inspect.signature(found)}: {error}") from error
+        found = found(*arguments)
     if not isinstance(found, Sequence) or not all(isinstance(stage, Stage) for stage in found):
         raise ValueError(f"{study}: this is no list of stages")
     return list(found)
