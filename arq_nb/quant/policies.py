@@ -122,7 +122,7 @@ def save(self: Policy, path: str | os.PathLike) -> None:
 @patch(cls_method=True)
 def load(cls: Policy, path: str | os.PathLike) -> Policy:
     "Read a policy written by `Policy.save`; `ValueError` naming the file if it is not one."
-    try: content = json.loads(Path(path).read_text())
+    try: content = json.loads(Path(path).read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as e:
         raise ValueError(f"cannot read a policy from {path}: {e}") from e
     try: return cls({n: (b["weight_bits"], b["activation_bits"]) for n, b in content.items()})
