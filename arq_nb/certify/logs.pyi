@@ -27,7 +27,7 @@ _COLUMNS: tuple[str, ...]
 @dataclass(frozen=True)
 class CertificateLog:
     """
-    Certificates of many images; every field an array of one entry an image.
+    Certificates of many images; every field an array of one entry an image, `ValueError` if they differ in length.
 
         log = read_log("certificates.tsv")
         print(log)                              # accuracy, ACR, abstentions, with their intervals
@@ -45,6 +45,7 @@ class CertificateLog:
     images: str = field(default="", repr=False)
     norm: str = field(default="", repr=False)
 
+    def __post_init__(self) -> None: ...
     def __len__(self) -> int: ...
     @property
     def certified(self) -> np.ndarray:
@@ -58,7 +59,10 @@ def _parse_row(row: dict[str, str], where: str) -> tuple: ...
 def _read_table(path: str | os.PathLike) -> tuple[list[str], list[tuple[int, dict[str, str]]]]: ...
 def _largest_radius(record: Mapping) -> float | None: ...
 def read_log(path: str | os.PathLike) -> CertificateLog:
-    """Read a certificate log; a malformed row, or an image that is there twice, is a `ValueError` with its line number."""
+    """Read a certificate log.
+
+    `ValueError` with the line number for a malformed row, an image that is there twice, a `correct` that does not
+    follow from label and prediction, and a radius larger than the samples of its record can prove."""
 
 def average_certified_radius(log: CertificateLog) -> float:
     """Mean radius, wrong answers and abstentions counting 0 (Zhai et al. 2020)."""
@@ -72,13 +76,13 @@ def clean_accuracy(log: CertificateLog) -> float:
 def abstention_rate(log: CertificateLog) -> float:
     """Share of images without an answer; methods that look at labels leave out wrong guesses, which are among them."""
 
-def _share_interval(successes: np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]: ...
 def mean_interval(
     values: np.ndarray, confidence: float = 0.95, seed: int = 0, resamples: int = 2000
 ) -> tuple[float, float, float]:
-    """A mean over images with its BCa bootstrap interval (Efron 1987); NaN for its ends if all values are equal."""
+    """A mean over images with its BCa bootstrap interval (Efron 1987), wider for few images as Student's t is.
 
-def _median_interval(radii: np.ndarray, confidence: float = 0.95) -> tuple[float, float, float]: ...
+    NaN for its ends if all values are equal; `ValueError` for fewer than 2, or for values that are not finite."""
+
 def _most_frequent(labels: np.ndarray, confidence: float) -> tuple[float, float, float]: ...
 def summary(
     log: CertificateLog, radii: Sequence[float] = (), confidence: float = 0.95

@@ -29,7 +29,7 @@ from .layers import _enter, _leave, has_plain_forward, QuantizedLayer
 from .networks import copied, traced, unwrapped
 from arq_nb.quant.operations import (
     channelwise, check_codes, constant, FUNCTIONS, integer_weight, METHODS, MODULES, openvino_package, operations,
-    product, quantized_input,
+    product, quantized_input, without_memory,
 )
 from .quantizers import integer_range, UniformQuantizer
 
@@ -80,7 +80,8 @@ class _Exporter(fx.Interpreter):
     "Rebuilds a network as an OpenVINO graph; counts the layers that run in integers and those that may saturate."
 
     def __init__(self, model: nn.Module, image: Tensor, split: bool):
-        super().__init__(traced(model, image))
+        super().__init__(without_memory(traced(model, image)))
+        self.extra_traceback = False   # errors say what is wrong, not where in torch.fx
         self.split, self.integer, self.unsafe = split, 0, 0
 
     def run_node(self, n):
