@@ -17,8 +17,8 @@ from torch import nn, Tensor
 from ..core.settings import BACKENDS, one_of
 from .fused import fuse, keep_freed_memory
 from .int8 import export_int8, Int8
-from .layers import QuantizedLayer
-from .networks import _some_image, fold_batch_norm, in_rows, laid_out, traced
+from .layers import has_plain_forward, QuantizedLayer
+from .networks import _some_image, copied, fold_batch_norm, in_rows, laid_out, traced
 from .policies import calibrate, freeze, Policy, quantize
 from .quantizers import UniformQuantizer
 
@@ -38,11 +38,13 @@ def _fast_float32(model: nn.Module, folded: bool) -> tuple[nn.Module, bool]:
     if not folded: return fast, False
     fast = fold_batch_norm(fast)
     image = _some_image(fast)
-    if image is not None and laid_out(fast, image.shape[1:]) is in_rows: return fast, False
-    elsewhere = _read_elsewhere(fast)
-    for name, p in fast.named_parameters():
-        if p.ndim == 4 and name not in elsewhere: p.data = p.data.contiguous(memory_format=torch.channels_last)
-    return fast, True
+    def refused(network: nn.Module) -> bool: return image is not None and laid_out(network, image.shape[1:]) is in_rows
+    if refused(fast): return fast, False
+    last, elsewhere = copied(fast), _read_elsewhere(fast)
+    for name, m in last.named_modules():
+        if isinstance(m, nn.Conv2d) and has_plain_forward(m) and f"{name}.weight" not in elsewhere:
+            m.weight.data = m.weight.data.contiguous(memory_format=torch.channels_last)
+    return (fast, False) if refused(last) else (last, True)
 
 def _read_elsewhere(model: nn.Module) -> set[str]:
     "Parameters that a forward pass takes from a layer, perhaps to look at them in another shape; none if not known."
