@@ -74,7 +74,7 @@ class _Follow(TorchFunctionMode):
     "Rounds the operands of products with the weights of some layers."
     def __init__(self, layers: Sequence[nn.Module]):
         super().__init__()
-        self.weights = [(layer.weight, layer, ()) for layer in layers]   # and views that lead there; None: more than one
+        self.weights = [(layer.weight, layer, ()) for layer in layers]   # and views that lead there; None: more
 
     def layer(self, value: object) -> tuple[nn.Module, tuple[Callable, ...] | None] | None:
         return next(((layer, views) for weight, layer, views in self.weights if weight is value), None)

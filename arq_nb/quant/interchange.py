@@ -74,8 +74,8 @@ def _transposed_apart(graph: Any) -> None:
         readers = [use.node for use in node.outputs[0].uses()]
         for i, reader in enumerate(readers if len(readers) > 1 else ()):
             if reader.op_type != "Transpose": continue
-            made, values = reader.outputs[0], []
-            order = reader.attributes["perm"].as_ints() if "perm" in reader.attributes else [*range(len(made.shape))][::-1]
+            made, values, order = reader.outputs[0], [], [*range(len(reader.outputs[0].shape))][::-1]
+            if "perm" in reader.attributes: order = reader.attributes["perm"].as_ints()
             for value in node.inputs:
                 numbers = value.const_value.numpy()
                 numbers = numbers.transpose(order) if numbers.ndim == len(order) else numbers
@@ -84,9 +84,10 @@ def _transposed_apart(graph: Any) -> None:
                 graph.initializers.add(values[-1])
             about = {name: attribute.value for name, attribute in node.attributes.items()}
             twin = ir.node(node.op_type, values, about, domain=_DOMAIN, version=1)
-            twin.outputs[0].name, twin.outputs[0].shape, twin.outputs[0].type = f"{made.name}.{i}", made.shape, made.type
+            found = twin.outputs[0]
+            found.name, found.shape, found.type = f"{made.name}.{i}", made.shape, made.type
             graph.insert_before(node, twin)
-            ir.convenience.replace_all_uses_with(made, twin.outputs[0])
+            ir.convenience.replace_all_uses_with(made, found)
             graph.remove(reader, safe=True)
 
 def export_qonnx(

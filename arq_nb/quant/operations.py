@@ -166,7 +166,7 @@ def _relu(x, inplace=False): return _operation("relu", x)
 
 def _relu6(x, inplace=False): return _operation("clamp", x, 0.0, 6.0)
 
-def _function(name: str, x, inplace=False): return _operation(name, x)
+def _function(name: str, x: Any, inplace: bool = False): return _operation(name, x)
 
 def _arithmetic(name: str, *args):
     return _operation(name, *(constant(x, np.float32) if isinstance(x, (int, float)) else x for x in args))
@@ -198,7 +198,7 @@ def _max_pool_layer(m, x):
 def _pool_of_means_layer(m, x):
     return _pool_of_means(x, m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad, m.divisor_override)
 
-def _function_layer(name: str, m, x): return _operation(name, x)
+def _function_layer(name: str, m: nn.Module, x: Any): return _operation(name, x)
 
 def _average_pool_layer(m, x): return _average_pool(x, m.output_size)
 

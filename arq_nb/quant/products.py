@@ -171,7 +171,8 @@ def _note(self: _ProductRecorder, func: Callable, args: tuple, kwargs: dict, res
     operands, count = [args[i] for i in places], flop_registry.get(func.overloadpacket)
     origins = [self._origin(t) for t in operands]
     alone = None not in origins and not self.running and not self._owners(origins)   # a low-rank weight is made
-    if alone or self._makes_weight(operands) or count is None and None not in origins: return   # such as the norm of a matrix
+    alone |= count is None and None not in origins   # such as the norm of a matrix
+    if alone or self._makes_weight(operands): return
     self._check_own(origins)
     layer, weight = self._layer_of(origins)
     if layer is None: return
@@ -245,8 +246,8 @@ def _layer_of(self: _ProductRecorder, origins: list[frozenset | None]) -> tuple[
 def _refuse(self: _ProductRecorder, origins: list[frozenset | None]):
     used = sorted({p for o in origins for p in o or ()})
     raise ValueError(f"a product with {' and '.join(map(repr, used))} is no layer's own: only the weights of "
-                     "torch.nn's convolutions and linear layers can be given bits, each in a product of its own; a fixed filter can "
-                     "be the weight of one, with requires_grad_(False)")
+                     "torch.nn's convolutions and linear layers can be given bits, each in a product of its own; a fixed "
+                     "filter can be the weight of one, with requires_grad_(False)")
 
 # %% ../../nbs/41_products.ipynb #eda92f87
 @contextmanager
