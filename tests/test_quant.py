@@ -934,7 +934,8 @@ def test_operations_without_a_converter():
     pytest.importorskip("openvino")
     own = nn.Sequential(Same(3, 8, 3), nn.ReLU(), nn.Flatten(1), nn.Linear(8 * 36, 4)).eval()
     softplus = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Softplus()).eval()
-    for net, says in ((own, "layer '0' of type QuantizedSame computes"), (softplus, "type Softplus cannot be exported")):
+    for net, says in ((own, "layer '0' of type QuantizedSame computes"),
+                      (softplus, "type Softplus cannot be exported")):
         with refused(says): export_int8(rounded(net, images=torch.rand(2, 3, 7, 7)), (3, 7, 7))
 
 

@@ -246,8 +246,8 @@ def _layer_of(self: _ProductRecorder, origins: list[frozenset | None]) -> tuple[
 def _refuse(self: _ProductRecorder, origins: list[frozenset | None]):
     used = sorted({p for o in origins for p in o or ()})
     raise ValueError(f"a product with {' and '.join(map(repr, used))} is no layer's own: only the weights of "
-                     "torch.nn's convolutions and linear layers can be given bits, each in a product of its own; a fixed "
-                     "filter can be the weight of one, with requires_grad_(False)")
+                     "torch.nn's convolutions and linear layers can be given bits, each in a product of its own; "
+                     "a fixed filter can be the weight of one, with requires_grad_(False)")
 
 # %% ../../nbs/41_products.ipynb #eda92f87
 @contextmanager
