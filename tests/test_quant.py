@@ -933,8 +933,9 @@ def test_what_a_converter_refuses(convert, says):
 def test_operations_without_a_converter():
     pytest.importorskip("openvino")
     own = nn.Sequential(Same(3, 8, 3), nn.ReLU(), nn.Flatten(1), nn.Linear(8 * 36, 4)).eval()
-    sigmoid = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Sigmoid()).eval()
-    for net, says in ((own, "layer '0' of type QuantizedSame computes"), (sigmoid, "type Sigmoid cannot be exported")):
+    softplus = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Softplus()).eval()
+    for net, says in ((own, "layer '0' of type QuantizedSame computes"),
+                      (softplus, "type Softplus cannot be exported")):
         with refused(says): export_int8(rounded(net, images=torch.rand(2, 3, 7, 7)), (3, 7, 7))
 
 

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, ExitStack
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -72,3 +73,15 @@ def answers(
             raise ValueError(f"the classifier gave {logits.shape[1]} classes after {classes}: "
                              "always as many are needed")
         yield logits
+
+# %% ../../nbs/38a_background.ipynb #n39float1
+def check_floats(images: Tensor) -> None:
+    "`ValueError` for images that are bytes or other integers; not for a stand-in of `torch.fx`."
+    if isinstance(images, Tensor) and not images.is_floating_point():
+        raise ValueError(f"images must be float, not {images.dtype}: `arq_nb.core.data.to_float` converts bytes")
+
+def check_finite(pixels: np.ndarray) -> np.ndarray:  # the same
+    "`ValueError` for images with a NaN or infinite pixel."
+    with np.errstate(over="ignore", invalid="ignore"): total = pixels.sum()
+    if np.isfinite(total) or np.isfinite(pixels).all(): return pixels
+    raise ValueError("the images contain NaN or infinite values")

@@ -14,12 +14,15 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn, Tensor
 
-from ..core.background import NotFinite
+from ..core.background import check_floats, NotFinite
+from ..core.classifiers import logits_of
 from ..core.settings import BACKENDS, one_of
+from .exporter import chosen_logits
 from .fused import fuse, keep_freed_memory
 from .int8 import export_int8, Int8
-from .layers import QuantizedLayer
-from .networks import _some_image, check_floats, fold_batch_norm, in_rows, laid_out, traced, unwrapped
+from .layers import has_plain_forward, QuantizedLayer
+from .networks import (
+    _some_image, copied, dtype_of, fold_batch_norm, in_rows, laid_out, traced, unwrapped)
 from .policies import calibrate, freeze, Policy, quantize
 from .quantizers import UniformQuantizer
 
@@ -39,11 +42,13 @@ def _fast_float32(model: nn.Module, folded: bool) -> tuple[nn.Module, bool]:
     if not folded: return fast, False
     fast = fold_batch_norm(fast)
     image = _some_image(fast)
-    if image is not None and laid_out(fast, image.shape[1:]) is in_rows: return fast, False
-    elsewhere = _read_elsewhere(fast)
-    for name, p in fast.named_parameters():
-        if p.ndim == 4 and name not in elsewhere: p.data = p.data.contiguous(memory_format=torch.channels_last)
-    return fast, True
+    def refused(network: nn.Module) -> bool: return image is not None and laid_out(network, image.shape[1:]) is in_rows
+    if refused(fast): return fast, False
+    last, elsewhere = copied(fast), _read_elsewhere(fast)
+    for name, m in last.named_modules():
+        if isinstance(m, nn.Conv2d) and has_plain_forward(m) and f"{name}.weight" not in elsewhere:
+            m.weight.data = m.weight.data.contiguous(memory_format=torch.channels_last)
+    return (fast, False) if refused(last) else (last, True)
 
 def _read_elsewhere(model: nn.Module) -> set[str]:
     "Parameters that a forward pass takes from a layer, perhaps to look at them in another shape; none if not known."
@@ -123,7 +128,7 @@ class BFloat16(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         check_floats(images)   # which bytes would pass, and mean something else
-        return self.model(images.to(torch.bfloat16)).float()
+        return chosen_logits(self.model(images.to(torch.bfloat16))).float()
 
 # %% ../../nbs/09_backends.ipynb #0ff7dccd
 def suitable_backend(
@@ -140,6 +145,16 @@ class _Largest(UniformQuantizer):
     "Takes the largest magnitude for its clip, which costs nothing."
     def __init__(self, *args, **kwargs): super().__init__(*args, **{**kwargs, "method": "minmax"})
 
+@torch.no_grad()
+def _try_bfloat16(model: nn.Module, image: Tensor) -> None:
+    "Raise a ValueError for a network that takes an image, but not in bfloat16."
+    try: copied(model).eval()(image.to(dtype_of(model)))
+    except Exception: return   # what is wrong has nothing to do with the backend
+    try: logits_of(BFloat16(model, fused=False)(image), 1)
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{type(model).__name__} cannot run in bfloat16: {reason}") from error
+
 def check_backend(
     model: nn.Module,                  # float network, before it is trained or searched
     input_shape: tuple[int, int, int], # (channels, height, width) of one image
@@ -149,11 +164,12 @@ def check_backend(
 ) -> None:
     "Raise at once what `deployed` would raise after hours of training, by trying it on bits that nobody has trained."
     one_of("backend", backend, BACKENDS)
-    if backend != "int8": return
-    tried = quantize(model, policy or Policy.uniform(model, 8, 8), quantizer)
-    if suitable_backend(tried, backend) != "int8": return
+    if backend == "float32": return
     image = torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0))
-    export_int8(calibrate(tried, image.to(next(model.parameters()).device)), input_shape)
+    image = image.to(next(model.parameters()).device)
+    if backend == "bfloat16": return _try_bfloat16(model, image)
+    tried = quantize(model, policy or Policy.uniform(model, 8, 8), quantizer)
+    if suitable_backend(tried, backend) == "int8": export_int8(calibrate(tried, image), input_shape)
 
 # %% ../../nbs/09_backends.ipynb #2563da1c
 @torch.inference_mode()

@@ -6,6 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/43c_exporter.ipynb #43c00004
+import functools
 import json
 import os
 import re
@@ -24,7 +25,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..core.record import plain, write_atomically
 from arq_nb.quant.layers import (
-    _GETTERS, _operands, _PRODUCTS, _VIEWS, has_plain_forward, QuantizedLayer, unfollow_weights,
+    _GETTERS, _operands, _part, _PRODUCTS, _VIEWS, has_plain_forward, QuantizedLayer, unfollow_weights,
 )
 from .networks import copied, unwrapped
 from .operations import check_codes, step_of
@@ -70,13 +71,13 @@ def stored_weights(
 
 # %% ../../nbs/43c_exporter.ipynb #43c00013
 class _Follow(TorchFunctionMode):
-    "Rounds the inputs of products with the weights of some layers."
+    "Rounds the operands of products with the weights of some layers."
     def __init__(self, layers: Sequence[nn.Module]):
         super().__init__()
-        self.weights = [(layer.weight, layer, True) for layer in layers]   # and whether it is the weight or a view
+        self.weights = [(layer.weight, layer, ()) for layer in layers]   # and views that lead there; None: more
 
-    def layer(self, value: object) -> tuple[nn.Module, bool] | None:
-        return next(((layer, same) for weight, layer, same in self.weights if weight is value), None)
+    def layer(self, value: object) -> tuple[nn.Module, tuple[Callable, ...] | None] | None:
+        return next(((layer, views) for weight, layer, views in self.weights if weight is value), None)
 
     def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> object:
         kwargs = dict(kwargs or {})
@@ -84,10 +85,14 @@ class _Follow(TorchFunctionMode):
         result = func(*args, **kwargs)
         found = self.layer(args[0]) if args and isinstance(args[0], Tensor) else None
         if found is None or found[0].weight is result: return result
-        parts = [r for r in (result if isinstance(result, (tuple, list)) else [result]) if isinstance(r, Tensor)]
-        view = getattr(func, "__name__", "") in _VIEWS or func in _GETTERS
-        made = view or any(r.is_floating_point() and r.numel() == args[0].numel() for r in parts)
-        if made: self.weights += [(r, found[0], found[1] and view) for r in parts]
+        several = isinstance(result, (tuple, list))
+        parts = [(i, r) for i, r in enumerate(result if several else [result]) if isinstance(r, Tensor)]
+        is_view = getattr(func, "__name__", "") in _VIEWS or func in _GETTERS
+        made = is_view or any(r.is_floating_point() and r.numel() == args[0].numel() for _, r in parts)
+        for i, r in parts if made else ():
+            view = functools.partial(_part, i, func, args[1:], kwargs) if several else \
+                lambda w: func(w, *args[1:], **kwargs)
+            self.weights.append((r, found[0], (*found[1], view) if is_view and found[1] is not None else None))
         return result
 
     def product(self, func: Callable, args: list, kwargs: dict) -> object:
@@ -95,10 +100,13 @@ class _Follow(TorchFunctionMode):
         found = [self.layer(holder[key]) for holder, key in places]
         if any(found):
             which = 1 if found[-1] else 0
-            layer, view = found[which]
+            layer, views = found[which]
             (holder, key), (inputs, place) = places[which], places[1 - which]
             inputs[place] = layer.input_quantizer(inputs[place])
-            if not view: holder[key] = layer.weight_quantizer(holder[key])
+            if type(layer.weight_quantizer) is not nn.Identity:   # it is where the weight lies there rounded
+                viewed = views is not None
+                rounded = layer.weight_quantizer(layer.weight if viewed else holder[key])
+                holder[key] = functools.reduce(lambda w, view: view(w), views if viewed else (), rounded)
         return func(*args, **kwargs)
 
 class _Followed(nn.Module):
@@ -224,16 +232,27 @@ def onnx_program(
     for name in ("onnx", "onnxscript"): export_package(name)
     model, weights = _prepared(network, rounding)
     images = torch.rand(2, *input_shape, generator=torch.Generator().manual_seed(0))
-    with _quietly(): program = _translated(_recorded(_alone(model, images), images))
+    model = _alone(model, images)
+    with _quietly(): program = _translated(_recorded(model, images))
     graph, replaced = program.model.graph, export_package("onnx_ir").convenience.replace_all_uses_with
-    for name, weight in weights.items():
-        known = [f"{wrapped}{name}.weight" for wrapped in ("", "network.", "network.network.")]
-        for old in [graph.initializers.pop(n) for n in known if n in graph.initializers]:
-            replaced(old, stored(graph, f"{name}.weight", weight))
+    prefix = ""
+    while isinstance(model, (_Followed, _Chosen)): prefix, model = f"{prefix}network.", model.network
+    floats = {name: graph.initializers.pop(f"{prefix}{name}.weight", None) for name in weights}   # all, before names
+    for name, old in floats.items():                                                              # are given again
+        if old is not None: replaced(old, stored(graph, f"{name}.weight", weights[name]))
     return program
 
 # %% ../../nbs/43c_exporter.ipynb #43c00021
 _ONE_FILE = 2**31 - 2**24   # bytes; Protocol Buffers end at 2 GiB
+
+def _check_model(model: Any) -> None:
+    "Raise a ValueError for a graph that no runtime could read."
+    checker = export_package("onnx").checker
+    try: checker.check_model(export_package("onnx_ir").serde.serialize_model(model))
+    except checker.ValidationError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"what PyTorch's exporter has made of this network is no valid ONNX ({reason[:300]}); "
+                         f"{_INSTEAD}") from error
 
 def save_program(
     program: Any,               # from `onnx_program`
@@ -247,6 +266,8 @@ def save_program(
     model.producer_name = "arq_nb"
     model.metadata_props.update({k: v if isinstance(v, str) else json.dumps(plain(v, k)) for k, v in about.items()})
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values())
-    if size < _ONE_FILE: return write_atomically(path, lambda p: ir.save(model, p))
+    if size < _ONE_FILE:
+        _check_model(model)
+        return write_atomically(path, lambda p: ir.save(model, p))
     path.parent.mkdir(parents=True, exist_ok=True)
     ir.save(model, path, external_data=f"{path.name}.data")

@@ -17,7 +17,7 @@ from torch import fx, nn, Tensor
 from torch.autograd import forward_ad
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
-from .networks import traced
+from .networks import copied, traced
 
 # %% ../../nbs/39a_fused.ipynb #f39a0010
 def keep_freed_memory() -> None:
@@ -249,6 +249,9 @@ def run(self: _Program, model: nn.Module, x: Tensor) -> Tensor | None:
 def tried(self: _Program, model: nn.Module, image: Tensor) -> int:
     "Images in a piece; 0 if the network among four images says something else than the program among two."
     four, packed = torch.cat([image, image.flip(-1), 1 - image, image / 2]), _Packed()
+    if image.dtype != torch.float32:   # where what torch.fx misses may be as small as what rounding does
+        try: traced(copied(model).float(), image.float())
+        except ValueError: return 0
     try: found = self.forward(model, four[:2].contiguous(memory_format=torch.channels_last), packed)
     except Exception: return 0   # such as bfloat16 on a processor that has none
     expected = model._call_impl(four)

@@ -22,14 +22,15 @@ import torch
 from fastcore.basics import patch
 from torch import fx, nn, Tensor
 
+from ..core.background import check_finite, check_floats
 from ..core.fingerprint import fingerprint
 from ..core.rng import CHUNK
 from .exporter import _codes, chosen_logits
 from .layers import _enter, _leave, has_plain_forward, QuantizedLayer
-from .networks import check_finite, check_floats, copied, traced, unwrapped
+from .networks import copied, traced, unwrapped
 from arq_nb.quant.operations import (
     channelwise, check_codes, constant, FUNCTIONS, integer_weight, METHODS, MODULES, openvino_package, operations,
-    product, quantized_input,
+    product, quantized_input, without_memory,
 )
 from .quantizers import integer_range, UniformQuantizer
 
@@ -80,7 +81,8 @@ class _Exporter(fx.Interpreter):
     "Rebuilds a network as an OpenVINO graph; counts the layers that run in integers and those that may saturate."
 
     def __init__(self, model: nn.Module, image: Tensor, split: bool):
-        super().__init__(traced(model, image))
+        super().__init__(without_memory(traced(model, image)))
+        self.extra_traceback = False   # errors say what is wrong, not where in torch.fx
         self.split, self.integer, self.unsafe = split, 0, 0
 
     def run_node(self, n):

@@ -20,6 +20,7 @@ def _converted(converter: Callable, name: str, *args: Any, **kwargs: Any) -> Any
 class _Exporter(fx.Interpreter):
     """Rebuilds a network as an OpenVINO graph; counts the layers that run in integers and those that may saturate."""
 
+    extra_traceback: bool
     split: bool
     integer: int
     unsafe: int

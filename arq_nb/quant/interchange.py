@@ -67,6 +67,29 @@ def _for_one_image(graph: Any) -> None:
         is_open = value.shape is None or any(isinstance(n, ir.SymbolicDim) for n in shape)
         value.shape = None if is_open else ir.Shape(shape)
 
+def _transposed_apart(graph: Any) -> None:
+    "Write a weight a second time, transposed, where it is also read as it is: qonnx's cleanup would transpose both."
+    ir = export_package("onnx_ir")
+    for node in [n for n in graph if n.domain == _DOMAIN and n.inputs[0].is_initializer()]:
+        readers = [use.node for use in node.outputs[0].uses()]
+        for i, reader in enumerate(readers if len(readers) > 1 else ()):
+            if reader.op_type != "Transpose": continue
+            made, values, order = reader.outputs[0], [], [*range(len(reader.outputs[0].shape))][::-1]
+            if "perm" in reader.attributes: order = reader.attributes["perm"].as_ints()
+            for value in node.inputs:
+                numbers = value.const_value.numpy()
+                numbers = numbers.transpose(order) if numbers.ndim == len(order) else numbers
+                tensor = ir.tensor(np.ascontiguousarray(numbers), name=f"{value.name}.{i}")
+                values.append(ir.Value(name=tensor.name, const_value=tensor, type=value.type, shape=tensor.shape))
+                graph.initializers.add(values[-1])
+            about = {name: attribute.value for name, attribute in node.attributes.items()}
+            twin = ir.node(node.op_type, values, about, domain=_DOMAIN, version=1)
+            found = twin.outputs[0]
+            found.name, found.shape, found.type = f"{made.name}.{i}", made.shape, made.type
+            graph.insert_before(node, twin)
+            ir.convenience.replace_all_uses_with(made, found)
+            graph.remove(reader, safe=True)
+
 def export_qonnx(
     network: nn.Module,          # quantized and calibrated, or float; left alone
     path: str | os.PathLike,     # the file, replaced if it is there
@@ -81,6 +104,7 @@ def export_qonnx(
     policy = {n: bits.get(n, (FLOAT_BITS, FLOAT_BITS)) for n in quantizable_layers(network)}
     program = onnx_program(network, input_shape, _QuantNode, _quant_weight)
     _for_one_image(program.model.graph)
+    _transposed_apart(program.model.graph)
     save_program(program, path, {"format": "arq_nb qonnx", "policy": policy, "network_sha256": sha256, **about})
 
 # %% ../../nbs/44b_qonnx.ipynb #44b00017

@@ -245,12 +245,12 @@ class QuantizedLayer:
 
 # %% ../../nbs/40_layers.ipynb #5ba076bf
 class _PlainConvolution(QuantizedLayer):
-    def forward(self, x: Tensor) -> Tensor:
-        return self._conv_forward(self.input_quantizer(x), self.weight_quantizer(self.own_weight()), self.bias)
+    def forward(self, input: Tensor) -> Tensor:
+        return self._conv_forward(self.input_quantizer(input), self.weight_quantizer(self.own_weight()), self.bias)
 
 class _PlainLinear(QuantizedLayer):
-    def forward(self, x: Tensor) -> Tensor:
-        return F.linear(self.input_quantizer(x), self.weight_quantizer(self.own_weight()), self.bias)
+    def forward(self, input: Tensor) -> Tensor:
+        return F.linear(self.input_quantizer(input), self.weight_quantizer(self.own_weight()), self.bias)
 
 class _OwnForward(QuantizedLayer):
     def forward(self, *args, **kwargs):

@@ -7,14 +7,14 @@ __all__ = ['quantizable_layers', 'fold_batch_norm']
 
 # %% ../../nbs/39_networks.ipynb #5c3f01c3
 import copy
+import functools
 import inspect
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import CodeType
+from types import CodeType, FunctionType
 
-import numpy as np
 import torch
 from torch import fx, nn, Tensor
 from torch.nn.modules.conv import _ConvNd
@@ -40,16 +40,48 @@ def unwrapped(
                              "give the network as it was before")
     return model
 
+# %% ../../nbs/39_networks.ipynb #76876f5b
+def _without_attributes(graph: fx.GraphModule) -> fx.GraphModule:
+    kind = type(graph)
+    return object.__new__(type(kind.__name__, kind.__bases__, {}) if kind.__name__ == "GraphModuleImpl" else kind)
+
+def _with_attributes(twin: fx.GraphModule, attributes: dict) -> None:
+    twin.__dict__ = {k: v for k, v in attributes.items() if k != "_compiled_call_impl"}
+    twin._graph.owning_module = twin
+    if type(twin).__name__ == "GraphModuleImpl": twin.recompile()   # other classes have more than this code
+
+def _known_to(hook: object) -> list:
+    "What a function, perhaps within a `partial`, takes from where it was defined."
+    while isinstance(hook, functools.partial): hook = hook.func
+    known = inspect.getclosurevars(hook) if isinstance(hook, FunctionType) else None
+    return [*known.nonlocals.values(), *known.globals.values()] if known else []
+
+def _check_hooks(model: nn.Module) -> None:
+    "`ValueError` for a hook that is a function and knows what is the network's own: in a copy, it would not be."
+    contents = (v for m in model.modules() for v in vars(m).values() if isinstance(v, (list, dict, set)))
+    own = {id(part) for part in (*model.modules(), *contents)}
+    hooks = ((n, {**m._forward_pre_hooks, **m._forward_hooks}) for n, m in model.named_modules())
+    for name, hook in ((name, hook) for name, found in hooks for hook in found.values()):
+        if found := [type(known).__name__ for known in _known_to(hook) if id(known) in own]:
+            raise ValueError(f"a hook of {name or type(model).__name__!r} is a function that knows a {found[0]} of the "
+                             "network itself, and would use the original's in a copy: register a method of the "
+                             "network instead, as in `register_forward_hook(self.note)`")
+
 # %% ../../nbs/39_networks.ipynb #c8aefbb4
 def copied(
     model: nn.Module,  # not changed
 ) -> nn.Module:
     """A deep copy, also of a network with computed tensors in it, such as the weights of `torch.nn.utils.prune`.
 
-    `ValueError` for a network that holds what cannot be copied, such as a lock or an open file."""
+    `ValueError` for what cannot be copied, such as a lock or an open file, and for a hook that knows the original."""
+    _check_hooks(model)
     held = (v for m in model.modules() for v in tree_leaves(vars(m)))   # also in lists and dicts
-    computed = {id(v): v.detach().clone() for v in held if isinstance(v, Tensor) and not v.is_leaf}
-    try: return copy.deepcopy(model, computed)
+    known = {id(v): v.detach().clone() for v in held if isinstance(v, Tensor) and not v.is_leaf}
+    graphs = [m for m in model.modules() if isinstance(m, fx.GraphModule)]
+    known |= {id(m): _without_attributes(m) for m in graphs}
+    try:
+        for m in graphs: _with_attributes(known[id(m)], copy.deepcopy(vars(m), known))
+        return copy.deepcopy(model, known)
     except TypeError as error:
         raise ValueError(f"{type(model).__name__} holds what cannot be copied ({error}): take it off, or give the "
                          "class of what holds it a `__deepcopy__`") from error
@@ -75,42 +107,25 @@ def one_image(
         raise ValueError(f"the network cannot be called on one image of input_shape={tuple(input_shape)}: "
                          f"{reason}") from error
 
-# %% ../../nbs/39_networks.ipynb #n39float1
-def check_floats(images: Tensor) -> None:
-    "`ValueError` for images that are bytes or other integers; not for a stand-in of `torch.fx`."
-    if isinstance(images, Tensor) and not images.is_floating_point():
-        raise ValueError(f"images must be float, not {images.dtype}: `arq_nb.core.data.to_float` converts bytes")
-
-def check_finite(pixels: np.ndarray) -> np.ndarray:  # the same
-    "`ValueError` for images with a NaN or infinite pixel."
-    with np.errstate(over="ignore", invalid="ignore"): total = pixels.sum()
-    if np.isfinite(total) or np.isfinite(pixels).all(): return pixels
-    raise ValueError("the images contain NaN or infinite values")
-
 # %% ../../nbs/39_networks.ipynb #b39lay02
 def in_rows(images: Tensor) -> Tensor:
     "Row by row in memory; `contiguous()` leaves images of one channel as they are."
     return images.clone(memory_format=torch.contiguous_format)
 
 @torch.no_grad()
-def laid_out(
-    model: nn.Module,            # any network, not called itself
-    input_shape: Sequence[int],  # (channels, height, width)
-) -> Callable[[Tensor], Tensor]:  # images -> the same, as they must lie in memory
-    "How `model` wants images; whatever else is wrong with them shows where it is called."
+def laid_out(model: nn.Module, input_shape: Sequence[int]) -> Callable[[Tensor], Tensor]:
+    "How images must lie for `model`, which is not called; whatever else is wrong with them shows where it is."
     generator, weight = torch.Generator().manual_seed(0), next(model.parameters(), torch.empty(()))
     images = torch.rand(2, *input_shape, generator=generator).to(weight.device, dtype_of(model))
     try: last = takes_channels_last(copied(unwrapped(model)).eval(), images)
     except Exception: last = True
     return torch.as_tensor if last else in_rows
 
-def in_channels_last(
-    model: nn.Module,                          # any network
-    input_shape: Sequence[int] | None = None,  # (channels, height, width); None: some that the network takes
-) -> nn.Module:  # the same one; its weights lie channels last, if that suits it
-    "Faster convolutions."
+def in_channels_last(model: nn.Module, input_shape: Sequence[int] | None = None) -> nn.Module:
+    "The same network, with weights channels last for faster convolutions, if that suits it and its images."
     image = torch.empty(1, *input_shape) if input_shape else _some_image(model)
-    if image is not None and laid_out(model, image.shape[1:]) is in_rows: return model
+    last = copied(unwrapped(model)).to(memory_format=torch.channels_last)   # a layer may look at its weight with `view`
+    if image is not None and laid_out(last, image.shape[1:]) is in_rows: return model
     return model.to(memory_format=torch.channels_last)
 
 # %% ../../nbs/39_networks.ipynb #34d1b34f
@@ -244,7 +259,6 @@ def traced(
                          "else with a stand-in than with a tensor")
     return graph
 
-
 # %% ../../nbs/39_networks.ipynb #110022ac
 _SIDES = 32, 28, 64, 96, 224, 8, 16, 48, 112, 128, 160, 192, 256, 299, 384   # of images that networks are made for
 
@@ -259,7 +273,6 @@ def _some_image(
         try: _answers(copied(model), image)
         except Exception: continue
         return image
-
 
 # %% ../../nbs/39_networks.ipynb #31f8080e
 def _folds(conv: nn.Module, norm: nn.Module) -> bool:

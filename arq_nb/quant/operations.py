@@ -7,6 +7,7 @@ __all__ = []
 
 # %% ../../nbs/43a_operations.ipynb #43a00004
 import functools
+import inspect
 import math
 import operator
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn, Tensor
+from torch import fx, nn, Tensor
 
 from .quantizers import integer_range, UniformQuantizer
 from .rounding import rounds_on_grid
@@ -93,12 +94,25 @@ def _batch_norm(m, x):
     shift = (0 if m.bias is None else m.bias) - m.running_mean * factor
     return operations().add(operations().multiply(x, channelwise(factor, m)), channelwise(shift, m))
 
-def _max_pool(m, x):
-    def pair(value): return [value, value] if isinstance(value, int) else list(value)
-    if pair(m.dilation) != [1, 1] or m.ceil_mode or m.return_indices:
-        raise ValueError(f"max pooling with dilation, ceil_mode or return_indices cannot be exported: {m}")
-    stride, padding, size = pair(m.stride), pair(m.padding), pair(m.kernel_size)
+def _pair(value): return [value, value] if isinstance(value, int) else list(value)
+
+def _max_pool(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+    if _pair(dilation) != [1, 1] or ceil_mode or return_indices:
+        raise ValueError("max pooling with dilation, ceil_mode or return_indices cannot be exported")
+    stride, padding, size = map(_pair, (stride or kernel_size, padding, kernel_size))
     return operations().max_pool(x, stride, [1, 1], padding, padding, size).output(0)
+
+def _pool_of_means(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
+                   divisor_override=None):
+    if ceil_mode or divisor_override is not None:
+        raise ValueError("average pooling with ceil_mode or divisor_override cannot be exported")
+    stride, padding, size = map(_pair, (stride or kernel_size, padding, kernel_size))
+    return operations().avg_pool(x, stride, padding, padding, size, not count_include_pad)
+
+def _joined(tensors, dim=0):
+    if dim == 0: raise ValueError("images cannot be joined to a larger batch in an exported network: torch.cat with "
+                                  "dim=0")
+    return operations().concat(list(tensors), dim)
 
 def _mean(x, dim, keepdim=False): return operations().reduce_mean(x, constant(dim), keepdim)
 
@@ -152,17 +166,25 @@ def _relu(x, inplace=False): return _operation("relu", x)
 
 def _relu6(x, inplace=False): return _operation("clamp", x, 0.0, 6.0)
 
+def _function(name: str, x: Any, inplace: bool = False): return _operation(name, x)
+
 def _arithmetic(name: str, *args):
     return _operation(name, *(constant(x, np.float32) if isinstance(x, (int, float)) else x for x in args))
 
 _ADD, _SUBTRACT, _MULTIPLY, _DIVIDE = (
     functools.partial(_arithmetic, name) for name in ("add", "subtract", "multiply", "divide"))
+_SIGMOID, _SILU, _HARDSWISH, _HARDSIGMOID = (
+    functools.partial(_function, name) for name in ("sigmoid", "swish", "hswish", "hsigmoid"))
 FUNCTIONS = {
     operator.add: _ADD, torch.add: _ADD, operator.sub: _SUBTRACT, operator.mul: _MULTIPLY, operator.truediv: _DIVIDE,
     F.relu: _relu, torch.relu: _relu, F.relu6: _relu6, F.pad: _pad, operator.getitem: _item, getattr: _attribute,
-    torch.flatten: _flatten, F.adaptive_avg_pool2d: _average_pool,
+    torch.flatten: _flatten, F.adaptive_avg_pool2d: _average_pool, F.max_pool2d: _max_pool, torch.cat: _joined,
+    F.avg_pool2d: _pool_of_means, torch.sigmoid: _SIGMOID, F.sigmoid: _SIGMOID, F.silu: _SILU,
+    F.hardswish: _HARDSWISH, F.hardsigmoid: _HARDSIGMOID,
 }
-METHODS = {"mean": _mean, "flatten": _flatten, "relu": _relu, "size": _size, "view": _view, "reshape": _view}
+METHODS = {"mean": _mean, "flatten": _flatten, "relu": _relu, "size": _size, "view": _view, "reshape": _view,
+           "sigmoid": _SIGMOID, "add": _ADD, "mul": _MULTIPLY,
+           "relu_": _relu, "sigmoid_": _SIGMOID, "add_": _ADD, "mul_": _MULTIPLY}
 
 def _unchanged(m, x): return x
 
@@ -170,12 +192,73 @@ def _relu_layer(m, x): return _relu(x)
 
 def _relu6_layer(m, x): return _relu6(x)
 
+def _max_pool_layer(m, x):
+    return _max_pool(x, m.kernel_size, m.stride, m.padding, m.dilation, m.ceil_mode, m.return_indices)
+
+def _pool_of_means_layer(m, x):
+    return _pool_of_means(x, m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad, m.divisor_override)
+
+def _function_layer(name: str, m: nn.Module, x: Any): return _operation(name, x)
+
 def _average_pool_layer(m, x): return _average_pool(x, m.output_size)
 
 def _flatten_layer(m, x): return _flatten(x, m.start_dim, m.end_dim)
 
 MODULES = {
-    nn.BatchNorm2d: _batch_norm, nn.MaxPool2d: _max_pool, nn.AdaptiveAvgPool2d: _average_pool_layer,
+    nn.BatchNorm2d: _batch_norm, nn.MaxPool2d: _max_pool_layer, nn.AdaptiveAvgPool2d: _average_pool_layer,
     nn.ReLU: _relu_layer, nn.ReLU6: _relu6_layer, nn.Flatten: _flatten_layer,
-    nn.Identity: _unchanged, nn.Dropout: _unchanged,
+    nn.Identity: _unchanged, nn.Dropout: _unchanged, nn.AvgPool2d: _pool_of_means_layer,
+    nn.Sigmoid: functools.partial(_function_layer, "sigmoid"), nn.SiLU: functools.partial(_function_layer, "swish"),
+    nn.Hardswish: functools.partial(_function_layer, "hswish"),
+    nn.Hardsigmoid: functools.partial(_function_layer, "hsigmoid"),
 }
+
+# %% ../../nbs/43a_operations.ipynb #43a0023b
+_SAME = nn.Identity, nn.Dropout                                              # answer with what they are given
+_VIEWS = nn.Flatten, torch.flatten, operator.getitem, "flatten", "view", "reshape"   # may lie in the same memory
+
+def _writes(node: fx.Node, layer: nn.Module | None) -> bool:
+    "True for an operation that leaves its result in the place of its first operand."
+    if layer is not None: return bool(getattr(layer, "inplace", False)) and not isinstance(layer, _SAME)
+    if node.op == "call_method": return node.target.endswith("_")
+    if node.target not in FUNCTIONS: return False   # such an operation is refused later, as is such a call:
+    signature = inspect.signature(FUNCTIONS[node.target])
+    try: return bool(signature.bind(*node.args, **node.kwargs).arguments.get("inplace"))
+    except TypeError: return False
+
+class _Memory:
+    "What lies where while the operations of a network are gone through."
+    def __init__(self): self.place, self.value, self.now, self.lost = {}, {}, {}, {}
+
+    def read(self, node: fx.Node) -> fx.Node:
+        "What an operation finds that reads the result of `node`; `ValueError` if that has been written over in parts."
+        value = self.value.get(node, node)
+        if value in self.lost:
+            raise ValueError(f"{self.lost[value].name!r} changes in place what is read later in another shape, as "
+                             f"{node.name!r}: this cannot be exported; write it without `inplace`")
+        return self.now.get(value, node)
+
+    def same(self, node: fx.Node, operand: fx.Node):
+        self.value[node], self.place[node] = self.value.get(operand, operand), self.place.get(operand, operand)
+
+    def write(self, node: fx.Node):
+        own, place = self.value[node], self.place[node]
+        self.now[own] = node
+        others = {self.value.get(n, n) for n in (place, *self.place) if self.place.get(n, n) is place}
+        self.lost |= dict.fromkeys(others - {own}, node)
+
+def without_memory(
+    traced: fx.GraphModule,  # changed in place
+) -> fx.GraphModule:  # the same one
+    "Let each operation read what the ones before it have left in its operands; `ValueError` where that is a part."
+    memory, layers = _Memory(), dict(traced.named_modules())
+    for node in traced.graph.nodes:
+        node.args, node.kwargs = fx.map_arg(node.args, memory.read), fx.map_arg(node.kwargs, memory.read)
+        layer = layers[node.target] if node.op == "call_module" else None
+        kind, operand = node.target if layer is None else type(layer), next(iter(node.all_input_nodes), None)
+        if operand is None: continue
+        writes = _writes(node, layer)
+        if writes or kind in _SAME: memory.same(node, operand)
+        elif kind in _VIEWS: memory.place[node] = memory.place.get(operand, operand)
+        if writes: memory.write(node)
+    return traced

@@ -25,12 +25,12 @@ from fastcore.basics import patch
 from torch import nn, Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
+from ..core.background import check_floats
 from ..core.classifiers import evaluation_mode
 from ..core.data import REFUSED_VIEW
 from ..core.record import write_atomically
 from .layers import follow_weights, has_plain_forward, QuantizedLayer, unfollow_weights, unknown_uses
-from .networks import (
-    check_floats, copied, dtype_of, in_rows, one_image, quantizable_layers, shared_weights, unwrapped)
+from .networks import copied, dtype_of, in_rows, one_image, quantizable_layers, shared_weights, unwrapped
 from .products import open_attention, OpenAttention, recorded_products
 from .quantizers import fixed, FLOAT_BITS, LSQ, PACT, UniformQuantizer
 

@@ -110,6 +110,8 @@ def _is_hidden(func: Callable, tensors: list[Tensor], origins: list[frozenset | 
     return outer or name == "_cdist_forward" or func.namespace not in _PYTORCH
 
 # %% ../../nbs/41_products.ipynb #a9dd662e
+_PLAIN = "a plain tensor of shape"
+
 class _ProductRecorder(TorchDispatchMode):
     "Follows an image through a network and notes every product with a weight; `ValueError` for one that is no layer's."
 
@@ -128,6 +130,7 @@ class _ProductRecorder(TorchDispatchMode):
             for own, t in layer.named_parameters():
                 if own != "bias" and "_quantizer." not in own:
                     self.owners.setdefault(self.names[t.untyped_storage().data_ptr()], []).append(name)
+        self.own = {n: dict(m.named_parameters()) for n, m in self.layers.items() if isinstance(m, QuantizedLayer)}
         self.free = {name for name, _ in model.named_parameters()} - self.owners.keys()   # of no layer
         self.origin[images] = None    # None: made from the image; a set: made from these parameters
 
@@ -136,6 +139,8 @@ class _ProductRecorder(TorchDispatchMode):
         name = self.names.get(t.untyped_storage().data_ptr())
         if name is None and isinstance(t, nn.Parameter) and t.numel():   # no constant: somebody's weight
             name = f"a parameter of shape {tuple(t.shape)}"
+        elif name is None and sum(side > 1 for side in t.shape) > 1:   # a matrix that was there before the image
+            name = f"{_PLAIN} {tuple(t.shape)}"
         return frozenset() if name is None else frozenset([name])
 
     def __torch_dispatch__(self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None) -> object:
@@ -147,8 +152,9 @@ class _ProductRecorder(TorchDispatchMode):
         result = func(*args, **kwargs)
         tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
         origins = [self._origin(t) for t in tensors]
-        image = None in origins or name in _PLACES and bool(self.running)   # a layer's own product counts as one
-        made_from = None if image else frozenset().union(*origins)
+        own = name in _PLACES and bool(self.running) and not self._makes_weight([args[i] for i in _PLACES[name]])
+        image = None in origins or own   # a layer's own product counts as one
+        made_from = None if image else frozenset() if name == "lift_fresh" else frozenset().union(*origins)
         for t in tree_leaves(result):
             if isinstance(t, Tensor): self.origin[t] = made_from
         if name in _PLACES: self._note(func, args, kwargs, result, _PLACES[name])
@@ -165,7 +171,8 @@ def _note(self: _ProductRecorder, func: Callable, args: tuple, kwargs: dict, res
     operands, count = [args[i] for i in places], flop_registry.get(func.overloadpacket)
     origins = [self._origin(t) for t in operands]
     alone = None not in origins and not self.running and not self._owners(origins)   # a low-rank weight is made
-    if alone or count is None and None not in origins: return   # such as the norm of a matrix
+    alone |= count is None and None not in origins   # such as the norm of a matrix
+    if alone or self._makes_weight(operands): return
     self._check_own(origins)
     layer, weight = self._layer_of(origins)
     if layer is None: return
@@ -174,8 +181,25 @@ def _note(self: _ProductRecorder, func: Callable, args: tuple, kwargs: dict, res
     self.products.append(Product(layer, macs, tuple(operands[1 - weight].shape), tuple(result.shape)))
 
 @patch
+def _makes_weight(self: _ProductRecorder, operands: list[Tensor]) -> bool:
+    "True if the layer that is running multiplies parameters of its own, as a low-rank update of its weight."
+    layer, origins = (self.running or [""])[-1], [self._origin(t) for t in operands]
+    return bool(layer) and all(o and all(p.startswith(f"{layer}.") for p in o) for o in origins)
+
+@patch
+def check_parameters(self: _ProductRecorder, name: str) -> None:
+    "`ValueError` if a rounded layer is called with other parameters than its own."
+    known = self.own.get(name, {})
+    for own, t in self.layers[name].named_parameters() if known else ():
+        if own in known and t is not known[own] and t.data_ptr() != known[own].data_ptr():
+            raise ValueError(f"layer {name!r} is called with another {own!r} than its own, as by "
+                             "torch.func.functional_call, and it is not known how that is rounded: give this layer "
+                             "32 bits")
+
+@patch
 def _check_own(self: _ProductRecorder, origins: list[frozenset | None]):
     for p in sorted({p for o in origins for p in o or ()} - set(self.names.values())):
+        if p.startswith(_PLAIN): continue   # `_layer_of` sees whether it meets the image
         raise ValueError(f"a product with {p} that the network does not hold as its own: register the layer as a part "
                          "of the network, not in a plain list, and make a function that calls it a method")
 
@@ -222,7 +246,8 @@ def _layer_of(self: _ProductRecorder, origins: list[frozenset | None]) -> tuple[
 def _refuse(self: _ProductRecorder, origins: list[frozenset | None]):
     used = sorted({p for o in origins for p in o or ()})
     raise ValueError(f"a product with {' and '.join(map(repr, used))} is no layer's own: only the weights of "
-                     "torch.nn's convolutions and linear layers can be given bits, each in a product of its own")
+                     "torch.nn's convolutions and linear layers can be given bits, each in a product of its own; "
+                     "a fixed filter can be the weight of one, with requires_grad_(False)")
 
 # %% ../../nbs/41_products.ipynb #eda92f87
 @contextmanager
@@ -234,7 +259,9 @@ def recorded_products(
 
     `ValueError` from one with a weight that is no layer's, or is not rounded as it should be."""
     recorder, hooks = _ProductRecorder(model, images), []
-    def enter(name, *_): recorder.running.append(name)
+    def enter(name, *_):
+        recorder.running.append(name)
+        recorder.check_parameters(name)
     def leave(*_): recorder.running.pop()
     for name, layer in recorder.layers.items():
         hooks.append(layer.register_forward_pre_hook(functools.partial(enter, name)))

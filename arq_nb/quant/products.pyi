@@ -64,6 +64,8 @@ _PYTORCH: set[str]
 
 def _is_hidden(func: Callable, tensors: list[Tensor], origins: list[frozenset | None], result: object) -> bool: ...
 
+_PLAIN: str
+
 class _ProductRecorder(TorchDispatchMode):
     """Follows an image through a network and notes every product with a weight; `ValueError` for one that is no layer's."""
 
@@ -74,6 +76,7 @@ class _ProductRecorder(TorchDispatchMode):
     layers: Any
     names: Any
     owners: Any
+    own: Any
     free: Any
 
     def __init__(self, model: nn.Module, images: Tensor) -> None: ...
@@ -82,6 +85,10 @@ class _ProductRecorder(TorchDispatchMode):
         self, func: Callable, types: tuple, args: tuple = (), kwargs: dict | None = None
     ) -> object: ...
     def _note(self, func: Callable, args: tuple, kwargs: dict, result: object, places: tuple[int, int]): ...
+    def _makes_weight(self, operands: list[Tensor]) -> bool: ...
+    def check_parameters(self, name: str) -> None:
+        """`ValueError` if a rounded layer is called with other parameters than its own."""
+
     def _check_own(self, origins: list[frozenset | None]): ...
     def _owners(self, origins: list[frozenset | None]) -> list[str]: ...
     def _any_quantized(self, origins: list[frozenset | None]) -> bool: ...

@@ -20,10 +20,10 @@ import torch
 from fastcore.basics import patch
 from torch import Tensor
 
+from ..core.background import check_finite, check_floats
 from ..core.settings import one_of
 from .exporter import export_package
 from .int8 import images_together, Int8, kernels_saturate
-from .networks import check_finite, check_floats
 from .operations import openvino_package
 
 # %% ../../nbs/43d_runtimes.ipynb #43d00007
