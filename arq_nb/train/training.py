@@ -332,9 +332,9 @@ def evaluate(
     batch_size: int = 200,              # images in one call
     seed: int = 0,                      # of the noise
 ) -> float:
-    """Accuracy with one noisy copy of each image, in evaluation mode; `ValueError` for what is no classifier.
+    """Accuracy with one noisy copy of each image, in evaluation mode.
 
-    `NotFinite` for NaN or infinite logits, whose largest would be counted as an answer."""
+    `ValueError` for what is no classifier, and for NaN or infinite logits, which name no class."""
     check_image_data(data)
     noisy = noisy_batches(data, sigma, batch_size, make_generator(seed, EVALUATION, device=data.images.device))
     right, finite = 0, True
