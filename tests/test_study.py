@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 from scipy import stats
 
-from arq_nb.certify.logs import CertificateLog
+from arq_nb.certify.logs import _only, CertificateLog
 from arq_nb.certify.settings import Certify
 from arq_nb.certify.smoothing import ABSTAIN
 from arq_nb.core.record import load_tensors
@@ -402,7 +402,7 @@ def test_the_policies_of_searches_are_trained_anew(monkeypatch):
 
 def test_a_published_log_is_restated_for_fewer_samples():
     "Votes -> radius -> share -> votes comes back; a share just above one half abstains."
-    from literature import only, share_of, with_samples
+    from literature import share_of, with_samples
 
     from arq_nb.certify.bounds import clopper_pearson_lower
     votes = np.array([0, 40_000, 50_600, 60_000, 90_000, 99_999, 100_000])
@@ -415,7 +415,7 @@ def test_a_published_log_is_restated_for_fewer_samples():
     expected = 0.5 * stats.norm.ppf(clopper_pearson_lower(np.array([600, 900, 1_000, 1_000]), 1_000, 0.001))
     assert np.allclose(fewer.radius, [0, 0, 0, *expected])
     assert fewer.predict.tolist() == [ABSTAIN] * 3 + [0] * 4 and fewer.correct.tolist() == [0] * 3 + [1] * 4
-    assert only(log, np.array([8, 4])).radius.tolist() == radius[[4, 2]].tolist()
+    assert sorted(_only(log, [8, 4]).radius.tolist()) == sorted(radius[[4, 2]].tolist())
 
 
 def test_a_search_is_taught_by_the_one_at_another_budget(tmp_path):

@@ -36,7 +36,7 @@ def make_generator(
     On a CPU the whole state is filled, elsewhere a seed of 63 bits is used. A single integer starts PyTorch's own
     generator on a CPU from 32 bits, as in all earlier versions: this keeps held-out images held out."""
     if not key: raise ValueError("a stream needs a key of at least one integer, such as make_generator(0)")
-    key = tuple(whole_number("a seed, or another part of a key,", part, 0) for part in key)
+    key = tuple(whole_number("seed or other key", part, 0) for part in key)
     mixed = np.random.SeedSequence(key[0], spawn_key=key[1:])
     generator = torch.Generator(device).manual_seed(int(mixed.generate_state(1, np.uint64)[0]) & 0x7FFF_FFFF_FFFF_FFFF)
     if len(key) > 1 and generator.device.type == "cpu": _fill(generator, mixed.generate_state(624))

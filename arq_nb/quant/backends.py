@@ -21,8 +21,7 @@ from .exporter import chosen_logits
 from .fused import fuse, keep_freed_memory
 from .int8 import export_int8, Int8
 from .layers import has_plain_forward, QuantizedLayer
-from .networks import (
-    _some_image, copied, dtype_of, fold_batch_norm, in_rows, laid_out, traced, unwrapped)
+from .networks import _some_image, copied, dtype_of, fold_batch_norm, in_rows, laid_out, traced, unwrapped
 from .policies import calibrate, freeze, Policy, quantize
 from .quantizers import UniformQuantizer
 

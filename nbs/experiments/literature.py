@@ -62,10 +62,3 @@ def with_samples(log: CertificateLog, sigma: float, n: int, of: int, alpha: floa
     radius = np.where(certified, sigma * stats.norm.ppf(np.where(certified, lower, 0.5)), 0.0)
     predict = np.where(certified, log.predict, ABSTAIN)
     return replace(log, predict=predict, radius=radius, correct=(predict == log.label).astype(int), most=None)
-
-
-def only(log: CertificateLog, places: np.ndarray) -> CertificateLog:
-    "The images of a log that have these numbers, in this order."
-    rows = np.array([{idx: row for row, idx in enumerate(log.idx)}[place] for place in places])
-    columns = {name: getattr(log, name)[rows] for name in ("idx", "label", "predict", "radius", "correct", "time")}
-    return replace(log, **columns, extra={})
