@@ -8,6 +8,7 @@ __all__ = ['read_dataset', 'Images', 'images']
 # %% ../../nbs/33b_datasets.ipynb #d33b0004
 import math
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import NamedTuple
@@ -38,7 +39,8 @@ def _in_label_order(names: object, what: str, kind: type = Iterable) -> list[str
         raise DataError(f"{what}: {names!r:.99} is neither a list of names in label order nor a dict of names and "
                         "labels 0, 1, ...: give classes=[...] to ImageData.from_dataset")
     names = [", ".join(map(str, n)) if isinstance(n, (tuple, list)) else str(n) for n in found[0]]  # of synonyms all
-    return [f"{name} ({i})" if names.count(name) > 1 else name for i, name in enumerate(names)]
+    count = Counter(names)
+    return [f"{name} ({i})" if count[name] > 1 else name for i, name in enumerate(names)]
 
 def _relabels(dataset: object, count: int) -> bool:
     "Does a data set of torchvision give other labels than those that its class names stand for?"
