@@ -861,3 +861,18 @@ def test_an_attack_holds_a_few_batches(many):
     with Allocated() as allocated:
         attacks_inside(smoothed, images, data.labels, torch.full((10,), 0.3), generator, samples=40, n=200)
     assert allocated.alive.most <= 8 * batch
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_a_network_from_a_file_of_torchscript(tmp_path):
+    "It aborted the whole program. Read again, it goes on with its log; another network is refused."
+    def one(): return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+    net, other = one(), one()
+    for f, name in ((net, "net.pt"), (other, "other.pt")): torch.jit.script(f).save(tmp_path / name)
+    def certified(name, most):
+        smoothed = SmoothedClassifier(torch.jit.load(tmp_path / name).eval(), 0.25)
+        return certify_dataset(smoothed, DIGITS, tmp_path / "log.tsv", Certify(10, 50, max=most), progress=False)
+    certified("net.pt", 2)
+    found = certified("net.pt", 4)
+    assert len(found.radius) == 4
+    with pytest.raises(ValueError, match="network"): certified("other.pt", 6)

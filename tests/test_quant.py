@@ -569,6 +569,7 @@ def test_normalized_refuses_what_would_go_wrong_in_silence():
     replaced.forward = lambda x: x
     for net, says in ((Walks(), "goes through its own parts"), (Named(3, 3, 1), "has a part called `normalize`"),
                       (Row(nn.ReLU()), "goes through its own parts"), (replaced, "has a forward pass of its own"),
+                      (torch.fx.symbolic_trace(plain()), "has a forward pass of its own"),
                       (resnet8(), "normalizes its input already"),
                       (nn.Sequential(Normalize((0.5,), (0.5,)), nn.ReLU()), "normalizes its input already")):
         with refused(type(net).__name__, says): normalized(net)
@@ -1521,6 +1522,55 @@ def test_integers_of_one_bit_in_other_precisions_and_with_named_inputs():
         def forward(self, x): return F.pad(x, (1, 1))
     wrong = quantize(nn.Sequential(nn.Conv2d(3, 4, 8), nn.Flatten(), Shifted()), Policy({"0": (4, 4)}))
     with refused("'pad' is called in a way that cannot be exported"): export_int8(calibrate(wrong, PICTURES), SHAPE)
+
+
+def plain():
+    "A row of layers: rounding up the size of its images, as SqueezeNet does."
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(3, 2, ceil_mode=True), nn.Flatten(),
+                         nn.Linear(8 * 9, 4))
+
+
+def after_normalize(net): return nn.Sequential(torchvision.transforms.Normalize([0.5] * 3, [0.25] * 3), net)
+
+
+@pytest.mark.parametrize("wrap", (torch.optim.swa_utils.AveragedModel, after_normalize))
+@torch.no_grad()
+def test_averages_of_weights_and_a_normalization_of_torchvision(wrap, tmp_path):
+    for package in ("openvino", "onnxscript", "onnxruntime"): pytest.importorskip(package)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = wrap(plain()).eval()
+    given = calibrate(quantize(net, Policy.uniform(net, 4, 4)), PICTURES).eval()
+    assert quantizable_layers(net).keys() == quantizable_layers(given).keys()
+    path = export(given, tmp_path / "net.onnx", SHAPE)
+    for program in (deployed(given, SHAPE, "int8"), load_exported(path)):
+        assert (program(PICTURES) - given(PICTURES)).norm() < 1e-3 * given(PICTURES).norm()
+
+
+def test_calibration_says_which_images_do_not_fit():
+    given = quantize(plain(), Policy.uniform(plain(), 4, 4))
+    with refused("cannot be called on one image of input_shape=(1, 8, 8)"): calibrate(given, PICTURES[:, :1])
+    with refused("cannot be called on one image of input_shape=(3, 12, 12)"): calibrate(given, torch.rand(2, 3, 12, 12))
+
+
+def test_programs_are_tried_without_rounding(monkeypatch):
+    "An operation that became another one is noticed, though rounding would have covered it."
+    pytest.importorskip("openvino")
+    net = plain().eval()
+    given = calibrate(quantize(net, Policy.uniform(net, 2, 2)), PICTURES).eval()
+    monkeypatch.setitem(MODULES, nn.ReLU, lambda m, x: x)
+    with refused("does not answer as it does in PyTorch's"): export_int8(given, SHAPE)
+
+
+def test_what_computes_in_bfloat16_within_is_no_onnx_file(tmp_path):
+    pytest.importorskip("onnxscript")
+    class Auto(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = plain()
+        def forward(self, x):
+            with torch.autocast("cpu", torch.bfloat16): return self.net(x)
+    with refused("computes in bfloat16 within its forward pass"): export(Auto().eval(), tmp_path / "a.onnx", SHAPE)
 
 
 class Cosine(Network):

@@ -7,14 +7,18 @@ __all__ = ['fingerprint']
 
 # %% ../../nbs/35_fingerprint.ipynb #d179326f
 import argparse
+import copy
 import copyreg
 import dis
 import enum
 import functools
 import hashlib
+import io
 import os
+import re
 import sys
 import types
+import zipfile
 from collections.abc import Mapping, Sequence, Set
 
 import numpy as np
@@ -60,12 +64,14 @@ def _state(value: object) -> dict:
     written = set().union(*map(_written, calls))
     return {k: v for k, v in own.items() if k not in written and k not in ("__dict__", "__weakref__")}
 
+_WRAPPERS = nn.DataParallel, nn.parallel.DistributedDataParallel, torch.optim.swa_utils.AveragedModel
+
 def inner_network(
-    model: nn.Module,  # perhaps wrapped by `torch.compile`, `DataParallel` or `DistributedDataParallel`
+    model: nn.Module,  # perhaps wrapped by `torch.compile`, `DataParallel`, `AveragedModel` and such
 ) -> nn.Module:
     "The network inside such wrappers."
     while True:
-        if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)): model = model.module
+        if isinstance(model, _WRAPPERS): model = model.module
         elif "_orig_mod" in model._modules: model = model._orig_mod
         else: return model
 
@@ -119,12 +125,33 @@ def module(self: _Hasher, value: nn.Module) -> None:
         return isinstance(v, Tensor) and (v.grad_fn is not None or bool(own.keys() & {f"{k}_orig", f"{k}_g"}))
     state = {k: v for k, v in _state(value).items() if not computed(k, v)}
     state = {k: v for k, v in state.items() if k not in _PLUMBING and not k.startswith(_MARKS)}
-    hooks = [*value._forward_pre_hooks.values(), *value._forward_hooks.values()]
+    hooks, children = [*value._forward_pre_hooks.values(), *value._forward_hooks.values()], value._modules
+    if hasattr(value, "range_constraints"):   # `torch.export` has made it: its code is all that it does with an image
+        state, hooks, children = {}, [], {k: v for k, v in children.items() if k != "_guards_fn"}
     code = getattr(value, "code", None)
     for part in (own, state, hooks, code if isinstance(code, str) else None): self.add(part)
-    for name, child in value._modules.items():
+    for name, child in children.items():
         self.text(name)
         self.add(child)
+
+# %% ../../nbs/35_fingerprint.ipynb #f35c0012
+_MET_AGAIN = re.compile(r"\.___torch_mangle_\d+")
+
+@patch
+def scripted(self: _Hasher, value: torch.jit.ScriptModule) -> None:
+    "A TorchScript network as its file has it; `ValueError` if that would lose weights."
+    if "prim::ConstantMKLDNNTensor" in value.inlined_graph.str(False):
+        raise ValueError("the weights of this TorchScript network are laid out for this processor and cannot be read: "
+                         "give it as it was before `torch.jit.optimize_for_inference`")
+    file = io.BytesIO()
+    torch.jit.save(copy.deepcopy(value).eval(), file)
+    graph = torch._C._jit_pass_canonicalize(torch.jit.load(io.BytesIO(file.getvalue())).inlined_graph)
+    self.text("script", _MET_AGAIN.sub("", graph.str(False)))
+    with zipfile.ZipFile(file) as parts:
+        names = {name.partition("/")[2]: name for name in parts.namelist()}
+        for name in sorted(n for n in names if n.startswith(("data", "constants"))):
+            self.text(name, _MET_AGAIN.sub("", parts.read(names[name]).decode("latin-1")))
+
 
 # %% ../../nbs/35_fingerprint.ipynb #f35c0003
 _CHANGES = {"STORE_SUBSCR", "STORE_SLICE", "DELETE_SUBSCR"}
@@ -149,7 +176,7 @@ def _weighty(value: object, code: types.CodeType) -> object:
 def function(self: _Hasher, value: types.FunctionType) -> None:
     self.text("function", name_of(value))
     if self.again(value): return
-    if _root(value) in _LIBRARIES and "<" not in name_of(value): return self.text(_place(value))
+    if value.__module__ and _root(value) in _LIBRARIES and "<" not in name_of(value): return self.text(_place(value))
     self.code(value.__code__)
     written, names = _written(value.__code__), {n for code in _codes(value.__code__) for n in code.co_names}
     cells = zip(value.__code__.co_freevars, (cell.cell_contents for cell in value.__closure__ or ()))
@@ -173,7 +200,8 @@ def code(self: _Hasher, code: types.CodeType) -> None:
 @patch
 def part(self: _Hasher, value: object) -> None:
     "A value that is more than one number or text."
-    if isinstance(value, nn.Module): self.module(value)
+    if isinstance(value, torch.jit.ScriptModule): self.again(value) or self.scripted(value)
+    elif isinstance(value, nn.Module): self.module(value)
     elif isinstance(value, Tensor): self.again(value) or self.tensor(value)
     elif isinstance(value, np.ndarray): self.array(value)
     elif isinstance(value, ImageData):

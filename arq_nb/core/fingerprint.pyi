@@ -3,6 +3,7 @@ from typing import Any
 import types
 from collections.abc import Sequence
 import numpy as np
+import torch
 from torch import nn, Tensor
 
 __all__ = ["fingerprint"]
@@ -21,6 +22,9 @@ _SINCE: dict[str, str]
 def _place(function: types.FunctionType) -> str: ...
 def _written(code: types.CodeType | None) -> frozenset[str]: ...
 def _state(value: object) -> dict: ...
+
+_WRAPPERS: tuple[Any | type, ...]
+
 def inner_network(model: nn.Module) -> nn.Module:
     """The network inside such wrappers."""
 
@@ -38,6 +42,9 @@ class _Hasher:
     def add(self, value: object) -> None: ...
     def tensor(self, value: Tensor) -> None: ...
     def module(self, value: nn.Module) -> None: ...
+    def scripted(self, value: torch.jit.ScriptModule) -> None:
+        """A TorchScript network as its file has it; `ValueError` if that would lose weights."""
+
     def function(self, value: types.FunctionType) -> None: ...
     def code(self, code: types.CodeType) -> None: ...
     def part(self, value: object) -> None:
@@ -47,6 +54,7 @@ class _Hasher:
     def many(self, kind: str, values: Sequence) -> None: ...
     def thing(self, value: object) -> None: ...
 
+_MET_AGAIN: Any
 _CHANGES: set[str]
 _CHANGING: set[str]
 

@@ -27,7 +27,8 @@ def real_number(
     "`value` as a float; `ValueError` by name for anything that is not a number between `low` and `high`."
     number = _plain(value)
     if not isinstance(number, Real) or isinstance(number, bool) or not low < number < high:
-        allowed = "a positive number" if (low, high) == (0, math.inf) else f"a number between {low:g} and {high:g}"
+        whole = {(0, math.inf): "a positive number", (-math.inf, math.inf): "a finite number"}
+        allowed = whole.get((low, high), f"a number between {low:g} and {high:g}")
         raise ValueError(f"{name}={value!r} must be {allowed}{what and f': it is {what}'}")
     return float(number)
 

@@ -7,6 +7,7 @@ __all__ = []
 
 # %% ../../nbs/43c_exporter.ipynb #43c00004
 import functools
+import inspect
 import json
 import os
 import re
@@ -22,11 +23,14 @@ from typing import Any
 import torch
 from torch import nn, Tensor
 from torch.overrides import TorchFunctionMode
+from torchvision import transforms
+from torchvision.transforms import v2
 
 from ..core.record import plain, write_atomically
 from arq_nb.quant.layers import (
     _GETTERS, _operands, _part, _PRODUCTS, _VIEWS, has_plain_forward, QuantizedLayer, unfollow_weights,
 )
+from .models import Normalize
 from .networks import copied, unwrapped
 from .operations import check_codes, step_of
 from .policies import freeze
@@ -144,6 +148,9 @@ def _prepared(network: nn.Module, rounding: Callable) -> tuple[nn.Module, dict[s
             if not isinstance(quantizer, nn.Identity): check_codes(quantizer, name)
         if isinstance(inputs, UniformQuantizer) and inputs.calibrated: twin.input_quantizer = rounding(inputs)
         if isinstance(twin.weight_quantizer, UniformQuantizer): twin.weight_quantizer = rounding(twin.weight_quantizer)
+    for name, part in [*ready.named_modules()]:   # torchvision's looks at its numbers in each call
+        if isinstance(part, (transforms.Normalize, v2.Normalize)) and len(part.mean) > 1:
+            ready.set_submodule(name, Normalize(part.mean, part.std))
     return _opened(ready), weights
 
 def _reason(error: BaseException) -> str:
@@ -164,11 +171,15 @@ def _where(exported: Any, operation: str) -> str:
 
 def _recorded(model: nn.Module, images: Tensor) -> Any:
     "What a network does, as `torch.export` records it."
-    try: return torch.export.export(model, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False)
+    try: made = torch.export.export(model, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False)
     except Exception as error:   # a forward pass may do anything
         raise ValueError(f"torch.export cannot record {type(model).__name__} for any number of images "
                          f"({_reason(error)}): write its forward pass without branches that look at values, and "
                          f"without the batch size as a number; {_INSTEAD}") from error
+    if any(getattr(node.meta.get("val"), "dtype", None) is torch.bfloat16 for node in made.graph.nodes):
+        raise ValueError(f"{type(model).__name__} computes in bfloat16 within its forward pass, which runtimes of ONNX "
+                         f"do not: leave `torch.autocast` out; {_INSTEAD}")
+    return made
 
 def _translated(exported: Any) -> Any:
     "The same as ONNX."
@@ -201,10 +212,11 @@ class _Chosen(nn.Module):
     def forward(self, images: Tensor) -> Tensor: return chosen_logits(self.network(images))
 
 def _alone(network: nn.Module, images: Tensor) -> nn.Module:
-    "The network, or one that leaves all but the logits of its answer away."
+    "The network, or one that takes only images and gives only logits."
     try: answer = network(images)
     except Exception: return network   # why, is said where it is recorded
-    return network if isinstance(answer, Tensor) else _Chosen(network)
+    several = any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(network.forward).parameters.values())
+    return _Chosen(network) if several or not isinstance(answer, Tensor) else network
 
 # %% ../../nbs/43c_exporter.ipynb #43c00017
 @contextmanager

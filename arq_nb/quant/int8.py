@@ -91,7 +91,10 @@ class _Exporter(fx.Interpreter):
             reason = (str(error).splitlines() or [""])[0]
             raise ValueError(f"{n.name!r} is called in a way that cannot be exported: {reason}") from error
 
-    def get_attr(self, target, args, kwargs): return constant(super().get_attr(target, args, kwargs), np.float32)
+    def get_attr(self, target, args, kwargs):
+        value = super().get_attr(target, args, kwargs)
+        if isinstance(value, (Tensor, float, int)): return constant(value, np.float32)
+        raise ValueError(f"{target!r} of type {type(value).__name__} cannot be exported")
 
     def call_function(self, target, args, kwargs):
         if target not in FUNCTIONS:
@@ -196,6 +199,24 @@ def kernels_saturate() -> bool:
 # %% ../../nbs/43_int8.ipynb #f414ff6a
 _MARK = ["arq_nb", "unsafe_layers"]
 
+def _program_of(network: nn.Module, sample: Tensor, split: bool) -> tuple[Any, _Exporter]:
+    op, (_, channels, height, width) = operations(), sample.shape
+    image, exporter = op.parameter([-1, height, width, channels], np.float32), _Exporter(network, sample, split)
+    logits = chosen_logits(exporter.run(op.transpose(image, constant([0, 3, 1, 2]))))
+    return openvino_package().Model([logits], [image], type(network).__name__), exporter
+
+@torch.no_grad()
+def _check_operations(network: nn.Module, sample: Tensor) -> None:
+    "`ValueError` if the operations, which ties cannot excuse once nothing is rounded, answer otherwise in the program."
+    network = copied(network).eval()
+    for layer in (m for m in network.modules() if isinstance(m, QuantizedLayer)):
+        layer.input_quantizer = layer.weight_quantizer = nn.Identity()
+    program, expected = _program_of(network, sample, False)[0], chosen_logits(network(sample)).numpy()
+    found = _compiled(program, wishes=False)([sample.permute(0, 2, 3, 1).numpy()])[0]
+    if found.shape != expected.shape or np.abs(found - expected).max() > 1e-3 * np.abs(expected).max():
+        raise ValueError(f"{type(network).__name__} in OpenVINO's operations does not answer as it does in PyTorch's: "
+                         "it cannot be exported")
+
 def export_int8(
     model: nn.Module,                  # quantized and calibrated, not frozen; left alone
     input_shape: tuple[int, int, int], # (channels, height, width) of one image
@@ -205,17 +226,14 @@ def export_int8(
 
     `ValueError` if no layer has integer codes (a float or frozen network), if a quantizer is not calibrated, and for
     operations that cannot be exported. `ImportError` without the extra `int8`."""
-    ov, op, (channels, height, width) = openvino_package(), operations(), input_shape
-    image = op.parameter([-1, height, width, channels], np.float32)
     sample = torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0))
     network = copied(unwrapped(model)).cpu().float()
-    exporter = _Exporter(network, sample, kernels_saturate() if split is None else split)
-    logits = chosen_logits(exporter.run(op.transpose(image, constant([0, 3, 1, 2]))))
+    program, exporter = _program_of(network, sample, kernels_saturate() if split is None else split)
     if not exporter.integer:
         rounded = [n for n, m in network.named_modules() if isinstance(m, QuantizedLayer)]
         why = f"at {rounded[0]!r} one of them is float" if rounded else "export it before `freeze`"
         raise ValueError(f"no layer of this network has integer weights and inputs: {why}")
-    program = ov.Model([logits], [image], type(model).__name__)
+    _check_operations(network, sample)
     program.set_rt_info(exporter.unsafe, _MARK)
     return program
 

@@ -49,6 +49,8 @@ def kernels_saturate() -> bool:
 
 _MARK: list[str]
 
+def _program_of(network: nn.Module, sample: Tensor, split: bool) -> tuple[Any, _Exporter]: ...
+def _check_operations(network: nn.Module, sample: Tensor) -> None: ...
 def export_int8(model: nn.Module, input_shape: tuple[int, int, int], split: bool | None = None) -> object:
     """A quantized network as an integer network.
 

@@ -230,7 +230,7 @@ def _unpickled(kind: type) -> nn.Module:
 def _check_normalizable(model: nn.Module) -> None:
     if any(isinstance(m, Normalize) for m in model.modules()):
         raise ValueError(f"{type(model).__name__} normalizes its input already")
-    if "forward" in vars(model) or isinstance(model, torch.jit.ScriptModule):
+    if "forward" in vars(model) or isinstance(model, (torch.jit.ScriptModule, torch.fx.GraphModule)):
         reason = "has a forward pass of its own"
     elif hasattr(model, "normalize"): reason = "has a part called `normalize`"
     elif _walks_its_parts(type(model)): reason = "goes through its own parts"

@@ -149,8 +149,7 @@ def closed_attention(model: nn.Module) -> dict[str, nn.MultiheadAttention]:
 def _check_layer(name: str, layer: nn.Module):
     "Raise a ValueError for a layer whose products cannot be followed."
     if "forward" in vars(layer):
-        raise ValueError(f"the forward pass of layer {name!r} has been replaced on the object itself: "
-                         "make it a subclass")
+        raise ValueError(f"the forward pass of layer {name!r} has been replaced on the object: make it a subclass")
     if isinstance(layer, nn.modules.lazy.LazyModuleMixin):
         raise ValueError(f"layer {name!r} is lazy and has no weights yet: run the network once first")
     if not layer.weight.is_floating_point():
@@ -167,9 +166,10 @@ def quantizable_layers(
     for name, m in model.named_modules():
         if name in attention: layers[f"{name}.in_proj".lstrip(".")] = in_projection(m, name)
         elif isinstance(m, (_ConvNd, nn.Linear)): layers[name] = m
+        elif isinstance(m, torch.jit.ScriptModule) and m.state_dict():
+            raise ValueError(f"the part {name!r} of {type(model).__name__} is TorchScript: give it as it was before")
     if not layers:
-        raise ValueError(f"{type(model).__name__} has no convolution and no linear layer of PyTorch (torch.nn) "
-                         "to quantize")
+        raise ValueError(f"{type(model).__name__} has no convolution or linear layer of torch.nn to quantize")
     for name, layer in layers.items(): _check_layer(name, layer)
     return layers
 
@@ -223,7 +223,8 @@ _scope = _Scope()
 class _LayerTracer(fx.Tracer):
     "Looks into no layer, also not into a subclass such as the quantized layers of chapter 6."
     def is_leaf_module(self, m: nn.Module, name: str) -> bool:
-        return isinstance(m, (nn.Conv2d, nn.Linear)) or super().is_leaf_module(m, name)
+        leaf = isinstance(m, (nn.Conv2d, nn.Linear)) or type(m).__module__.startswith("torchvision.transforms.")
+        return leaf or super().is_leaf_module(m, name)
 
 def _answers(f: Callable[[Tensor], object], image: Tensor) -> list[Tensor]:
     with torch.no_grad(): return [t for t in tree_leaves(f(image.clone())) if isinstance(t, Tensor)]

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import fx, nn, Tensor
+from torchvision import transforms
+from torchvision.transforms import v2
 
 from .quantizers import integer_range, UniformQuantizer
 from .rounding import rounds_on_grid
@@ -94,13 +96,19 @@ def _batch_norm(m, x):
     shift = (0 if m.bias is None else m.bias) - m.running_mean * factor
     return operations().add(operations().multiply(x, channelwise(factor, m)), channelwise(shift, m))
 
+def _normalized(m, x):
+    mean, std = (constant(np.reshape(values, (1, -1, 1, 1)), np.float32) for values in (m.mean, m.std))
+    return operations().divide(operations().subtract(x, mean), std)
+
 def _pair(value): return [value, value] if isinstance(value, int) else list(value)
 
 def _max_pool(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
-    if _pair(dilation) != [1, 1] or ceil_mode or return_indices:
-        raise ValueError("max pooling with dilation, ceil_mode or return_indices cannot be exported")
     stride, padding, size = map(_pair, (stride or kernel_size, padding, kernel_size))
-    return operations().max_pool(x, stride, [1, 1], padding, padding, size).output(0)
+    ceil = ceil_mode and stride != [1, 1]
+    if _pair(dilation) != [1, 1] or return_indices or ceil and (any(padding) or np.greater(stride, size).any()):
+        raise ValueError("max pooling with dilation, return_indices, or ceil_mode and padding cannot be exported")
+    rounding = "ceil" if ceil else "floor"
+    return operations().max_pool(x, stride, [1, 1], padding, padding, size, rounding).output(0)
 
 def _pool_of_means(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
                    divisor_override=None):
@@ -205,7 +213,8 @@ def _average_pool_layer(m, x): return _average_pool(x, m.output_size)
 def _flatten_layer(m, x): return _flatten(x, m.start_dim, m.end_dim)
 
 MODULES = {
-    nn.BatchNorm2d: _batch_norm, nn.MaxPool2d: _max_pool_layer, nn.AdaptiveAvgPool2d: _average_pool_layer,
+    transforms.Normalize: _normalized, v2.Normalize: _normalized, nn.BatchNorm2d: _batch_norm,
+    nn.MaxPool2d: _max_pool_layer, nn.AdaptiveAvgPool2d: _average_pool_layer,
     nn.ReLU: _relu_layer, nn.ReLU6: _relu6_layer, nn.Flatten: _flatten_layer,
     nn.Identity: _unchanged, nn.Dropout: _unchanged, nn.AvgPool2d: _pool_of_means_layer,
     nn.Sigmoid: functools.partial(_function_layer, "sigmoid"), nn.SiLU: functools.partial(_function_layer, "swish"),

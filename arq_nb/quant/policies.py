@@ -267,14 +267,15 @@ def calibrate(
     """Fit every activation quantizer to `images`, in execution order, each seeing already quantized inputs.
 
     `ValueError` naming a layer if its weight enters a product that would not be rounded, and for a product with a
-    weight that belongs to no layer, and for bytes. A layer that is called more than once is fitted to all of its
-    inputs."""
+    weight that belongs to no layer, for bytes, and for images that `model` cannot be called on. A layer that is called
+    more than once is fitted to all of its inputs."""
     check_floats(images)
     def fresh() -> Tensor: return images.to(dtype_of(model), copy=True)   # a network may normalize in place
     try: _calibrate(model, fresh())
     except RuntimeError as error:
-        if REFUSED_VIEW not in str(error): raise
-        _calibrate(model, in_rows(fresh()))   # as a network wants them that flattens with `view`
+        if REFUSED_VIEW in str(error): _calibrate(model, in_rows(fresh()))   # a network that flattens with `view`
+        else:
+            with one_image(model, images.shape[1:]): raise
     return model
 
 # %% ../../nbs/06_policies.ipynb #3fc5e7ce

@@ -86,8 +86,8 @@ def calibrate(model: nn.Module, images: Tensor) -> nn.Module:
     """Fit every activation quantizer to `images`, in execution order, each seeing already quantized inputs.
 
     `ValueError` naming a layer if its weight enters a product that would not be rounded, and for a product with a
-    weight that belongs to no layer, and for bytes. A layer that is called more than once is fitted to all of its
-    inputs."""
+    weight that belongs to no layer, for bytes, and for images that `model` cannot be called on. A layer that is called
+    more than once is fitted to all of its inputs."""
 
 def try_once(model: nn.Module, input_shape: Sequence[int]) -> None:
     """Call `model`, whose state may just have been loaded, on a zero image, to know how each weight is used.
