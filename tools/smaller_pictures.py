@@ -1,7 +1,8 @@
 """Outputs of the notebooks without what nobody misses, since git keeps every byte for good.
 
 Photographs get the fewest colors that cannot be told from theirs, drawings a palette of grays and a few colors: a third
-of the bytes. A table that is there as HTML is not kept as text once more, nor with a style of its own.
+of the bytes. A table that is there as HTML is not kept as text once more, has no style of its own, and no line for each
+of its cells.
 
     python tools/smaller_pictures.py nbs/*.ipynb nbs/experiments/*.ipynb
 """
@@ -71,7 +72,8 @@ def shrink(path: Path) -> int:  # characters saved
     for data in (output.get("data", {}) for cell in notebook["cells"] for output in cell.get("outputs", [])):
         if "text/html" in data:
             html = "".join(data["text/html"])
-            data["text/html"] = re.sub(r"(?s)<style scoped>.*?</style>\n?", "", html).splitlines(keepends=True)
+            plain = re.sub(r"(?s)<style scoped>.*?</style>\n?", "", html)
+            data["text/html"] = re.sub(r">\s+<", "><", plain).splitlines(keepends=True)   # no spaces between cells
             saved += len(html) - len("".join(data["text/html"])) + len("".join(data.pop("text/plain", "")))
         png = "".join(data.get("image/png", ""))
         if len(png) < WORTH: continue
