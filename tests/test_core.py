@@ -970,7 +970,8 @@ flat = nn.Flatten()
     (lambda x: flat(x) - flat(x).mean(0), "depends on neighbors"), (lambda x: flat(x).argmax(1), "not classes"),
     (lambda x: flat(x)[:, : 2 + int(x.max() > 0.9999)], "always as many classes"),
     (Counting(), "asked again, first in Counting"),
-    (nn.Sequential(nn.Flatten(), Unready()), "'1' (Unready) is not calibrated")])
+    (nn.Sequential(nn.Flatten(), Unready()), "'1' (Unready) is not calibrated"),
+    (nn.Flatten, "the classifier is the class Flatten itself")])
 def test_the_gate_refuses(images, f, word):
     with refused(word): passes(f, images)
 

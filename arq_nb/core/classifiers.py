@@ -330,7 +330,8 @@ def gate(
     if isinstance(f, CheckedClassifier):
         yield f
         return
-    if not callable(f): raise ValueError(f"the classifier is {_described(f)}: a callable, images to logits, is needed")
+    what = f"the class {f.__name__} itself" if isinstance(f, type) else "" if callable(f) else _described(f)
+    if what: raise ValueError(f"the classifier is {what}: a callable, images to logits, is needed")
     found = _networks(f)
     waiting = [n for n in found if getattr(n, "calibrated", True) is False]
     _warn_of_training(found)
