@@ -213,7 +213,7 @@ def _stored(value: object) -> object:
         if kind.__reduce__ is not object.__reduce__: return value.__reduce__()
         own = getattr(kind, "__getstate__", None)
         return None if own is getattr(object, "__getstate__", None) else own(value)
-    except (TypeError, RuntimeError): return None
+    except Exception: return None   # each kind says in its own way that it cannot be stored
 
 @patch
 def part(self: _Hasher, value: object) -> None:
