@@ -30,6 +30,7 @@ from arq_nb.core.archives import load_dataset
 from arq_nb.core.data import ImageData, to_float
 from arq_nb.core.record import load_tensors, one_writer, save_tensors
 from arq_nb.core.rng import CERTIFICATION, make_generator
+from arq_nb.quant.policies import calibrate, Policy, quantize
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*in training mode")
 WEIGHT = torch.randn(1, 4, 4, generator=make_generator(1))
@@ -876,3 +877,27 @@ def test_a_network_from_a_file_of_torchscript(tmp_path):
     found = certified("net.pt", 4)
     assert len(found.radius) == 4
     with pytest.raises(ValueError, match="network"): certified("other.pt", 6)
+
+
+class Routed(nn.Module):
+    "Bright images go through a layer of their own."
+    def __init__(self):
+        super().__init__()
+        self.dark, self.bright = nn.Linear(16, 2), nn.Linear(16, 2)
+
+    def forward(self, x):
+        is_bright, x = x.mean((1, 2, 3)) > 0.5, x.flatten(1)
+        answer = self.dark(x)
+        if is_bright.any(): answer[is_bright] = self.bright(x[is_bright])
+        return answer
+
+
+def test_nothing_is_calibrated_while_it_is_certified():
+    net = Routed().eval()
+    rounded = calibrate(quantize(net, Policy.uniform(net, 4, 4)), PIXELS * 0.8).eval()
+    smoothed, gray = SmoothedClassifier(rounded, 0.25), torch.full((1, 4, 4), 0.35)
+    for seed in (0, 1):   # also the second time
+        with refused("'bright.input_quantizer' (LSQ) is not calibrated"): smoothed.certify(gray, n=1_000, seed=seed)
+    assert not rounded.bright.input_quantizer.calibrated
+    calibrate(rounded, torch.cat([PIXELS * 0.8, 1 - PIXELS * 0.2]))
+    assert smoothed.certify(gray, n=1_000, seed=0).n == 1_000

@@ -18,7 +18,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import launch
+from matplotlib import font_manager, ft2font
 from PIL import Image
+from sklearn.ensemble import RandomForestClassifier
 from torch import nn
 from torch.nn.utils.prune import l1_unstructured
 from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset
@@ -651,6 +653,29 @@ class Noting:
         return self.f(x)
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.ao")
+def test_fingerprint_of_what_is_compiled():
+    one, other = nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    def kept(net): return functools.lru_cache(4)(lambda x: net(x))
+    def times(net): return net[1].weight.detach().matmul
+    def forest(net): return RandomForestClassifier(2, random_state=0).fit(net[1].weight.detach(), [0, 1, 1])
+    def in_integers(net): return torch.ao.quantization.quantize_dynamic(net, {nn.Linear})
+    for make in (kept, times, forest, in_integers):
+        found, again, changed = (fingerprint(make(net)) for net in (one, copy.deepcopy(one), other))
+        assert found == again != changed, make.__name__
+    backends = torch.nn.attention.SDPBackend
+    assert fingerprint(backends.MATH) != fingerprint(backends.FLASH_ATTENTION)
+
+
+def test_what_shows_nothing_needs_a_fingerprint_of_its_own():
+    font = ft2font.FT2Font(font_manager.findfont("DejaVu Sans"))
+    def opaque(x): return x + font.num_glyphs
+    with pytest.warns(UserWarning, match="there are FT2Font in it, which are compiled and store nothing"):
+        fingerprint(opaque)
+    opaque.fingerprint = "DejaVu Sans"
+    fingerprint(opaque)
+
+
 def test_fingerprint_leaves_out_what_a_call_writes():
     net, calls = nn.Linear(2, 2), []
     def noting(x):
@@ -945,7 +970,8 @@ flat = nn.Flatten()
     (lambda x: flat(x) - flat(x).mean(0), "depends on neighbors"), (lambda x: flat(x).argmax(1), "not classes"),
     (lambda x: flat(x)[:, : 2 + int(x.max() > 0.9999)], "always as many classes"),
     (Counting(), "asked again, first in Counting"),
-    (nn.Sequential(nn.Flatten(), Unready()), "'1' (Unready) is not calibrated")])
+    (nn.Sequential(nn.Flatten(), Unready()), "'1' (Unready) is not calibrated"),
+    (nn.Flatten, "the classifier is the class Flatten itself")])
 def test_the_gate_refuses(images, f, word):
     with refused(word): passes(f, images)
 

@@ -1178,6 +1178,26 @@ def test_attention_in_qonnx(tmp_path):
     assert (found - given(PICTURES[:3])).abs().max() < 0.02
 
 
+class OfRows(nn.Module):
+    "There and back by one weight, for each row of an image."
+    def __init__(self):
+        super().__init__()
+        self.there, self.last = nn.Linear(8, 4, bias=False), nn.Linear(192, 10)
+
+    def forward(self, x): return self.last((self.there(x.flatten(1, 2)).relu() @ self.there.weight).flatten(1))
+
+
+@torch.no_grad()
+def test_a_weight_used_both_ways_in_qonnx(tmp_path):
+    pytest.importorskip("qonnx")
+    given = calibrate(quantize(OfRows(), Policy.uniform(OfRows(), 4, 8)), PICTURES).eval()
+    export_qonnx(given, tmp_path / "net.onnx", SHAPE)
+    assert torch.allclose(run_qonnx(tmp_path / "net.onnx", PICTURES[:1]), given(PICTURES[:1]), atol=1e-4)
+    export_qonnx(nn.Sequential(nn.Conv2d(3, 4, 3), nn.LocalResponseNorm(3)), tmp_path / "lrn.onnx", SHAPE)
+    with pytest.raises(ValueError, match="the package qonnx cannot run it"):
+        run_qonnx(tmp_path / "lrn.onnx", PICTURES[:1])
+
+
 def test_what_cannot_become_qonnx(small, tmp_path):
     pytest.importorskip("qonnx")
     path = tmp_path / "net.onnx"

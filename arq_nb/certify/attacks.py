@@ -100,8 +100,20 @@ def _direction(gradient: Tensor, generator: torch.Generator) -> Tensor:
     gradient = gradient / gradient.abs().amax((1, 2, 3), keepdim=True)
     return gradient / gradient.flatten(1).norm(dim=1)[:, None, None, None]
 
-_NO_GRADIENT = ("the classifier gives no gradient (compiled, quantized or in inference mode?): "
+_NO_GRADIENT = ("the classifier gives no gradient (compiled, quantized, not PyTorch, or in inference mode?): "
                 "attack its float network and judge the result with `predict_batch`")
+
+def _gradient(f: Callable[[Tensor], Tensor], images: Tensor, delta: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
+    "Of the loss at `images + delta`; `ValueError` for a classifier that gives none."
+    delta.requires_grad_()
+    try:
+        loss = _smooth_loss(f, images + delta, labels, noise)
+        found, = torch.autograd.grad(loss.sum(), delta, allow_unused=True) if loss.requires_grad else (None,)
+    except RuntimeError as error:
+        if "numpy() on Tensor that requires grad" not in str(error): raise
+        raise ValueError(_NO_GRADIENT) from error
+    if found is None: raise ValueError(_NO_GRADIENT)
+    return found
 
 def _climb(
     f: Callable[[Tensor], Tensor],
@@ -115,10 +127,7 @@ def _climb(
     "Projected gradient ascent on the loss."
     delta = torch.zeros_like(images)
     for _ in range(steps):
-        delta.requires_grad_()
-        loss = _smooth_loss(f, images + delta, labels, draw())
-        if not loss.requires_grad: raise ValueError(_NO_GRADIENT)
-        gradient, = torch.autograd.grad(loss.sum(), delta)
+        gradient = _gradient(f, images, delta, labels, draw())
         delta = delta.detach()
         step = 2 / steps * radii[:, None, None, None] * _direction(gradient, generator)
         delta = _project(delta + step, images, radii)

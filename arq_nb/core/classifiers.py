@@ -13,7 +13,7 @@ import types
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -309,13 +309,12 @@ def _uncompiled():
     "What was compiled runs as it was written, or it would be compiled again for each size of a batch."
     return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
-def _refuse_settled(found: list[nn.Module], waiting: list[nn.Module]):
-    "Refuse a network of which a part took its steps from the first images that it was shown."
-    settled = [n for n in waiting if n.calibrated]
-    for network in settled: network.calibrated = False
-    if settled:
-        raise ValueError(f"{_layer_name(found, settled[0])} is not calibrated, and the first batch would decide what "
-                         "is certified: call calibrate(model, images) first")
+def _refuse_settled(found: list[nn.Module], network: nn.Module, *_: object):
+    "After a call of `network`: refuse it if it took its steps from the images of this call, the first it was shown."
+    if not network.calibrated: return
+    network.calibrated = False
+    raise ValueError(f"{_layer_name(found, network)} is not calibrated, and the first batch would decide what is "
+                     "certified: call calibrate(model, images) first")
 
 # %% ../../nbs/38_classifiers.ipynb #6487ec6e
 @contextmanager
@@ -331,14 +330,15 @@ def gate(
     if isinstance(f, CheckedClassifier):
         yield f
         return
-    if not callable(f): raise ValueError(f"the classifier is {_described(f)}: a callable, images to logits, is needed")
+    what = f"the class {f.__name__} itself" if isinstance(f, type) else "" if callable(f) else _described(f)
+    if what: raise ValueError(f"the classifier is {what}: a callable, images to logits, is needed")
     found = _networks(f)
     waiting = [n for n in found if getattr(n, "calibrated", True) is False]
     _warn_of_training(found)
-    with evaluation_mode(found):
+    with evaluation_mode(found), ExitStack() as stack:
+        for n in waiting: stack.callback(n.register_forward_hook(functools.partial(_refuse_settled, found)).remove)
         with torch.no_grad(), _uncompiled(), _buffers_kept(found):
             checked = CheckedClassifier(f, *_accepted(f, found, first[:2]), precision_of(f, found, first.device))
-            _refuse_settled(found, waiting)
             classes = _check_rows(checked, found, first, second)
         yield replace(checked, classes=classes)
 

@@ -18,6 +18,7 @@ import os
 import re
 import sys
 import types
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence, Set
 
@@ -78,7 +79,7 @@ def inner_network(
 # %% ../../nbs/35_fingerprint.ipynb #a4580efa
 class _Hasher:
     "SHA-256 of a value of any kind, part by part."
-    def __init__(self): self.sha, self.met = hashlib.sha256(), {}
+    def __init__(self): self.sha, self.met, self.opaque = hashlib.sha256(), {}, {}
 
     def text(self, *parts: object) -> None:
         for data in (str(part).encode("utf-8", "surrogatepass") for part in parts):
@@ -197,6 +198,23 @@ def code(self: _Hasher, code: types.CodeType) -> None:
         self.text(part.co_code, part.co_names, part.co_varnames, constants)
 
 # %% ../../nbs/35_fingerprint.ipynb #bf896307
+_OPAQUE = ("which are compiled and store nothing: the fingerprint does not say what is in them; give the classifier an "
+           "attribute `fingerprint`, a text that does (or, for a file of ONNX, use `load_exported`)")
+
+def _compiled(kind: type) -> bool:
+    "Has a class, or one that it is made from, no attributes, as classes of Python have them?"
+    first = (k for k in kind.__mro__ if k.__bases__ == (object,))
+    return not all({"__dict__", "__slots__"} & vars(k).keys() for k in first)
+
+def _stored(value: object) -> object:
+    "What a compiled object would be stored as; None for nothing."
+    kind = type(value)
+    try:
+        if kind.__reduce__ is not object.__reduce__: return value.__reduce__()
+        own = getattr(kind, "__getstate__", None)
+        return None if own is getattr(object, "__getstate__", None) else own(value)
+    except Exception: return None   # each kind says in its own way that it cannot be stored
+
 @patch
 def part(self: _Hasher, value: object) -> None:
     "A value that is more than one number or text."
@@ -215,13 +233,14 @@ def part(self: _Hasher, value: object) -> None:
     elif isinstance(value, functools.partial): self.many("partial", [value.func, value.args, value.keywords])
     elif isinstance(value, _NAMED): self.text(name_of(type(value)), value)
     elif isinstance(value, torch.jit.ScriptFunction): self.text("script", value.inlined_graph.str(False))
-    elif callable(value) and hasattr(value, "__qualname__"): self.text("builtin", name_of(value))
+    elif callable(value) and hasattr(value, "__qualname__"): self.builtin(value)
     else: self.thing(value)
 
 @patch
 def array(self: _Hasher, value: np.ndarray) -> None:
     self.text("array", value.dtype.str, *value.shape)
     if value.dtype.hasobject: self.many("objects", value.ravel().tolist())
+    elif value.dtype.names: self.many("fields", [value[name] for name in value.dtype.names])   # no bytes between them
     else: self.sha.update(np.ascontiguousarray(value).tobytes())
 
 @patch
@@ -230,17 +249,31 @@ def many(self: _Hasher, kind: str, values: Sequence) -> None:
     for value in values: self.add(value)
 
 @patch
+def builtin(self: _Hasher, value: object) -> None:
+    "A function that is compiled; it may stand for one that is not, as `functools.lru_cache` makes it."
+    self.text("builtin", name_of(value))
+    inner, owner = getattr(value, "__wrapped__", None), getattr(value, "__self__", None)
+    if inner is not None and _root(value) not in _LIBRARIES and not self.again(value): self.add(inner)
+    elif isinstance(owner, (Tensor, np.ndarray)): self.add(owner)
+
+@patch
 def thing(self: _Hasher, value: object) -> None:
     kind, layers = type(value), type(value).__module__.startswith("torch.nn.")
     self.text("object", name_of(kind))
     internal = _root(kind) in sys.stdlib_module_names - {"builtins"} or _root(kind) == "torch" and not layers
     content = _content(value) if internal or kind is slice else _state(value)
+    if not internal and _compiled(kind) and _root(kind) not in ("builtins", "numpy"):
+        stored = _stored(value)
+        if stored is None: self.opaque[name_of(kind)] = kind
+        else: content = [content, stored]
     if content is not None and not self.again(value): self.add(content)
 
 def _content(value: object) -> object:
     "What a value of the standard library or of PyTorch is made of; None for a tool, such as a lock or a hook's handle."
     kind = type(value)
     if kind.__module__ != "operator" and kind.__eq__ is object.__eq__: return None   # not compared by value
+    if _compiled(kind) and kind.__reduce__ is object.__reduce__ and kind not in copyreg.dispatch_table:
+        return _state(value) or _stored(value)   # the copy that Python tries to make would end the program
     try: return _state(value) or copyreg.dispatch_table.get(kind, kind.__reduce__)(value)
     except TypeError: return None   # such as a weak reference
 
@@ -251,4 +284,5 @@ def fingerprint(
     "The first digits of SHA-256 over everything that `value` is made of."
     hasher = _Hasher()
     hasher.add(value)
+    if hasher.opaque: warnings.warn(f"there are {', '.join([*hasher.opaque][:3])} in it, {_OPAQUE}", stacklevel=2)
     return hasher.sha.hexdigest()[:16]

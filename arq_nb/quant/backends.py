@@ -63,7 +63,7 @@ def _in_one_pass(model: nn.Module, compiled: bool, fused: bool) -> nn.Module:
 
 def deployed(
     model: nn.Module,                            # float network, or quantized and calibrated; left alone
-    input_shape: Sequence[int] | None = None,    # (channels, height, width) of one image, for "int8"
+    input_shape: Sequence[int] | None = None,    # (channels, height, width): "int8" needs it, "bfloat16" tries it
     backend: str = "float32",                    # "float32", "bfloat16", or "int8" for a network with integer layers
     *,
     compiled: bool = False,      # hand it to `torch.compile` as well: the first call then takes 10 s or more
@@ -74,12 +74,15 @@ def deployed(
 
     In float32 a quantized network stays the same function to the last bit; folded it is faster, but its last digits
     differ, and rounding makes whole steps of them. "int8" runs on a CPU and needs the extra `int8`; `ValueError` as
-    `export_int8`. `RuntimeError` if `compiled` and no C++ compiler is found."""
+    `export_int8`, and for a network that takes such an image, but not in bfloat16. `RuntimeError` if `compiled` and no
+    C++ compiler is found."""
     if one_of("backend", backend, BACKENDS) == "float32":
         if folded is None: folded = not any(isinstance(m, QuantizedLayer) for m in unwrapped(model).modules())
         fast, last = _fast_float32(model, folded)
         return _in_one_pass(fast, compiled, fused and last)
-    if backend == "bfloat16": return BFloat16(model, compiled, fused)
+    if backend == "bfloat16":
+        if input_shape is not None: _try_bfloat16(model, _noise(model, input_shape))
+        return BFloat16(model, compiled, fused)
     if input_shape is None: raise ValueError('backend="int8" needs the input_shape: (channels, height, width)')
     return Int8(export_int8(model, input_shape))
 
@@ -144,6 +147,11 @@ class _Largest(UniformQuantizer):
     "Takes the largest magnitude for its clip, which costs nothing."
     def __init__(self, *args, **kwargs): super().__init__(*args, **{**kwargs, "method": "minmax"})
 
+def _noise(model: nn.Module, shape: Sequence[int]) -> Tensor:
+    "An image to try `model` on."
+    image = torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
+    return image.to(next(model.parameters(), image).device)
+
 @torch.no_grad()
 def _try_bfloat16(model: nn.Module, image: Tensor) -> None:
     "Raise a ValueError for a network that takes an image, but not in bfloat16."
@@ -164,8 +172,7 @@ def check_backend(
     "Raise at once what `deployed` would raise after hours of training, by trying it on bits that nobody has trained."
     one_of("backend", backend, BACKENDS)
     if backend == "float32": return
-    image = torch.rand(1, *input_shape, generator=torch.Generator().manual_seed(0))
-    image = image.to(next(model.parameters()).device)
+    image = _noise(model, input_shape)
     if backend == "bfloat16": return _try_bfloat16(model, image)
     tried = quantize(model, policy or Policy.uniform(model, 8, 8), quantizer)
     if suitable_backend(tried, backend) == "int8": export_int8(calibrate(tried, image), input_shape)

@@ -7,6 +7,7 @@ __all__ = ['LayerInfo', 'layer_table', 'bitops', 'model_size', 'CostTable', 'cos
 
 # %% ../../nbs/07_costs.ipynb #c7606f17
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -89,6 +90,20 @@ def _layer_info(name: str, m: nn.Module, calls: list[Product], shares: str) -> L
                      inputs, channels, shares)
 
 # %% ../../nbs/07_costs.ipynb #9b973832
+def _called_for_others(model: nn.Module, layers: dict[str, nn.Module], shape: tuple[int, int, int]) -> set[str]:
+    "Layers that a white image calls, or one of noise, and a black one does not."
+    called, noise = [], torch.rand(1, *shape, generator=torch.Generator().manual_seed(0))
+    hooks = [layer.register_forward_pre_hook(lambda _, __, n=n: called[-1].add(n)) for n, layer in layers.items()]
+    try:
+        with one_image(model, shape) as black:
+            for image in (black, black + 1, noise.to(black)):
+                called.append(set())
+                model(image)
+    except Exception: return set()   # it takes the black one, and how it takes others is not asked here
+    finally:
+        for hook in hooks: hook.remove()
+    return set().union(*called) - called[0]
+
 @torch.no_grad()
 def layer_table(
     model: nn.Module,                    # any network of convolutions and linear layers
@@ -96,12 +111,15 @@ def layer_table(
 ) -> list[LayerInfo]:  # in the order of execution; what is not called comes last
     """Run one zero image through a copy of `model`; note every layer's shape and multiply-adds, summed over its calls.
 
-    A layer that is not called, such as an auxiliary head, has 0 multiply-adds. `ValueError` naming a parameter that
-    is multiplied with the image and is no layer's weight."""
+    A layer that is not called, such as an auxiliary head, has 0 multiply-adds; a warning if another image calls it.
+    `ValueError` naming a parameter that is multiplied with the image and is no layer's weight."""
     model = open_attention(dequantize(model)).eval()
     layers, calls = quantizable_layers(model), {}
     with one_image(model, input_shape) as image, recorded_products(model, image) as products: model(image)
     for product in products: calls.setdefault(product.layer, []).append(product)
+    if others := _called_for_others(model, layers, input_shape):
+        warnings.warn(f"what this network calls depends on the image: {', '.join(sorted(others)[:3])} count nothing, "
+                      "as a black image does without; a budget does not limit their bits", stacklevel=3)
     shared = shared_weights(layers)
     names = [*calls, *(n for n in layers if n not in calls)]
     return [_layer_info(n, layers[n], calls.get(n, []), shared.get(n, "")) for n in names]
@@ -155,7 +173,9 @@ def other_bytes(
         names = m._parameters.keys() | m._buffers.keys() - m._non_persistent_buffers_set
         for name in names - own if isinstance(m, weighty) else names:
             t = getattr(m, name)
-            if t is not None and t.is_floating_point() and t.numel(): state[t.data_ptr()] = t.numel() * 4
+            if t is None or not t.numel(): continue
+            size = 4 * t.is_floating_point() + 8 * t.is_complex()
+            if size: state[t.data_ptr()] = t.numel() * size
     return sum(state.values())
 
 # %% ../../nbs/07_costs.ipynb #629761ff

@@ -8,12 +8,13 @@ __all__ = []
 # %% ../../nbs/43c_exporter.ipynb #43c00004
 import functools
 import inspect
+import io
 import json
 import os
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -148,9 +149,12 @@ def _prepared(network: nn.Module, rounding: Callable) -> tuple[nn.Module, dict[s
             if not isinstance(quantizer, nn.Identity): check_codes(quantizer, name)
         if isinstance(inputs, UniformQuantizer) and inputs.calibrated: twin.input_quantizer = rounding(inputs)
         if isinstance(twin.weight_quantizer, UniformQuantizer): twin.weight_quantizer = rounding(twin.weight_quantizer)
-    for name, part in [*ready.named_modules()]:   # torchvision's looks at its numbers in each call
+    for name, part in [*ready.named_modules()]:
+        if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is None:
+            raise ValueError(f"the batch norm {name!r} has no running statistics, so that answers depend on who is in "
+                             "the batch: it cannot be exported")
         if isinstance(part, (transforms.Normalize, v2.Normalize)) and len(part.mean) > 1:
-            ready.set_submodule(name, Normalize(part.mean, part.std))
+            ready.set_submodule(name, Normalize(part.mean, part.std))   # theirs looks at its numbers in each call
     return _opened(ready), weights
 
 def _reason(error: BaseException) -> str:
@@ -171,7 +175,10 @@ def _where(exported: Any, operation: str) -> str:
 
 def _recorded(model: nn.Module, images: Tensor) -> Any:
     "What a network does, as `torch.export` records it."
-    try: made = torch.export.export(model, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False)
+    sizes = {0: torch.export.Dim("batch")}
+    try:
+        with redirect_stderr(io.StringIO()):   # where it prints what it has got so far
+            made = torch.export.export(model, (images,), dynamic_shapes=(sizes,), strict=False)
     except Exception as error:   # a forward pass may do anything
         raise ValueError(f"torch.export cannot record {type(model).__name__} for any number of images "
                          f"({_reason(error)}): write its forward pass without branches that look at values, and "

@@ -74,7 +74,7 @@ def _transposed_apart(graph: Any) -> None:
         readers = [use.node for use in node.outputs[0].uses()]
         for i, reader in enumerate(readers if len(readers) > 1 else ()):
             if reader.op_type != "Transpose": continue
-            made, values, order = reader.outputs[0], [], [*range(len(reader.outputs[0].shape))][::-1]
+            made, values, order = reader.outputs[0], [], [*range(len(node.inputs[0].const_value.shape))][::-1]
             if "perm" in reader.attributes: order = reader.attributes["perm"].as_ints()
             for value in node.inputs:
                 numbers = value.const_value.numpy()
@@ -112,11 +112,12 @@ def run_qonnx(
     path: str | os.PathLike,  # a QONNX file
     images: Tensor,           # (batch, channels, height, width); one at a time for a network with attention
 ) -> Tensor:  # logits
-    "The logits of a file, executed node by node by the package `qonnx`."
+    "The logits of a file, executed node by node by the package `qonnx`; `ValueError` for what that cannot run."
     wrapper, cleanup, execution = (export_package(f"qonnx.{part}") for part in ("core.modelwrapper", "util.cleanup",
                                                                                 "core.onnx_exec"))
     together = len(images) if len(images) > 1 else None   # None: the graph stays as it is
     model = cleanup.cleanup_model(wrapper.ModelWrapper(os.fspath(path)), override_inpsize=together)
     pixels = images.detach().cpu().float().numpy()
-    found = execution.execute_onnx(model, {model.graph.input[0].name: pixels})
+    try: found = execution.execute_onnx(model, {model.graph.input[0].name: pixels})
+    except Exception as error: raise ValueError(f"{path}: the package qonnx cannot run it ({error})") from error
     return torch.from_numpy(found[model.graph.output[0].name])

@@ -135,8 +135,7 @@ def in_projection(attention: nn.MultiheadAttention, name: str) -> nn.Linear:
     if not plain:
         raise ValueError(f"the attention {name!r} has kdim, vdim, bias_k or add_zero_attn: "
                          "only plain self-attention can be quantized")
-    width, bias = attention.embed_dim, attention.in_proj_bias is not None
-    layer = nn.Linear(width, 3 * width, bias=bias, device="meta")
+    layer = nn.Linear(width := attention.embed_dim, 3 * width, attention.in_proj_bias is not None, device="meta")
     layer.weight = attention.in_proj_weight
     if layer.bias is not None: layer.bias = attention.in_proj_bias
     return layer.train(attention.training)
@@ -155,19 +154,25 @@ def _check_layer(name: str, layer: nn.Module):
     if not layer.weight.is_floating_point():
         raise ValueError(f"the weights of layer {name!r} are {layer.weight.dtype}: a floating-point network is needed")
 
+def _settled(part: nn.Module) -> str:
+    "What a part is, if its weights cannot be reached or are rounded already; empty for others."
+    if isinstance(part, torch.jit.ScriptModule): return "TorchScript" if part.state_dict() else ""
+    floats, where = ("stubs", "modules.fused", "functional_modules"), type(part).__module__
+    rounded = where.startswith("torch.ao.") and not where.endswith(floats)   # or watched, in order to be
+    return f"{type(part).__name__} of torch.ao, which rounds by itself" if rounded else ""
+
 def quantizable_layers(
     model: nn.Module,  # any network
 ) -> dict[str, nn.Module]:  # layer name -> module, in the model's own order
     """The convolutions and linear layers of `model`, subclasses of them, and the projections of its attention.
 
     Convolutions are 1-D to 3-D, also transposed. `ValueError` without a layer, and for one that cannot be followed."""
-    model = unwrapped(model)
-    layers, attention = {}, closed_attention(model)
+    layers, attention = {}, closed_attention(model := unwrapped(model))
     for name, m in model.named_modules():
+        if what := _settled(m):
+            raise ValueError(f"the part {name!r} of {type(model).__name__} is {what}: give it as it was before")
         if name in attention: layers[f"{name}.in_proj".lstrip(".")] = in_projection(m, name)
         elif isinstance(m, (_ConvNd, nn.Linear)): layers[name] = m
-        elif isinstance(m, torch.jit.ScriptModule) and m.state_dict():
-            raise ValueError(f"the part {name!r} of {type(model).__name__} is TorchScript: give it as it was before")
     if not layers:
         raise ValueError(f"{type(model).__name__} has no convolution or linear layer of torch.nn to quantize")
     for name, layer in layers.items(): _check_layer(name, layer)
@@ -202,9 +207,7 @@ class _Scope(threading.local):
     "What is going on in this thread."
     owner = None    # the layer whose own forward pass is running
     layer = None    # the layer whose rounded product is being computed
-
     def __init__(self): self.calls = []   # (module, frame of its call) for forward passes within quantized networks
-
     def running(self) -> bool:
         "True within a forward pass of a quantized network."
         while self.calls:
@@ -278,8 +281,7 @@ def _some_image(
 # %% ../../nbs/39_networks.ipynb #31f8080e
 def _folds(conv: nn.Module, norm: nn.Module) -> bool:
     "True for a convolution and a batch norm that compute as PyTorch's own, from their own tensors, with no hooks."
-    if not isinstance(conv, nn.Conv2d) or not isinstance(norm, nn.BatchNorm2d): return False
-    if norm.running_mean is None: return False
+    if not (isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)) or norm.running_mean is None: return False
     notes = getattr(conv, "quantization_notes", None)   # of a quantized layer, see chapter 40
     if getattr(notes, "borrowed", False) or getattr(notes, "derived", False): return False
     kind = getattr(conv, "float_class", type(conv))
@@ -292,8 +294,7 @@ def _conv_bn_pairs(
     model: nn.Module,  # traced with torch.fx
 ) -> list[tuple[str, str]]:  # (convolution, batch norm) layer names
     "Each batch norm whose only input is a convolution that nothing else reads; `ValueError` if that cannot be told."
-    image = _some_image(model)
-    nodes = list(traced(model, image).graph.nodes)
+    nodes = list(traced(model, image := _some_image(model)).graph.nodes)
     read = {node.target.rpartition(".")[0] for node in nodes if node.op == "get_attr"}   # their weights go elsewhere
     nodes = [node for node in nodes if node.op == "call_module"]
     layers, calls = dict(model.named_modules()), [node.target for node in nodes]
@@ -322,8 +323,7 @@ def _folds_rightly(model: nn.Module, pairs: list[tuple[str, str]]) -> bool:
     image = _some_image(model)
     for exact, tolerance in ((True, 1e-6), (False, 1e-3)):
         try:
-            trial = copied(model).double() if exact else copied(model)
-            x = image.double() if exact else image
+            trial, x = (copied(model).double(), image.double()) if exact else (copied(model), image)
             expected = _answers(trial, x)
         except Exception: continue   # it insists on its own precision
         try: return _agree(_answers(_replaced(trial, pairs), x), expected, tolerance)

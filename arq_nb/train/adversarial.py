@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn, Tensor
 
-from ..certify.attacks import _project, _smooth_loss
+from ..certify.attacks import _gradient, _project
 
 # %% ../../nbs/04a_adversarial.ipynb #0db5da68
 def _unit(
@@ -34,8 +34,7 @@ def worst_points(
     "Images moved to where the mean probability of their class is small (SmoothAdv, Salman et al. 2019)."
     delta = torch.zeros_like(images)
     for _ in range(steps):
-        delta.requires_grad_()
-        gradient, = torch.autograd.grad(_smooth_loss(f, images + delta, labels, noise).sum(), delta)
+        gradient = _gradient(f, images, delta, labels, noise)
         delta = _project(delta.detach() + 2 * distance / steps * _unit(gradient), images, distance)
     return images + delta
 
