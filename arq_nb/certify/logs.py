@@ -257,8 +257,8 @@ def _open_log(path: Path, settings: dict, about: Mapping = {}) -> None:
     Record.open(path, settings, about=about)
     columns = [*_COLUMNS, "samples"] if "method" in settings else _COLUMNS
     if not path.exists(): return write_atomically(path, lambda p: p.write_text("\t".join(columns) + "\n"))
-    text = path.read_text()
-    if text != (whole := text[: text.rfind("\n") + 1]): write_atomically(path, lambda p: p.write_text(whole))
+    raw = path.read_bytes()
+    if raw != (whole := raw[: raw.rfind(b"\n") + 1]): write_atomically(path, lambda p: p.write_bytes(whole))
 
 def _rows(places: list[int], labels: list[int], certificates: list[Certificate], seconds: float, samples: bool) -> str:
     "Lines of a log; `samples`: how many each took, for a method that decides it."

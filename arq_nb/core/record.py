@@ -9,6 +9,7 @@ __all__ = ['write_atomically', 'one_writer', 'Record', 'save_tensors', 'load_ten
 import enum
 import errno
 import functools
+import glob
 import inspect
 import json
 import math
@@ -43,7 +44,7 @@ def write_atomically(
     "Let `write` fill a temporary file in the same folder, then rename it onto `path`: all or nothing."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")   # in containers pids are alike
     try:
         partial.touch()
         mode = stat.S_IMODE(partial.stat().st_mode)   # what others may read is up to the umask, whoever writes
@@ -98,6 +99,7 @@ def one_writer(
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
+        for half in path.parent.glob(f".{glob.escape(path.name)}.[0-9]*.tmp"): half.unlink(missing_ok=True)
         yield
     finally:
         if sys.platform != "win32": lock.unlink(missing_ok=True)  # while it is still held; the next one is new
@@ -278,5 +280,6 @@ def load_tensors(
         with safe_open(path, "pt") as f: return f.metadata() or {}, {n: f.get_tensor(n) for n in f.keys()}
     except SafetensorError as error:
         with open(path, "rb") as f: start = f.read(2)
-        what = _FOREIGN if start in (b"PK", b"\x80\x02") else str(error)
+        broken = f"{error}; if a run has written it, delete it, and the run begins anew"
+        what = _FOREIGN if start in (b"PK", b"\x80\x02") else broken
         raise ValueError(f"{path}: not a safetensors file ({what})") from error

@@ -37,11 +37,16 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 # %% ../../nbs/04b_checkpoints.ipynb #17b0175a
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    "Of each by itself: a file does not know which of them are one."
+    return fingerprint({name: fingerprint(tensor) for name, tensor in tensors.items()})
+
 def _save_run(path: Path, model: nn.Module, optimizer: torch.optim.SGD, record: Record, history: list[dict]) -> None:
     momentum = {n: optimizer.state[p].get("momentum_buffer") for n, p in model.named_parameters()}
     tensors = {f"model.{n}": t for n, t in _state_of(model).items()}
     tensors |= {f"momentum.{n}": t for n, t in momentum.items() if t is not None}
-    save_tensors(path, tensors, record.metadata(history=history, reached=fingerprint(model)))
+    save_tensors(path, tensors, record.metadata(history=history, reached=fingerprint(model),
+                                               digest=_digest(tensors)))
 
 def _load_run(path: Path, model: nn.Module, optimizer: torch.optim.SGD, record: Record) -> list[dict]:
     "Restore a run into `model` and `optimizer`; its history, empty if there is no file."
@@ -49,6 +54,9 @@ def _load_run(path: Path, model: nn.Module, optimizer: torch.optim.SGD, record: 
     header, tensors = load_tensors(path)
     if not {"settings", "history"} <= header.keys():
         raise ValueError(f"{path} is no checkpoint of `fit`: choose another file")
+    if header.get("digest", whole := json.dumps(_digest(tensors))) != whole:
+        raise ValueError(f"{path} is damaged, its numbers are not those that were written: delete it, and the run "
+                         "begins anew")
     found, now = json.loads(header["settings"]), record.settings["start"]
     if now == json.loads(header.get("reached", "null")): found["start"] = now  # the network in the file goes on too
     record.check(found)
