@@ -6,6 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/04b_checkpoints.ipynb #ed51763a
+import copy
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -73,7 +74,7 @@ def checkpointed(
     optimizer: torch.optim.SGD,
     settings: Mapping,               # of the run; also the images and the augmenter
 ) -> Iterator[tuple[list[dict], Callable[[], None]]]:  # history so far, and what saves it together with the network
-    "Continue a run from its file as its one writer; if it is stopped, the network goes back to what the file holds."
+    "Continue a run from its file as its one writer; the network of one that is stopped goes back to its last state."
     if path is None:
         yield [], lambda: None
         return
@@ -84,7 +85,8 @@ def checkpointed(
         history = _load_run(path, model, optimizer, record)
         def save():
             if rank_and_world_size()[0] == 0: _save_run(path, model, optimizer, record, history)
+        begun = {} if path.exists() else copy.deepcopy(_state_of(model))
         try: yield history, save
         except BaseException:
-            if path.exists(): _restore(model, _part(load_tensors(path)[1], "model."))
+            _restore(model, _part(load_tensors(path)[1], "model.") if path.exists() else begun)
             raise
