@@ -37,6 +37,18 @@ from .. import __version__
 from .fingerprint import _LIBRARIES, _root, fingerprint, name_of
 
 # %% ../../nbs/36_record.ipynb #76e7b427
+_DISK = errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS
+
+@contextmanager
+def _naming(
+    path: str | os.PathLike,  # the file that is being written
+) -> Iterator[None]:
+    "Errors of the disk name the file: Python's own name none for what fails while a file is open."
+    try: yield
+    except OSError as error:
+        if error.errno not in _DISK or error.filename is not None: raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
 def write_atomically(
     path: str | os.PathLike,         # the file to (re)write
     write: Callable[[Path], object], # writes the content to the path that it is given
@@ -49,7 +61,7 @@ def write_atomically(
         partial.touch()
         mode = stat.S_IMODE(partial.stat().st_mode)   # what others may read is up to the umask, whoever writes
         partial.unlink()
-        write(partial)
+        with _naming(path): write(partial)
         os.chmod(partial, mode)
         os.replace(partial, path)
     except SafetensorError as error: raise OSError(f"{path} cannot be written: {error}") from error
@@ -96,9 +108,10 @@ def one_writer(
         who = f" ({who})" if who else ""
         raise ValueError(f"{path} is being written by another process{who}: wait for it, or choose another file")
     try:
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        with _naming(path):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
         for half in path.parent.glob(f".{glob.escape(path.name)}.[0-9]*.tmp"): half.unlink(missing_ok=True)
         yield
     finally:
