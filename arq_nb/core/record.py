@@ -110,8 +110,7 @@ def one_writer(
     try:
         with _naming(path):
             file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
+            os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
         for half in path.parent.glob(f".{glob.escape(path.name)}.[0-9]*.tmp"): half.unlink(missing_ok=True)
         yield
     finally:
