@@ -28,7 +28,7 @@ from .smoothing import ABSTAIN, Certificate, noise_named, NOISES, SmoothedClassi
 from ..core.data import check_image_data, check_images, ImageData, to_float
 from ..core.fingerprint import fingerprint
 from ..core.processes import held_by_first, on_first, rank_and_world_size
-from ..core.record import one_writer, Record, write_atomically
+from ..core.record import _naming, one_writer, Record, write_atomically
 from ..core.settings import changed, real_number
 
 # %% ../../nbs/03_logs.ipynb #e6872ec3
@@ -257,8 +257,8 @@ def _open_log(path: Path, settings: dict, about: Mapping = {}) -> None:
     Record.open(path, settings, about=about)
     columns = [*_COLUMNS, "samples"] if "method" in settings else _COLUMNS
     if not path.exists(): return write_atomically(path, lambda p: p.write_text("\t".join(columns) + "\n"))
-    text = path.read_text()
-    if text != (whole := text[: text.rfind("\n") + 1]): write_atomically(path, lambda p: p.write_text(whole))
+    raw = path.read_bytes()
+    if raw != (whole := raw[: raw.rfind(b"\n") + 1]): write_atomically(path, lambda p: p.write_bytes(whole))
 
 def _rows(places: list[int], labels: list[int], certificates: list[Certificate], seconds: float, samples: bool) -> str:
     "Lines of a log; `samples`: how many each took, for a method that decides it."
@@ -295,7 +295,7 @@ def _append(
 ) -> None:
     "Certify the images `todo` and append their rows to an open log, a group at a time; each moves the bar."
     total, count = 0.0, 0
-    with open(path, "a") as f:
+    with _naming(path), open(path, "a") as f:
         for some in method.groups(todo, smoothed, data.shape):
             labels, begin = data.labels[some], time.perf_counter()
             certificates = method.certify(smoothed, to_float(data.images[some]), some, labels)

@@ -9,6 +9,7 @@ __all__ = ['write_atomically', 'one_writer', 'Record', 'save_tensors', 'load_ten
 import enum
 import errno
 import functools
+import glob
 import inspect
 import json
 import math
@@ -36,6 +37,18 @@ from .. import __version__
 from .fingerprint import _LIBRARIES, _root, fingerprint, name_of
 
 # %% ../../nbs/36_record.ipynb #76e7b427
+_DISK = errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS
+
+@contextmanager
+def _naming(
+    path: str | os.PathLike,  # the file that is being written
+) -> Iterator[None]:
+    "Errors of the disk name the file: Python's own name none for what fails while a file is open."
+    try: yield
+    except OSError as error:
+        if error.errno not in _DISK or error.filename is not None: raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
 def write_atomically(
     path: str | os.PathLike,         # the file to (re)write
     write: Callable[[Path], object], # writes the content to the path that it is given
@@ -43,12 +56,12 @@ def write_atomically(
     "Let `write` fill a temporary file in the same folder, then rename it onto `path`: all or nothing."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")   # in containers pids are alike
     try:
         partial.touch()
         mode = stat.S_IMODE(partial.stat().st_mode)   # what others may read is up to the umask, whoever writes
         partial.unlink()
-        write(partial)
+        with _naming(path): write(partial)
         os.chmod(partial, mode)
         os.replace(partial, path)
     except SafetensorError as error: raise OSError(f"{path} cannot be written: {error}") from error
@@ -95,9 +108,10 @@ def one_writer(
         who = f" ({who})" if who else ""
         raise ValueError(f"{path} is being written by another process{who}: wait for it, or choose another file")
     try:
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        with _naming(path):
+            file.truncate(0)
+            os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
+        for half in path.parent.glob(f".{glob.escape(path.name)}.[0-9]*.tmp"): half.unlink(missing_ok=True)
         yield
     finally:
         if sys.platform != "win32": lock.unlink(missing_ok=True)  # while it is still held; the next one is new
@@ -278,5 +292,6 @@ def load_tensors(
         with safe_open(path, "pt") as f: return f.metadata() or {}, {n: f.get_tensor(n) for n in f.keys()}
     except SafetensorError as error:
         with open(path, "rb") as f: start = f.read(2)
-        what = _FOREIGN if start in (b"PK", b"\x80\x02") else str(error)
+        broken = f"{error}; if a run has written it, delete it, and the run begins anew"
+        what = _FOREIGN if start in (b"PK", b"\x80\x02") else broken
         raise ValueError(f"{path}: not a safetensors file ({what})") from error

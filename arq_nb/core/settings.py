@@ -9,6 +9,7 @@ __all__ = ['real_number', 'whole_number', 'changed', 'spread']
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
+from difflib import get_close_matches
 from numbers import Real
 from typing import TypeVar
 
@@ -69,7 +70,9 @@ def _names(settings: object) -> list[str]:
 def _check_known(names: Iterable[str], allowed: list[str]) -> None:
     if not (unknown := [name for name in names if name not in allowed]): return
     wrong = " and ".join(map(repr, unknown)) + (" is no setting" if len(unknown) == 1 else " are no settings")
-    raise ValueError(f"{wrong}; allowed are {', '.join(allowed)}")
+    alike = dict.fromkeys(near for name in unknown for near in get_close_matches(name, allowed, 1))
+    hint = f" (is it {' and '.join(alike)}?)" if alike else ""
+    raise ValueError(f"{wrong}; allowed are {', '.join(allowed)}{hint}")
 
 def changed(
     settings: _Settings,  # a dataclass with its values

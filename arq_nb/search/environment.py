@@ -61,6 +61,7 @@ _MODES = {"separate": (("weight",), ("activation",)), "shared": (("weight", "act
 
 def _check_settings(budget: Budget, evaluate: object, mode: str) -> None:
     if not callable(evaluate): raise ValueError(f"evaluate={evaluate!r} must be a function from a Policy to a reward")
+    if not isinstance(budget, Budget): raise ValueError(f"budget={budget!r} must be a `Budget`")
     if mode not in _MODES: raise ValueError(f"unknown mode {mode!r}: allowed are {', '.join(map(repr, _MODES))}")
     if (called := sum(layer.macs > 0 for layer in budget.layers)) < 3:
         raise ValueError(f"nothing to decide in {called} layer(s): the first and the last are fixed, so a network "

@@ -9,6 +9,7 @@ __all__ = []
 import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,10 +18,12 @@ import numpy as np
 
 from ..core.data import check_alike, ImageData
 from ..core.fingerprint import fingerprint
+from ..core.processes import held_by_first
+from ..core.record import one_writer, plain
 from ..core.settings import whole_number
 from ..quant.policies import Policy
 from .config import Judge
-from .judges import KeptJudge, RadiusJudge
+from .judges import _read_answers, KeptJudge, RadiusJudge
 from .search import SearchResult
 
 # %% ../../nbs/15a_finals.ipynb #f15rung0
@@ -91,7 +94,7 @@ def finals(
 ) -> Finals:
     """Successive halving by longer and longer training.
 
-    `ValueError` for a result that knows no network, and for epochs that do not rise."""
+    `ValueError` for a result that knows no network, for epochs that do not rise, and for a folder of other settings."""
     if found.origin is None: raise ValueError("this result knows no network: make the judges and call `halving`")
     holdout = check_alike(found.origin.train, holdout, "holdout")
     epochs = [whole_number("epochs", length) for length in epochs]
@@ -101,14 +104,17 @@ def finals(
     own = {f"search {place + 1}": policy for place, policy in enumerate(found.ranking[:count])}
     policies, rungs = own | dict(guests), []
     left = len(set(policies.values()))
-    for place, length in enumerate(epochs):
-        last = place == len(epochs) - 1
-        left = 1 if last else math.ceil(left / 2)
-        judges = [_judge(found, holdout, length, seed, out) for seed in range(seeds if last else 1)]
-        rungs.append(Rung(f"{length} epochs", judges, left))
-    over = halving(policies, rungs)
+    with nullcontext() if out is None else held_by_first(lambda: one_writer(Path(out) / "finals")):
+        for place, length in enumerate(epochs):
+            last = place == len(epochs) - 1
+            left = 1 if last else math.ceil(left / 2)
+            judges = [_judge(found, holdout, length, seed, out) for seed in range(seeds if last else 1)]
+            rungs.append(Rung(f"{length} epochs", judges, left))
+        over = halving(policies, rungs)
     origin = replace(found.origin, epochs=epochs[-1])   # its `finish` trains as long as the last rung
     return replace(over, result=replace(found, policy=over.policy, certificates=None, origin=origin))
+
+_OF_CHANGE = "n_p", "gamma", "reward_scale"   # settings of the judge that `flat` leaves out
 
 def _judge(found: SearchResult, holdout: ImageData, epochs: int, seed: int, out: str | os.PathLike | None) -> KeptJudge:
     "The search's judge with more training and another seed, which keeps its answers if there is a folder."
@@ -117,7 +123,11 @@ def _judge(found: SearchResult, holdout: ImageData, epochs: int, seed: int, out:
     def make(): return RadiusJudge(o.model, o.train, holdout, o.sigma, config)
     about = {"network": o.model, "train": o.train, "holdout": holdout, "sigma": o.sigma, "seed": config.seed,
              "augmenter": config.recipe.augmenter, "config": config.flat(judged=True),
-             **config._unusual("n_p", "gamma", "reward_scale")}
-    path = None if out is None else Path(out) / f"epochs-{epochs}-seed-{config.seed}.json"
-    if path is not None: path.parent.mkdir(parents=True, exist_ok=True)
-    return make() if path is None else KeptJudge(make, path, {"about": fingerprint(about)})
+             **config._unusual(*_OF_CHANGE)}
+    if out is None: return make()
+    path = Path(out) / f"epochs-{epochs}-seed-{config.seed}.json"
+    marks = {name: fingerprint(about[name]) for name in ("network", "train", "holdout")}
+    marks |= {name: getattr(config, name) for name in _OF_CHANGE}
+    named, mark = plain(about | marks, code=True), {"about": fingerprint(about)}
+    earlier = path.exists() and _read_answers(path)["identity"] == mark   # who wrote it noted no names
+    return KeptJudge(make, path, mark if earlier else named)

@@ -30,7 +30,7 @@ from ..core.data import check_alike, ImageData
 from ..core.fingerprint import fingerprint
 from ..core.processes import held_by_first, on_first
 from ..core.record import load_tensors, one_writer, plain, Record, save_tensors, write_atomically
-from ..core.settings import real_number, whole_number
+from ..core.settings import _check_known, _names, real_number, whole_number
 from ..quant.budgets import Budget
 from ..quant.costs import check_layers
 from ..quant.policies import Policy
@@ -266,6 +266,8 @@ def _with_settings_beside(function: Callable[..., SearchResult]) -> Callable[...
         given = signature.bind_partial(*args, **options).arguments
         config = given.get("config", SearchConfig())
         check_config(config)
+        known = (name for part in (config, config.recipe, config.certify) for name in _names(part))
+        _check_known(settings, [*dict.fromkeys([*signature.parameters, *known])])
         return function(**{**given, "config": config.changed(**settings)}) if settings else function(*args, **options)
     return called
 
@@ -307,18 +309,22 @@ def search(
     if config.test is not None:
         check_alike(train, config.test, "test")
         if out is None: raise ValueError("finishing on a test set needs a folder: give `out`")
-    check_layers(budget.layers, model, train.shape)
     policies, folder = whole_number("policies", policies), Path(out) if out is not None else None
     origin, proposals = _Origin(model, train, sigma, config), proposals_for(config.environment(budget), config)
+    check_layers(budget.layers, model, train.shape)
     with _kept(folder, lambda: _search_settings(origin, holdout, budget)) as (history, state, save):
         if state: proposals.load_state_dict(state)
         judge = _judge_of(origin, holdout, budget, folder and folder / "original.safetensors")
+        def keep() -> Mapping:
+            best, *_ = _by_expectation(history, proposals.env, config)
+            save(proposals, best, getattr(judge, "original_acr", math.nan))
+            return best
+        if history: keep()   # who was killed may have left the files for people as they were one policy earlier
         done = min(len(history), policies)
         shown = dict(desc="search", unit="policy", disable=not config.progress)
         with tqdm(total=policies, initial=done, **shown) as bar:
             for _ in islice(play(judge, proposals, history), policies - done):
-                best, *_ = _by_expectation(history, proposals.env, config)
-                save(proposals, best, getattr(judge, "original_acr", math.nan))
+                best = keep()
                 bar.set_postfix(best=f"{best['reward']:+.4f}", cost=f"{best['cost']:.3%}")
                 bar.update()
         found = SearchResult.of(history, judge, proposals, origin)

@@ -6,6 +6,7 @@
 __all__ = []
 
 # %% ../../nbs/04b_checkpoints.ipynb #ed51763a
+import copy
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -37,11 +38,16 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 # %% ../../nbs/04b_checkpoints.ipynb #17b0175a
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    "Of each by itself: a file does not know which of them are one."
+    return fingerprint({name: fingerprint(tensor) for name, tensor in tensors.items()})
+
 def _save_run(path: Path, model: nn.Module, optimizer: torch.optim.SGD, record: Record, history: list[dict]) -> None:
     momentum = {n: optimizer.state[p].get("momentum_buffer") for n, p in model.named_parameters()}
     tensors = {f"model.{n}": t for n, t in _state_of(model).items()}
     tensors |= {f"momentum.{n}": t for n, t in momentum.items() if t is not None}
-    save_tensors(path, tensors, record.metadata(history=history, reached=fingerprint(model)))
+    save_tensors(path, tensors, record.metadata(history=history, reached=fingerprint(model),
+                                               digest=_digest(tensors)))
 
 def _load_run(path: Path, model: nn.Module, optimizer: torch.optim.SGD, record: Record) -> list[dict]:
     "Restore a run into `model` and `optimizer`; its history, empty if there is no file."
@@ -49,6 +55,9 @@ def _load_run(path: Path, model: nn.Module, optimizer: torch.optim.SGD, record: 
     header, tensors = load_tensors(path)
     if not {"settings", "history"} <= header.keys():
         raise ValueError(f"{path} is no checkpoint of `fit`: choose another file")
+    if header.get("digest", whole := json.dumps(_digest(tensors))) != whole:
+        raise ValueError(f"{path} is damaged, its numbers are not those that were written: delete it, and the run "
+                         "begins anew")
     found, now = json.loads(header["settings"]), record.settings["start"]
     if now == json.loads(header.get("reached", "null")): found["start"] = now  # the network in the file goes on too
     record.check(found)
@@ -65,7 +74,7 @@ def checkpointed(
     optimizer: torch.optim.SGD,
     settings: Mapping,               # of the run; also the images and the augmenter
 ) -> Iterator[tuple[list[dict], Callable[[], None]]]:  # history so far, and what saves it together with the network
-    "Continue a run from its file as its one writer; if it is stopped, the network goes back to what the file holds."
+    "Continue a run from its file as its one writer; the network of one that is stopped goes back to its last state."
     if path is None:
         yield [], lambda: None
         return
@@ -76,7 +85,8 @@ def checkpointed(
         history = _load_run(path, model, optimizer, record)
         def save():
             if rank_and_world_size()[0] == 0: _save_run(path, model, optimizer, record, history)
+        begun = {} if path.exists() else copy.deepcopy(_state_of(model))
         try: yield history, save
         except BaseException:
-            if path.exists(): _restore(model, _part(load_tensors(path)[1], "model."))
+            _restore(model, _part(load_tensors(path)[1], "model.") if path.exists() else begun)
             raise

@@ -202,6 +202,8 @@ def _train_epoch(
         for group in optimizer.param_groups: group["lr"] = rate
         logits = _logits(model, images, _PRECISIONS[recipe.precision])
         loss = _objective(logits, labels, recipe)
+        if not torch.is_grad_enabled():
+            raise ValueError("gradients are switched off (torch.no_grad, torch.inference_mode): train outside of it")
         if not loss.requires_grad:
             raise ValueError("no parameter with requires_grad=True reaches the logits, so nothing would be trained: "
                              "model.requires_grad_() frees all of them")
