@@ -27,6 +27,7 @@ from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset
 from torchvision.datasets import CIFAR10, ImageFolder
 from tqdm import tqdm
 
+from arq_nb.certify.logs import CertificateLog
 from arq_nb.core.archives import find_data, load_dataset, source_digest, unpack
 from arq_nb.core.classifiers import evaluation_mode, gate, in_two_companies, logits_of
 from arq_nb.core.data import augment, batch_sizes, concat, DataError, ImageData
@@ -996,3 +997,11 @@ def test_the_gate_asks_no_network_of_somebody_else(images, monkeypatch):
     "A progress bar keeps a thread that knows the whole notebook: `tqdm.monitor` here stands for all of that."
     monkeypatch.setattr(tqdm, "monitor", {"of the notebook": nn.BatchNorm1d(2, device="meta")})
     passes(lambda x: flat(tqdm and x), images)
+
+
+def test_images_and_logs_are_equal_as_objects():
+    "Comparing their numbers raised an error of torch, or of NumPy."
+    data = load_dataset("digits", split="test")
+    log = CertificateLog(*[np.zeros(3)] * 6)
+    for one, other in ((data, data.every(1)), (log, CertificateLog(*[np.zeros(3)] * 6))):
+        assert one == one and one != other and [other, one].index(one) == 1

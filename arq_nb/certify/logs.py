@@ -34,7 +34,7 @@ from ..core.settings import changed, real_number
 # %% ../../nbs/03_logs.ipynb #e6872ec3
 _COLUMNS = ("idx", "label", "predict", "radius", "correct", "time")
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CertificateLog:
     """
     Certificates of many images; every field an array of one entry an image, `ValueError` if they differ in length.

@@ -24,7 +24,7 @@ __all__ = [
 ]
 _COLUMNS: tuple[str, ...]
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CertificateLog:
     """
     Certificates of many images; every field an array of one entry an image, `ValueError` if they differ in length.

@@ -35,7 +35,7 @@ def to_float(
     return images.to(torch.float32).div_(255)
 
 # %% ../../nbs/32_data.ipynb #b18e8169
-@dataclass
+@dataclass(eq=False)
 class ImageData:
     """
     A labeled set of images held in memory as bytes; `DataError` for contents that do not fit together.

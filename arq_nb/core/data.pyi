@@ -15,7 +15,7 @@ class DataError(ValueError):
 def to_float(images: Tensor) -> Tensor:
     """Bytes 0..255 to numbers 0..1."""
 
-@dataclass
+@dataclass(eq=False)
 class ImageData:
     """
     A labeled set of images held in memory as bytes; `DataError` for contents that do not fit together.
