@@ -106,8 +106,10 @@ class _Hasher:
 # %% ../../nbs/35_fingerprint.ipynb #a93926fd
 @patch
 def tensor(self: _Hasher, value: Tensor) -> None:
+    if isinstance(value, nn.parameter.UninitializedTensorMixin):
+        raise ValueError("a lazy layer has no weights yet, by which one could tell it: call the network once first")
     self.text("tensor", value.dtype, *value.shape)
-    if value.is_meta or isinstance(value, nn.parameter.UninitializedTensorMixin): return self.text("without values")
+    if value.is_meta: return self.text("without values")
     if value.is_quantized: return self.add(value.dequantize())
     if value.layout != torch.strided: return self.add(value.to_dense())
     if hasattr(value, "__tensor_flatten__"):  # a tensor made of tensors
