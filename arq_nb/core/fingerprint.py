@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence, Set
 import numpy as np
 import torch
 from fastcore.basics import patch
-from torch import nn, Tensor
+from torch import fx, nn, Tensor
 
 from .data import ImageData
 
@@ -129,8 +129,10 @@ def module(self: _Hasher, value: nn.Module) -> None:
     state = {k: v for k, v in _state(value).items() if not computed(k, v)}
     state = {k: v for k, v in state.items() if k not in _PLUMBING and not k.startswith(_MARKS)}
     hooks, children = [*value._forward_pre_hooks.values(), *value._forward_hooks.values()], value._modules
-    if hasattr(value, "range_constraints"):   # `torch.export` has made it: its code is all that it does with an image
-        state, hooks, children = {}, [], {k: v for k, v in children.items() if k != "_guards_fn"}
+    if isinstance(value, fx.GraphModule) and hasattr(value, "range_constraints"):   # by `torch.export`: code and tensors
+        state = {k: v for k, v in state.items() if isinstance(v, Tensor)}
+        hooks = [h for h in hooks if _root(h) != "torch"]
+        children = {k: v for k, v in children.items() if k != "_guards_fn"}
     code = getattr(value, "code", None)
     for part in (own, state, hooks, code if isinstance(code, str) else None): self.add(part)
     for name, child in children.items():
@@ -147,7 +149,7 @@ def scripted(self: _Hasher, value: torch.jit.ScriptModule) -> None:
         raise ValueError("the weights of this TorchScript network are laid out for this processor and cannot be read: "
                          "give it as it was before `torch.jit.optimize_for_inference`")
     file = io.BytesIO()
-    torch.jit.save(copy.deepcopy(value).eval(), file)
+    torch.jit.save(copy.deepcopy(value).eval().cpu(), file)
     graph = torch._C._jit_pass_canonicalize(torch.jit.load(io.BytesIO(file.getvalue())).inlined_graph)
     self.text("script", _MET_AGAIN.sub("", graph.str(False)))
     with zipfile.ZipFile(file) as parts:
