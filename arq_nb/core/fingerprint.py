@@ -129,7 +129,7 @@ def module(self: _Hasher, value: nn.Module) -> None:
     state = {k: v for k, v in _state(value).items() if not computed(k, v)}
     state = {k: v for k, v in state.items() if k not in _PLUMBING and not k.startswith(_MARKS)}
     hooks, children = [*value._forward_pre_hooks.values(), *value._forward_hooks.values()], value._modules
-    if isinstance(value, fx.GraphModule) and hasattr(value, "range_constraints"):   # by `torch.export`: code and tensors
+    if isinstance(value, fx.GraphModule) and hasattr(value, "range_constraints"):   # of `torch.export`: code, tensors
         state = {k: v for k, v in state.items() if isinstance(v, Tensor)}
         hooks = [h for h in hooks if _root(h) != "torch"]
         children = {k: v for k, v in children.items() if k != "_guards_fn"}
